@@ -1,0 +1,8 @@
+"""The one exception that a person using the package can cause and mend."""
+
+
+class UserError(ValueError):
+    """Bad input: the message is one line that says what is wrong, where, and what to do.
+
+    `mimic_jax.main` prints it without a traceback and exits with status 2.
+    """
