@@ -1,0 +1,95 @@
+"""Handwritten digits: the whole pipeline on data that comes with scikit-learn.
+
+    python -m mimic_jax.main --config=experiments/digits_student.py
+"""
+
+import ml_collections
+
+
+def get_config(arg=''):
+    config = ml_collections.ConfigDict()
+    config.data = {
+        'name': 'digits',
+        'root': '',
+        'train': 200,
+        'validation': 100,
+        'test': 500,
+        'unlabelled': -1,
+        'seed': 0,
+        'preprocess': 'scale',
+    }
+    config.views = {'seed': 0, 'mirror': False, 'shift': 1, 'padding': 'zero'}
+    config.members = {
+        f'cnn_{number}': {
+            'model': '32c3-p2-64c3-p2-128-d.5',
+            'seed': number,
+            'subset': 1.0,
+            'train': train(epochs=175, batch_size=50, learning_rate=0.05),
+        }
+        for number in (1, 2, 3)
+    }
+    config.logits = {
+        'ensemble': {
+            'members': ('cnn_1', 'cnn_2', 'cnn_3'),
+            'transfer': ('train', 'unlabelled'),
+            'views': 40,
+            'dtype': 'float16',
+        }
+    }
+    config.students = {
+        'labels': {
+            'model': '32L-2000-d.5',
+            'budget': 0.0,
+            'target': 'labels',
+            'logits': '',
+            'loss': {'kind': 'cross_entropy'},
+            'train': train(epochs=625, batch_size=50, learning_rate=0.02),
+            'seeds': (0, 1, 2),
+        },
+        'mimic': {
+            'model': '32L-2000',
+            'budget': 0.0,
+            'target': 'logits',
+            'logits': 'ensemble',
+            'loss': {'kind': 'logits', 'scale': 0.5},
+            'train': train(epochs=350, batch_size=128, learning_rate=0.1, clip_norm=1.0),
+            'seeds': (0, 1, 2),
+        },
+    }
+    config.report = {
+        'ensemble': 'ensemble',
+        'order': ('teacher', 'ensemble', 'labels', 'mimic'),
+        'rows': {
+            'teacher': {'source': 'members.cnn_1', 'label': 'one teacher', 'paper': -1.0},
+            'ensemble': {'source': 'logits.ensemble', 'label': 'ensemble', 'paper': -1.0},
+            'labels': {'source': 'students.labels', 'label': 'student on labels', 'paper': -1.0},
+            'mimic': {'source': 'students.mimic', 'label': 'student mimicking', 'paper': -1.0},
+        },
+    }
+    config.run = {
+        'log_steps': 100,
+        'evaluation_epochs': 25,
+        'checkpoint_epochs': 50,
+        'steps_per_call': 0,
+        'model_axis': 1,
+        'placement': 'auto',
+        'evaluation_batch_size': 500,
+    }
+    return config
+
+
+def train(**changes):
+    """Settings of one training run; `changes` replace the common ones."""
+    return {
+        'epochs': 100,
+        'batch_size': 128,
+        'learning_rate': 0.05,
+        'schedule': 'cosine',
+        'warmup': 0.05,
+        'momentum': 0.9,
+        'weight_decay': 0.0,
+        'clip_norm': 0.0,
+        'dtype': 'float32',
+        'init_scale': 1.0,
+        **changes,
+    }

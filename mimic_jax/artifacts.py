@@ -1,0 +1,197 @@
+"""Artifacts: folders named by what made them, complete or resumable, checked by digest.
+
+An artifact's folder is `<workdir>/<phase>-<id>`. It holds `config.json` (the recipe that its id is
+the hash of), what its phase writes, `manifest.json` (facts, and the SHA-256 of every file) and, last,
+`COMPLETE`, which holds the manifest's own SHA-256. A folder without `COMPLETE` is work that stopped
+half-way and that the same recipe resumes.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import filelock
+
+from mimic_jax.errors import UserError
+
+FORMAT = 1  # raise when the content of artifact folders changes its meaning
+
+CONFIG, MANIFEST, MARKER = 'config.json', 'manifest.json', 'COMPLETE'
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """Exactly what determines an artifact's content.
+
+    config: the phase's part of the config, as JSON values.  data: the data fingerprint.
+    reads: names of the artifacts it is made from.  view_version: of the view function, None where
+    no view is taken.
+    """
+
+    phase: str
+    config: Mapping
+    data: str | None = None
+    reads: tuple[str, ...] = ()
+    view_version: int | None = None
+
+    def as_json(self) -> dict:
+        return {
+            'phase': self.phase,
+            'config': self.config,
+            'data': self.data,
+            'reads': list(self.reads),
+            'versions': {'format': FORMAT, 'view': self.view_version},
+        }
+
+    @property
+    def id(self) -> str:
+        """The first 12 hex digits of the SHA-256 of the recipe's canonical JSON."""
+        return hashlib.sha256(canonical_json(self.as_json()).encode()).hexdigest()[:12]
+
+    @property
+    def name(self) -> str:
+        return f'{self.phase}-{self.id}'
+
+
+def canonical_json(value) -> str:
+    """JSON with sorted keys and no spaces: equal values give equal text."""
+    return json.dumps(value, sort_keys=True, separators=(',', ':'), allow_nan=False)
+
+
+def make(
+    workdir: Path, recipe: Recipe, build: Callable[[Path], dict], say: Callable[[str], None] = print
+) -> Path:
+    """The folder of the recipe's artifact, which `build(folder)` makes where it is not complete yet.
+
+    `build` resumes whatever it finds in the folder and returns facts for the manifest. Of several
+    processes one builds and the others wait.
+    """
+    folder = workdir / recipe.name
+    if is_complete(folder):
+        return folder
+    with _lock(folder, say):
+        if is_complete(folder):  # made while this process waited
+            return folder
+        folder.mkdir(exist_ok=True)
+        _write_recipe(folder, recipe)
+        facts = build(folder)
+        seal(folder, facts)
+    return folder
+
+
+def is_complete(folder: Path) -> bool:
+    return (folder / MARKER).is_file()
+
+
+def require(workdir: Path, recipe: Recipe, what: str, phase: str) -> Path:
+    """The folder of a complete artifact; UserError that names the phase to run when there is none."""
+    folder = workdir / recipe.name
+    if not is_complete(folder):
+        raise UserError(
+            f'{what} is not there yet: {folder} is not complete; run --phase={phase} or --phase=all'
+        )
+    return folder
+
+
+def seal(folder: Path, facts: Mapping) -> None:
+    """Writes the manifest and then, atomically, the marker that makes the artifact complete."""
+    files = {name: file_digest(folder / name) for name in _files(folder)}
+    text = json.dumps({**facts, 'files': files}, indent=1, sort_keys=True, allow_nan=False)
+    write_atomically(folder / MANIFEST, text)
+    write_atomically(folder / MARKER, json.dumps({'manifest_sha256': file_digest(folder / MANIFEST)}))
+
+
+def manifest(folder: Path) -> dict:
+    """A complete artifact's manifest, after every file under it has been checked once a process.
+
+    Raises UserError that names the file that is missing, cut or changed.
+    """
+    return json.loads(_verified_manifest(folder.resolve()))
+
+
+@functools.cache
+def _verified_manifest(folder: Path) -> str:
+    verify(folder)
+    return (folder / MANIFEST).read_text()
+
+
+def verify(folder: Path) -> None:
+    """Checks every file of a complete artifact against its digest; UserError names the first bad one."""
+    mend = f'delete {folder} and run the same command to make it again'
+    try:
+        expected = json.loads((folder / MARKER).read_text())['manifest_sha256']
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f'{folder / MARKER} cannot be read; {mend}') from None
+    if not (folder / MANIFEST).is_file():
+        raise UserError(f'{folder / MANIFEST} is missing; {mend}')
+    if file_digest(folder / MANIFEST) != expected:
+        raise UserError(f'{folder / MANIFEST} has changed since it was written; {mend}')
+    for name, digest in json.loads((folder / MANIFEST).read_text())['files'].items():
+        path = folder / name
+        if not path.is_file():
+            raise UserError(f'{path} is missing; {mend}')
+        if file_digest(path) != digest:
+            raise UserError(f'{path} has changed since it was written; {mend}')
+
+
+def file_digest(path: Path) -> str:
+    with path.open('rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes `text` so that a reader, or a kill at any moment, finds the old file or the new one."""
+    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    with temporary.open('w') as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _files(folder: Path) -> list[str]:
+    """The files a manifest answers for: all but itself, the marker and what a kill left half-written."""
+    names = (path.relative_to(folder) for path in folder.rglob('*') if path.is_file())
+    return sorted(
+        name.as_posix()
+        for name in names
+        if name.name not in (MANIFEST, MARKER) and not name.name.endswith('.tmp')
+    )
+
+
+def _write_recipe(folder: Path, recipe: Recipe) -> None:
+    path = folder / CONFIG
+    text = json.dumps(recipe.as_json(), indent=1, sort_keys=True)
+    if not path.exists():
+        write_atomically(path, text)
+    elif path.read_text() != text:
+        raise UserError(
+            f'{path} is not the recipe that its folder is named by; delete {folder} and run again'
+        )
+
+
+@contextlib.contextmanager
+def _lock(folder: Path, say: Callable[[str], None]):
+    """Holds the folder's lock, which the system lets go when its holder dies."""
+    locks = folder.parent / '.locks'
+    locks.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(locks / f'{folder.name}.lock')
+    holder = locks / f'{folder.name}.holder'
+    try:
+        lock.acquire(timeout=0.1)
+    except filelock.Timeout:
+        who = holder.read_text() if holder.exists() else 'another process'
+        say(f'{folder.name} is being made by {who}; waiting for it')
+        lock.acquire(poll_interval=0.2)
+    try:
+        holder.write_text(f'process {os.getpid()} on {socket.gethostname()}')
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()

@@ -1,0 +1,109 @@
+"""Batches as indices: the same order and the same numbers wherever the arrays lie."""
+
+import queue
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+PREFETCH = 3  # batches gathered ahead on the host
+
+
+def epoch(
+    examples: np.ndarray, batch_size: int, seed: int, number: int, rows: int | None = None
+) -> Iterator[dict]:
+    """The batches of epoch `number`, every example once, in an order drawn from (seed, number).
+
+    examples: indices [n].  rows: length of a batch after padding (devices want equal shares).
+    Yields {index [rows] int32, mask [rows] float32}; padding has mask 0 and index of a real example.
+    """
+    order = np.random.default_rng([seed, number]).permutation(len(examples))
+    return in_order(examples[order], batch_size, rows)
+
+
+def in_order(examples: np.ndarray, batch_size: int, rows: int | None = None) -> Iterator[dict]:
+    """Batches of `examples` as they stand; the last is padded, none is dropped."""
+    rows = rows or batch_size
+    for start in range(0, len(examples), batch_size):
+        part = examples[start : start + batch_size]
+        index = np.full(rows, part[0], np.int32)
+        index[: len(part)] = part
+        mask = np.zeros(rows, np.float32)
+        mask[: len(part)] = 1
+        yield {'index': index, 'mask': mask}
+
+
+def steps(count: int, batch_size: int) -> int:
+    """Batches in one pass over `count` examples."""
+    return -(-count // batch_size)
+
+
+def gather(arrays: Mapping, ids: Mapping) -> dict:
+    """The batch that `ids` name, from arrays on the device (inside jit) or on the host.
+
+    arrays: inputs [N, ...], labels [N] and, for a student on logits, teacher_logits [M, K] with
+    rows [N], the row of each example.  ids: index [B], mask [B], view [].
+    Returns inputs [B, ...], labels [B], index [B], mask [B], view [] and teacher_logits [B, K].
+    """
+    index = ids['index']
+    batch = {**ids, 'inputs': arrays['inputs'][index], 'labels': arrays['labels'][index]}
+    if 'teacher_logits' in arrays:
+        batch['teacher_logits'] = arrays['teacher_logits'][arrays['rows'][index]]
+    return batch
+
+
+def rows_of(examples: np.ndarray, total: int) -> np.ndarray:
+    """[total] int32: at an example's index its position in `examples`, elsewhere 0."""
+    rows = np.zeros(total, np.int32)
+    rows[examples] = np.arange(len(examples), dtype=np.int32)
+    return rows
+
+
+def prefetch(items: Iterable, prepare, depth: int = PREFETCH) -> Iterator:
+    """`map(prepare, items)`, worked out by one thread up to `depth` items ahead."""
+    ready: queue.Queue = queue.Queue(maxsize=depth)
+    stop = threading.Event()
+
+    def put(entry) -> bool:
+        while not stop.is_set():
+            try:
+                ready.put(entry, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def work() -> None:
+        try:
+            for item in items:
+                if not put((prepare(item), None)):
+                    return
+            put((None, StopIteration()))
+        except BaseException as error:  # handed to the reader, who raises it
+            put((None, error))
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while True:
+            value, error = ready.get()
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
+            yield value
+    finally:
+        stop.set()
+        thread.join()
+
+
+def stack(group: list[dict]) -> dict:
+    """Several batches' ids as one tree with a leading axis, for several steps a call."""
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *group)
+
+
+def to_device(arrays: Mapping, sharding) -> dict:
+    """Host arrays as device arrays, whole on every device of the sharding."""
+    return {key: jax.device_put(jnp.asarray(np.asarray(value)), sharding) for key, value in arrays.items()}

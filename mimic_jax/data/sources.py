@@ -1,0 +1,158 @@
+"""Where examples come from: each source returns raw arrays, in an order of its own that never changes."""
+
+import dataclasses
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from mimic_jax import artifacts
+from mimic_jax.config import Data, nearest
+from mimic_jax.data import cifar10
+from mimic_jax.errors import UserError
+
+NAMES = ('digits', 'cifar10', 'npz')
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Raw examples before any split.
+
+    inputs: [N, H, W, C] uint8 or [N, F] float32.  labels: [N] int32.  unlabelled: like inputs,
+    without labels.  test_inputs, test_labels: the source's own test split, empty where it has none.
+    """
+
+    inputs: np.ndarray
+    labels: np.ndarray
+    unlabelled: np.ndarray
+    test_inputs: np.ndarray
+    test_labels: np.ndarray
+    num_classes: int
+
+
+def identity(data: Data) -> dict:
+    """What determines a source's arrays, without reading them where that can be avoided.
+
+    Raises:
+      UserError: an unknown name, or a file that is not there.
+    """
+    match data.name:
+        case 'digits':
+            return {'name': 'digits', 'version': 'optical recognition of handwritten digits'}
+        case 'cifar10':
+            return {'name': 'cifar10', 'version': '3.0.2'}
+        case 'npz':
+            return {'name': 'npz', 'sha256': artifacts.file_digest(_npz_path(data.root))}
+    raise UserError(f'config.data.name is {data.name!r}; {nearest(data.name, NAMES)}')
+
+
+def load(data: Data, say: Callable[[str], None] = print) -> Source:
+    """The arrays of the source that `data` names."""
+    match data.name:
+        case 'digits':
+            return _load_digits()
+        case 'cifar10':
+            say('reading CIFAR-10 and decoding its 60,000 images, once for this workdir')
+            arrays = cifar10.load(data.root or None)
+            return Source(
+                inputs=arrays['train_images'],
+                labels=arrays['train_labels'],
+                unlabelled=arrays['train_images'][:0],
+                test_inputs=arrays['test_images'],
+                test_labels=arrays['test_labels'],
+                num_classes=10,
+            )
+        case _:
+            return load_npz(_npz_path(data.root))
+
+
+def load_npz(path: Path) -> Source:
+    """A person's own arrays: `images` [N, H, W, C] uint8 or `features` [N, F], with `labels` [N].
+
+    Optional: `unlabelled`, like the inputs; `test_images` or `test_features` with `test_labels`.
+
+    Raises:
+      UserError: a file that is no .npz, a missing key, lengths or shapes that do not agree, labels
+        that are not whole numbers from 0, numbers that are not finite.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise UserError(f'{path} cannot be read as .npz ({error}); write it with numpy.savez') from None
+    kind = next((key for key in ('images', 'features') if key in arrays), None)
+    if kind is None or 'labels' not in arrays:
+        raise UserError(
+            f'{path} holds {sorted(arrays)}; it needs labels, and images or features'
+        )
+    inputs = _inputs(arrays[kind], kind, path)
+    labels = _labels(arrays['labels'], 'labels', len(inputs), kind, path)
+    empty = inputs[:0]
+    test_inputs, test_labels = empty, labels[:0]
+    if f'test_{kind}' in arrays or 'test_labels' in arrays:
+        for key in (f'test_{kind}', 'test_labels'):
+            if key not in arrays:
+                raise UserError(f'{path} has half a test split; add {key}')
+        test_inputs = _inputs(arrays[f'test_{kind}'], kind, path, like=inputs)
+        test_labels = _labels(
+            arrays['test_labels'], 'test_labels', len(test_inputs), f'test_{kind}', path
+        )
+    unlabelled = empty
+    if 'unlabelled' in arrays:
+        unlabelled = _inputs(arrays['unlabelled'], kind, path, like=inputs)
+    classes = int(max(labels.max(initial=-1), test_labels.max(initial=-1))) + 1
+    if classes < 2:
+        raise UserError(f'{path}: labels hold {classes} class; at least 2 are needed')
+    return Source(inputs, labels, unlabelled, test_inputs, test_labels, classes)
+
+
+def _load_digits() -> Source:
+    """Scikit-learn's 1,797 handwritten digits of 8×8 pixels with 17 grey levels, as [N, 8, 8, 1]."""
+    from sklearn.datasets import load_digits  # a second to import, and needed once a workdir
+
+    images, labels = load_digits(return_X_y=True)
+    # 15 grey levels a step: 0 … 16 become 0 … 240, the nearest whole multiple within uint8.
+    inputs = (images.reshape(-1, 8, 8, 1) * 15).astype(np.uint8)
+    labels = labels.astype(np.int32)
+    return Source(inputs, labels, inputs[:0], inputs[:0], labels[:0], num_classes=10)
+
+
+def _npz_path(root: str) -> Path:
+    if not root:
+        raise UserError('config.data.root is empty; set it to the .npz file to read')
+    path = Path(root).expanduser()
+    if not path.is_file():
+        raise UserError(f'config.data.root is {root!r}, where there is no file; give an .npz file')
+    return path
+
+
+def _inputs(array: np.ndarray, kind: str, path: Path, like: np.ndarray | None = None) -> np.ndarray:
+    rank = {'images': 4, 'features': 2}[kind]
+    if array.ndim != rank or len(array) == 0:
+        form = {'images': '[N, H, W, C]', 'features': '[N, F]'}[kind]
+        raise UserError(f'{path}: {kind} have shape {array.shape}; they must be {form} with N above 0')
+    if like is not None and array.shape[1:] != like.shape[1:]:
+        raise UserError(
+            f'{path}: examples of shape {array.shape[1:]} beside {like.shape[1:]}; make them equal'
+        )
+    if kind == 'images':
+        if array.dtype != np.uint8:
+            raise UserError(f'{path}: images are {array.dtype}; they must be uint8, 0 to 255')
+        return array
+    if array.dtype.kind not in 'fiu':
+        raise UserError(f'{path}: features are {array.dtype}; they must be numbers')
+    array = array.astype(np.float32)
+    if not np.isfinite(array).all():
+        raise UserError(f'{path}: features hold numbers that are not finite; remove or replace them')
+    return array
+
+
+def _labels(array: np.ndarray, key: str, count: int, kind: str, path: Path) -> np.ndarray:
+    if array.shape != (count,):
+        raise UserError(
+            f'{path}: {key} have shape {array.shape} and {kind} {count} rows; give one label a row'
+        )
+    if array.dtype.kind not in 'iu' or array.min(initial=0) < 0:
+        raise UserError(f'{path}: {key} must be whole numbers from 0')
+    return array.astype(np.int32)

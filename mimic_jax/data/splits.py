@@ -1,0 +1,98 @@
+"""A source divided into train, validation, test and unlabelled examples, all addressed by index."""
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from mimic_jax.config import Data, nearest
+from mimic_jax.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """Raw examples and the splits over them; an example is its index.
+
+    inputs: [N, ...] raw, possibly memory-mapped.  labels: [N] int32, -1 outside the labelled splits.
+    splits: index arrays [n] int32 by name.  fingerprint: hash of content and splits.
+    """
+
+    inputs: np.ndarray
+    labels: np.ndarray
+    splits: Mapping[str, np.ndarray]
+    num_classes: int
+    fingerprint: str
+    preprocess: str
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return self.inputs.shape[1:]
+
+    def examples(self, names: tuple[str, ...], where: str) -> np.ndarray:
+        """The indices of several splits, one after another; UserError when there is none or no example."""
+        for name in names:
+            if name not in self.splits:
+                raise UserError(f'{where} names the split {name!r}; {nearest(name, self.splits)}')
+        found = np.concatenate([self.splits[name] for name in names])
+        if not len(found):
+            raise UserError(f'{where}: the splits {", ".join(names)} hold no examples')
+        return found
+
+
+def divide(
+    inputs: np.ndarray,
+    labels: np.ndarray,
+    regions: Mapping[str, int],
+    num_classes: int,
+    content: str,
+    data: Data,
+) -> Dataset:
+    """The splits that `data` asks for.
+
+    inputs [N, ...] and labels [N] hold, one region after another, `regions['pool']` labelled
+    examples, `regions['unlabelled']` and `regions['test']`, the source's own test split.
+    content: the hash of the arrays.
+    """
+    pool, unlabelled, own_test = (regions[key] for key in ('pool', 'unlabelled', 'test'))
+    order = np.random.default_rng(data.seed).permutation(pool).astype(np.int32)
+    test = np.arange(pool + unlabelled, pool + unlabelled + own_test, dtype=np.int32)
+    if own_test and data.test:
+        test = test[_take('test', data.test, own_test)]
+    elif not own_test:
+        if not data.test:
+            raise UserError(
+                'config.data.test is 0 and the data has no test split of its own; '
+                'set how many examples to test on'
+            )
+        taken = _take('test', data.test, pool)
+        test, order = order[taken], order[data.test :]
+    validation = order[_take('validation', data.validation, len(order))]
+    order = order[data.validation :]
+    train = order[_take('train', data.train, len(order))] if data.train else order
+    rest = np.concatenate(
+        [order[len(train) :], np.arange(pool, pool + unlabelled, dtype=np.int32)]
+    )
+    if data.unlabelled >= 0:
+        rest = rest[: data.unlabelled]
+    for name, split in (('train', train), ('validation', validation)):
+        if not len(split):
+            raise UserError(f'config.data.{name} leaves no examples to {name}; lower the other splits')
+    splits = {'train': train, 'validation': validation, 'test': test, 'unlabelled': rest}
+    known = np.full(len(labels), -1, np.int32)
+    for name in ('train', 'validation', 'test'):
+        known[splits[name]] = labels[splits[name]]
+    fingerprint = hashlib.sha256(content.encode())
+    for name in sorted(splits):
+        fingerprint.update(name.encode() + splits[name].tobytes())
+    return Dataset(
+        inputs, known, splits, num_classes, fingerprint.hexdigest(), data.preprocess
+    )
+
+
+def _take(name: str, wanted: int, available: int) -> slice:
+    if wanted > available:
+        raise UserError(
+            f'config.data.{name} is {wanted}, but only {available} examples are left for it'
+        )
+    return slice(0, wanted)

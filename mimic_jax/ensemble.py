@@ -1,0 +1,136 @@
+"""What trained nets say: a net's logits over many examples, and an open, checked logit cache."""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from mimic_jax import artifacts, checkpoint, logit_cache, sharding
+from mimic_jax.data import batches, views
+from mimic_jax.plan import CachePlan, NetPlan
+from mimic_jax.session import Session
+from mimic_jax.train_step import forward
+
+
+def load(session: Session, plan: NetPlan, done: Callable[[], None] = lambda: None):
+    """A finished net as `logits(ids, view, settings, view_seed) -> [n, K]` float32 on the host.
+
+    ids: padded batches of indices.  settings: of the view, None for the examples as they are.
+    done: called after every batch.
+    """
+    folder = session.workdir / plan.recipe.name
+    artifacts.manifest(folder)  # checks every file's digest
+    example = jax.ShapeDtypeStruct((1, *session.data.input_shape), np.float32)
+    shapes = jax.eval_shape(plan.task.net.init, jax.random.key(0), example)
+    placed = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(
+            leaf.shape, leaf.dtype, sharding=sharding.parameter_sharding(session.mesh, leaf.shape)
+        ),
+        shapes,
+    )
+    variables = checkpoint.load_variables(folder, placed)
+    call = _forward_call(session.mesh)
+
+    def logits(ids, view: int = 0, settings=None, view_seed: int = 0) -> np.ndarray:
+        ids = list(ids)
+        outputs = []
+        for _, batch in session.feed(ids, view):
+            outputs.append(
+                call(
+                    plan.task.net, plan.task.preprocess, settings, variables, session.constants,
+                    np.uint32(view_seed), session.arrays(), batch,
+                )
+            )
+            done()
+        parts = zip(jax.device_get(outputs), ids, strict=True)
+        return np.concatenate([output[item['mask'] > 0] for output, item in parts])
+
+    return logits
+
+
+def cache_batches(session: Session, cache: CachePlan) -> list[dict]:
+    """The batches that a cache's examples are labelled in."""
+    size = session.run.evaluation_batch_size
+    return list(batches.in_order(cache.examples, size, session.padded(size)))
+
+
+def cache_facts(session: Session, cache: CachePlan) -> dict:
+    """What a cache's logits are of: the manifest's `cache`, and what opening it must find there."""
+    return {
+        'teachers': [
+            {
+                'name': member.recipe.name,
+                'variables_sha256': artifacts.manifest(session.workdir / member.recipe.name)[
+                    'variables_sha256'
+                ],
+            }
+            for member in cache.members
+        ],
+        **_own_facts(session, cache),
+    }
+
+
+def where_written(session: Session) -> dict:
+    """The circumstances under which logits come out bit for bit the same."""
+    return {
+        'jax': jax.__version__,
+        'backend': jax.default_backend(),
+        'devices': [session.mesh.shape[axis] for axis in ('data', 'model')],
+        'batch_size': session.run.evaluation_batch_size,
+    }
+
+
+@functools.cache
+def open_checked(session: Session, cache: CachePlan) -> logit_cache.LogitCache:
+    """A complete cache, once a process: digests checked, fields compared, rows recomputed.
+
+    Where a teacher's folder is gone, the teachers' names alone are compared and no row is recomputed.
+    """
+    folder = session.workdir / cache.recipe.name
+    at_hand = all(
+        artifacts.is_complete(session.workdir / member.recipe.name) for member in cache.members
+    )
+    if not at_hand:
+        return logit_cache.open_cache(folder, _own_facts(session, cache))
+    opened = logit_cache.open_cache(folder, cache_facts(session, cache))
+    first = cache_batches(session, cache)[:1]
+    members = [load(session, member) for member in cache.members]
+
+    def recomputed(view: int):
+        rows = np.arange(int(first[0]['mask'].sum()))
+        total = np.zeros((len(rows), opened.num_classes), np.float32)
+        for logits in members:
+            total += logits(first, view, cache.views, cache.views.seed)
+        return rows, total / len(members)
+
+    opened.check_rows(recomputed, exact=opened.facts['written'] == where_written(session))
+    return opened
+
+
+def _own_facts(session: Session, cache: CachePlan) -> dict:
+    return {
+        'data': session.data.fingerprint,
+        'transfer': list(cache.settings.transfer),
+        'view_function': {
+            'version': views.VERSION,
+            'prng': views.PRNG,
+            'seed': cache.views.seed,
+            'mirror': cache.views.mirror,
+            'shift': cache.views.shift,
+            'padding': cache.views.padding,
+        },
+        'views': cache.settings.views,
+        'dtype': cache.settings.dtype,
+        'num_classes': session.data.num_classes,
+        'preprocess': session.data.preprocess,
+    }
+
+
+@functools.cache
+def _forward_call(mesh):
+    def call(net, kind, settings, variables, constants, view_seed, arrays, ids):
+        batch = batches.gather(arrays, ids) if arrays else ids
+        return forward(net, kind, settings, variables, constants, view_seed, batch)
+
+    return jax.jit(call, static_argnums=(0, 1, 2))

@@ -1,0 +1,49 @@
+"""SIGTERM and Ctrl-C: stop at the next safe place, where everything up to it is on disk."""
+
+import contextlib
+import signal
+
+
+class Interrupted(Exception):
+    """A person or a scheduler asked the run to stop."""
+
+
+class _Request:
+    pending = False
+    deferred = False
+
+
+def install() -> None:
+    """From here on SIGTERM and SIGINT raise `Interrupted`: at once, or at `check` inside `deferred`."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _handle)
+
+
+@contextlib.contextmanager
+def deferred():
+    """Inside, a signal is only noted; the code inside calls `check` where it is safe to stop.
+
+    A second signal does not wait.
+    """
+    _Request.deferred = True
+    try:
+        yield
+    finally:
+        _Request.deferred = False
+
+
+def requested() -> bool:
+    """Whether a signal has come since the program started."""
+    return _Request.pending
+
+
+def check() -> None:
+    """Raises Interrupted when a signal has come."""
+    if _Request.pending:
+        raise Interrupted
+
+
+def _handle(number, frame) -> None:
+    again, _Request.pending = _Request.pending, True
+    if again or not _Request.deferred:
+        raise Interrupted

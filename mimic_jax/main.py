@@ -1,0 +1,95 @@
+"""The command line: flags, then one call.
+
+    python -m mimic_jax.main --config=experiments/digits_student.py
+"""
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from absl import app, flags
+from ml_collections import config_flags
+
+from mimic_jax import interrupt
+from mimic_jax.errors import UserError
+
+_PHASES = ('all', 'teacher', 'logits', 'student', 'evaluate', 'report')
+
+_CONFIG = config_flags.DEFINE_config_file(
+    'config', None, 'The experiment, FILE.py or FILE.py:PRESET,PRESET.', lock_config=True
+)
+_WORKDIR = flags.DEFINE_string('workdir', 'runs', 'Where artifacts and reports are kept.')
+_PHASE = flags.DEFINE_enum('phase', 'all', _PHASES, 'What to run.')
+
+
+def main(_) -> None:
+    from mimic_jax import pipeline  # jax takes seconds to import; --help should not
+
+    command = shlex.join(['python', '-m', 'mimic_jax.main', *sys.argv[1:]])
+    interrupt.install()
+    try:
+        pipeline.run(
+            _CONFIG.value,
+            workdir=Path(_WORKDIR.value),
+            experiment=_experiment(),
+            phase=_PHASE.value,
+            command=command,
+        )
+    except UserError as error:
+        _fail(str(error))
+    except interrupt.Interrupted:
+        print(f'stopped; nothing is lost. To go on: {command}', file=sys.stderr, flush=True)
+        os._exit(130)  # at once: threads that still write would hold the exit up
+    except OSError as error:
+        where = f'{error.filename}: ' if error.filename else ''
+        _fail(f'{where}{error.strerror or error}; make room or access for it and run again')
+
+
+def _parse(argv: list[str]) -> list[str]:
+    """Flags, with every mistake in them as one line."""
+    try:
+        rest = flags.FLAGS(argv)
+        if rest[1:]:
+            raise UserError(f'unexpected argument {rest[1]!r}; every setting is a --flag=value')
+        if not flags.FLAGS['config'].present:
+            raise UserError('no experiment given; say --config=experiments/digits_student.py')
+        path = Path(_file())
+        if not path.is_file():
+            raise UserError(f'--config={path}: there is no such file')
+        _ = _CONFIG.value.keys()  # a file that could not be loaded fails here
+    except (flags.Error, UserError, KeyError, AttributeError, OSError, ImportError) as error:
+        _fail(_one_line(error))
+    except SyntaxError as error:
+        _fail(f'--config: {error}')
+    return rest
+
+
+def _experiment() -> str:
+    """The report's folder: the config file's stem and the presets, joined by '_'."""
+    presets = flags.FLAGS['config'].config_filename.partition(':')[2]
+    return '_'.join([Path(_file()).stem, *filter(None, presets.split(','))])
+
+
+def _file() -> str:
+    return flags.FLAGS['config'].config_filename.partition(':')[0]
+
+
+def _one_line(error: Exception) -> str:
+    text = error.args[0] if isinstance(error, KeyError) and error.args else str(error)
+    lines = [line.strip() for line in str(text).splitlines() if line.strip()]
+    hint = 'Did you mean'
+    if any(line.startswith(hint) for line in lines):  # ml_collections on a misspelt key
+        return f'the config has no setting {lines[0]}; {next(x for x in lines if x.startswith(hint))}'
+    if 'Traceback' in text:  # raised inside the config file: its last line says what
+        return lines[-1].removeprefix('ValueError: ')
+    return lines[0] if lines else type(error).__name__
+
+
+def _fail(message: str) -> None:
+    print(f'error: {message}', file=sys.stderr, flush=True)
+    sys.exit(2)
+
+
+if __name__ == '__main__':
+    app.run(main, flags_parser=_parse)

@@ -1,0 +1,119 @@
+"""Flax modules of the layers that have parameters, and local response normalisation.
+
+Each computes in `dtype` and keeps its parameters in float32: `kernel`, and `bias` or, where the
+layer is batch normalised, `bn` with `scale` and `bias`.
+"""
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from mimic_jax.ops import convolution
+
+
+class ParameterLayer(nn.Module):
+    """What all layers with parameters share: kernel, then bias or batch norm, then ReLU.
+
+    Attributes:
+        width: output units or channels.
+        relu: whether a ReLU ends the layer.
+        batch_norm: whether batch normalisation takes the bias's place.
+        dtype: of the computation.
+        init_scale: factor on the initial kernel.
+    """
+
+    width: int
+    relu: bool = True
+    batch_norm: bool = False
+    dtype: str = 'float32'
+    init_scale: float = 1.0
+
+    def kernel(self, shape, batch_axis=()):
+        """A kernel drawn uniformly from +-init_scale * sqrt(6 / (fan_in + fan_out)).
+
+        Glorot & Bengio 2010, equation 16; a fan counts the window's positions too.
+        `batch_axis` are axes over which kernels stand side by side.
+        """
+        initialiser = nn.initializers.variance_scaling(
+            self.init_scale**2, 'fan_avg', 'uniform', batch_axis=batch_axis
+        )
+        return self.param('kernel', initialiser, shape).astype(self.dtype)
+
+    def finish(self, outputs, train, mask):
+        """Bias or batch norm over `outputs` [B, ..., C], then ReLU; `mask` [B] or None."""
+        if self.batch_norm:
+            outputs = self._normalise(outputs, train, mask)
+        else:
+            outputs += self.param('bias', nn.initializers.zeros, self.bias_shape(outputs)).astype(
+                self.dtype
+            )
+        return nn.relu(outputs) if self.relu else outputs
+
+    def bias_shape(self, outputs):
+        """One bias a channel; overridden where kernels are not shared."""
+        return outputs.shape[-1:]
+
+    def _normalise(self, outputs, train, mask):
+        if mask is not None:
+            mask = (mask > 0).reshape(-1, *[1] * (outputs.ndim - 1))
+        # With Flax's default momentum of .99, short runs would end on stale averages.
+        normalise = nn.BatchNorm(not train, momentum=0.9, dtype=self.dtype, name='bn')
+        return normalise(outputs, mask=mask)
+
+
+class Convolution(ParameterLayer):
+    """[B, H, W, C] to [B, H', W', width], kernels shared over positions, stride 1."""
+
+    window: tuple[int, int] = (1, 1)
+    padding: str = 'SAME'
+
+    @nn.compact
+    def __call__(self, inputs, train, mask):
+        kernel = self.kernel((*self.window, inputs.shape[-1], self.width))
+        return self.finish(convolution.conv2d(inputs, kernel, self.padding), train, mask)
+
+
+class LocallyConnected(ParameterLayer):
+    """[B, H, W, C] to [B, H, W, width], SAME: a kernel and a bias of its own at each position."""
+
+    window: tuple[int, int] = (1, 1)
+
+    @nn.compact
+    def __call__(self, inputs, train, mask):
+        shape = (*inputs.shape[1:3], *self.window, inputs.shape[-1], self.width)
+        kernel = self.kernel(shape, batch_axis=(0, 1)).reshape(*shape[:2], -1, self.width)
+        patches = convolution.patches(inputs, self.window, 'SAME')
+        outputs = jnp.einsum('bhwp,hwpc->bhwc', patches, kernel)
+        return self.finish(outputs, train, mask)
+
+    def bias_shape(self, outputs):
+        return outputs.shape[1:]
+
+
+class Dense(ParameterLayer):
+    """[B, F] to [B, width]."""
+
+    @nn.compact
+    def __call__(self, inputs, train, mask):
+        kernel = self.kernel((inputs.shape[-1], self.width))
+        return self.finish(inputs @ kernel, train, mask)
+
+
+def local_response_norm(inputs, size=9, alpha=0.001, beta=0.75):
+    """Divides each activation by a power of its neighbouring channels' energy.
+
+    b_c = a_c / (1 + alpha * sum_j a_j^2)^beta, j over the `size` channels centred on c, fewer at
+    the ends. The form is Krizhevsky et al. 2012, section 3.3, with their k chosen as 1 and alpha
+    not divided by `size`; N = 9, alpha = .001, beta = .75 are recalled from Hinton et al. 2012's
+    CIFAR-10 net, not verified.
+
+    Args:
+        inputs: [B, H, W, C].
+
+    Returns:
+        [B, H, W, C], of the inputs' dtype.
+    """
+    channels = jnp.arange(inputs.shape[-1])
+    near = jnp.abs(channels[:, None] - channels) <= size // 2
+    activations = inputs.astype(jnp.float32)
+    energy = jnp.matmul(activations**2, near.astype(jnp.float32), precision='highest')
+    return (activations / (1 + alpha * energy) ** beta).astype(inputs.dtype)

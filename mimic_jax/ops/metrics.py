@@ -1,0 +1,108 @@
+"""Figures of merit: sums with a denominator on the device, statistics over seeds on the host."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def sums(
+    logits: jax.Array, labels: jax.Array, losses: jax.Array, mask: jax.Array
+) -> dict[str, jax.Array]:
+    """What a batch adds to the metrics of a split.
+
+    logits: [B, K].  labels: [B] int, −1 where there is none.  losses: [B].
+    mask: [B], 0 for padding, otherwise 1.
+    Returns scalars: loss_sum float32 over `count` examples, correct_sum over `labelled_count`;
+    the counts are int32, so that they stay exact beyond float32's 2²⁴.
+    """
+    chex.assert_rank([logits, labels, losses, mask], [2, 1, 1, 1])
+    chex.assert_type([logits, labels, losses], [float, int, float])
+    chex.assert_equal_shape_prefix([logits, labels, losses, mask], 1)
+    real = mask > 0
+    labelled = real & (labels >= 0)
+    correct = labelled & (jnp.argmax(logits, axis=1) == labels)
+    # A selection, not a product: padding's loss may be infinite, and ∞ · 0 is NaN.
+    return {
+        'loss_sum': jnp.sum(jnp.where(real, losses.astype(jnp.float32), 0.0)),
+        'count': jnp.sum(real, dtype=jnp.int32),
+        'correct_sum': jnp.sum(correct, dtype=jnp.int32),
+        'labelled_count': jnp.sum(labelled, dtype=jnp.int32),
+    }
+
+
+def merge(a: Mapping, b: Mapping) -> dict:
+    """The sums of two batches, or of two runs of batches, together."""
+    return jax.tree.map(jnp.add, dict(a), dict(b))
+
+
+def summarise(totals: Mapping) -> dict[str, float | None]:
+    """Mean loss and accuracy (a fraction) of merged `sums`; None where nothing was counted.
+
+    Reads the sums, and so waits for the device.
+    """
+    totals = {key: value.item() for key, value in jax.device_get(dict(totals)).items()}
+    return {
+        'loss': _ratio(totals['loss_sum'], totals['count']),
+        'accuracy': _ratio(totals['correct_sum'], totals['labelled_count']),
+    }
+
+
+def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
+    """The fraction of labelled examples whose largest logit is the label's. Host arrays.
+
+    logits: [N, K].  labels: [N] int, −1 where there is none.
+
+    Raises:
+      ValueError: shapes that do not agree, or no labelled example.
+    """
+    logits, labels = np.asarray(logits), np.asarray(labels)
+    if logits.ndim != 2 or labels.shape != logits.shape[:1]:
+        raise ValueError(f'logits {logits.shape} and labels {labels.shape} must be [N, K] and [N]')
+    labelled = labels >= 0
+    if not labelled.any():
+        raise ValueError('accuracy needs at least one labelled example')
+    return float(np.mean(logits[labelled].argmax(axis=1) == labels[labelled]))
+
+
+def agreement(logits_a: np.ndarray, logits_b: np.ndarray) -> float:
+    """The fraction of examples on which two nets choose the same class. Host arrays [N, K] each.
+
+    Raises:
+      ValueError: shapes that differ, or no examples.
+    """
+    logits_a, logits_b = np.asarray(logits_a), np.asarray(logits_b)
+    if logits_a.ndim != 2 or logits_a.shape != logits_b.shape or len(logits_a) == 0:
+        raise ValueError(f'logits {logits_a.shape} and {logits_b.shape} must both be one [N, K]')
+    return float(np.mean(logits_a.argmax(axis=1) == logits_b.argmax(axis=1)))
+
+
+def mean_std(values: Sequence[float]) -> tuple[float, float | None]:
+    """Mean over seeds and the sample's standard deviation (ddof 1), which is None for one value.
+
+    Raises:
+      ValueError: no values.
+    """
+    if len(values) == 0:
+        raise ValueError('a mean needs at least one value')
+    values = np.asarray(values, np.float64)
+    return float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else None
+
+
+def differs(
+    mean1: float, std1: float | None, n1: int, mean2: float, std2: float | None, n2: int
+) -> bool | None:
+    """Whether two means over seeds lie more than twice √(s₁²/n₁ + s₂²/n₂) apart.
+
+    None, for 'cannot be told', where a side has one seed and so no deviation.
+    """
+    if std1 is None or std2 is None:
+        return None
+    return abs(mean1 - mean2) > 2 * math.sqrt(std1**2 / n1 + std2**2 / n2)
+
+
+def _ratio(total: float, count: int) -> float | None:
+    return total / count if count else None

@@ -1,0 +1,209 @@
+"""What an experiment makes: every artifact's recipe, worked out before anything is computed."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from mimic_jax.artifacts import Recipe
+from mimic_jax.config import Experiment, Logits, Loss, Member, Student, Train, as_json, loss_as_json
+from mimic_jax.config import Views as ViewSettings
+from mimic_jax.data import batches, views
+from mimic_jax.data.splits import Dataset
+from mimic_jax.errors import UserError
+from mimic_jax.models import counts, net, notation
+from mimic_jax.train_step import Task
+
+FORWARD_AND_BACKWARD = 3  # a training step's FLOPs over a forward pass's
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class NetPlan:
+    """A net to train: a teacher member, or a student with one of its seeds."""
+
+    name: str
+    recipe: Recipe
+    evaluation: Recipe
+    task: Task
+    examples: np.ndarray
+    seed: int
+    flops: float  # forward, one example
+    parameters: int
+    cache: 'CachePlan | None' = None  # of a student on logits
+
+    @property
+    def model(self) -> str:
+        return self.task.net.spec
+
+    @property
+    def work_per_step(self) -> float:
+        return FORWARD_AND_BACKWARD * self.flops * self.task.train.batch_size
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CachePlan:
+    """A logit cache: the members' mean logits on views of the transfer examples."""
+
+    name: str
+    recipe: Recipe
+    settings: Logits
+    views: ViewSettings
+    members: tuple[NetPlan, ...]
+    examples: np.ndarray
+
+    @property
+    def work(self) -> float:
+        """Forward FLOPs of all members on all views."""
+        passes = len(self.examples) * self.settings.views
+        return passes * sum(member.flops for member in self.members)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Plan:
+    members: Mapping[str, NetPlan]
+    caches: Mapping[str, CachePlan]
+    students: Mapping[str, tuple[NetPlan, ...]]
+
+    def nets(self) -> Iterator[NetPlan]:
+        """Every net that is trained: members, then students by name and seed."""
+        yield from self.members.values()
+        for seeds in self.students.values():
+            yield from seeds
+
+
+def make(experiment: Experiment, data: Dataset) -> Plan:
+    """The plan of an experiment on its data.
+
+    Raises:
+      UserError: a model that does not parse or fit, a budget without '?', a split that is not there.
+    """
+    views.check(experiment.views, data.input_shape, 'config.views')
+    members = {
+        name: _member(name, member, experiment, data)
+        for name, member in experiment.members.items()
+    }
+    caches = {
+        name: _cache(name, settings, experiment, data, members)
+        for name, settings in experiment.logits.items()
+    }
+    students = {
+        name: tuple(_student(name, student, seed, experiment, data, caches) for seed in student.seeds)
+        for name, student in experiment.students.items()
+    }
+    return Plan(members, caches, students)
+
+
+def _member(name: str, member: Member, experiment: Experiment, data: Dataset) -> NetPlan:
+    where = f'config.members.{name}'
+    own_views = member.views or experiment.views
+    views.check(own_views, data.input_shape, f'{where}.views')
+    examples = data.splits['train']
+    if member.subset < 1:
+        kept = round(member.subset * len(examples))
+        drawn = np.random.default_rng([member.seed, len(examples)]).permutation(len(examples))
+        examples = examples[np.sort(drawn[:kept])]
+    recipe = Recipe(
+        phase='teacher',
+        config={
+            'model': member.model,
+            'seed': member.seed,
+            'subset': member.subset,
+            'train': as_json(member.train),
+            'views': _augmentation(own_views),
+            'preprocess': data.preprocess,
+        },
+        data=data.fingerprint,
+        view_version=views.VERSION,
+    )
+    return _net(
+        f'teacher {name}', where, recipe, data, member.model, member.train, Loss(), own_views,
+        examples, member.seed,
+    )
+
+
+def _cache(name: str, settings: Logits, experiment: Experiment, data: Dataset, members) -> CachePlan:
+    chosen = tuple(members[member] for member in settings.members)
+    recipe = Recipe(
+        phase='logits',
+        config={
+            'transfer': list(settings.transfer),
+            'views': settings.views,
+            'dtype': settings.dtype,
+            'augmentation': as_json(experiment.views),
+            'preprocess': data.preprocess,
+        },
+        data=data.fingerprint,
+        reads=tuple(member.recipe.name for member in chosen),
+        view_version=views.VERSION,
+    )
+    examples = data.examples(settings.transfer, f'config.logits.{name}.transfer')
+    return CachePlan(name, recipe, settings, experiment.views, chosen, examples)
+
+
+def _student(
+    name: str, student: Student, seed: int, experiment: Experiment, data: Dataset, caches
+) -> NetPlan:
+    where = f'config.students.{name}'
+    model = _solved(student, data, where)
+    cache = caches[student.logits] if student.target == 'logits' else None
+    config = {
+        'model': model,
+        'target': student.target,
+        'loss': loss_as_json(student.loss),
+        'train': as_json(student.train),
+        'seed': seed,
+        'preprocess': data.preprocess,
+    }
+    if cache is None:
+        config['views'] = _augmentation(experiment.views)
+    recipe = Recipe(
+        phase='student',
+        config=config,
+        data=data.fingerprint,
+        reads=(cache.recipe.name,) if cache else (),
+        view_version=views.VERSION,
+    )
+    examples = cache.examples if cache else data.splits['train']
+    return _net(
+        f'student {name}, seed {seed}', where, recipe, data, model, student.train, student.loss,
+        experiment.views, examples, seed, cache,
+    )
+
+
+def _net(
+    name: str, where: str, recipe: Recipe, data: Dataset, model: str, train: Train, loss: Loss,
+    augmentation: ViewSettings, examples: np.ndarray, seed: int, cache: CachePlan | None = None,
+) -> NetPlan:
+    if not model:
+        raise UserError(f'{where}.model is empty; give a net such as 64c5-p2-1k')
+    counted = counts.count(model, data.input_shape, data.num_classes)
+    task = Task(
+        net=net.build(model, data.num_classes, train.dtype, train.init_scale),
+        preprocess=data.preprocess,
+        views=dataclasses.replace(augmentation, seed=0),  # the seed is an input of the step
+        loss=loss,
+        train=train,
+        steps=train.epochs * batches.steps(len(examples), train.batch_size),
+    )
+    if train.batch_size > len(examples):
+        raise UserError(
+            f'{where}.train.batch_size is {train.batch_size}, but there are only '
+            f'{len(examples)} examples to train on; lower it'
+        )
+    evaluation = Recipe('evaluate', {'splits': ['validation', 'test']}, data.fingerprint, (recipe.name,))
+    return NetPlan(
+        name, recipe, evaluation, task, examples, seed, counted.flops, counted.params, cache
+    )
+
+
+def _solved(student: Student, data: Dataset, where: str) -> str:
+    if '?' not in student.model:
+        return student.model
+    if not student.budget:
+        raise UserError(f'{where}.model has a "?" to solve; set {where}.budget to the parameters')
+    return notation.solve(student.model, student.budget, data.input_shape, data.num_classes)
+
+
+def _augmentation(settings: ViewSettings) -> dict:
+    """What of the views decides a net trained on labels: all but the caches' seed."""
+    return {key: value for key, value in as_json(settings).items() if key != 'seed'}

@@ -1,0 +1,131 @@
+"""What is going on and how long it will take: a bar on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from collections import defaultdict
+
+import tqdm
+
+LINE_SECONDS = 10.0  # between lines where the output is no terminal
+SETTLED_SECONDS = 15.0  # of measured work before the whole run's time is announced
+LONG_SECONDS = 15 * 60.0  # a run longer than this names the presets that are shorter
+
+
+class Progress:
+    """Counts a run's work, task by task, and estimates the rest from the rate measured so far.
+
+    Work is in FLOPs. Rates are kept by kind of task, since a convolution and a wide matrix product
+    reach different shares of a machine's speed.
+    """
+
+    def __init__(self, advice: str = '', stream=None, clock=time.monotonic):
+        self._advice, self._stream, self._clock = advice, stream or sys.stderr, clock
+        self._terminal = self._stream.isatty()
+        self._left = defaultdict(float)
+        self._done = defaultdict(float)
+        self._seconds = defaultdict(float)
+        self._announced = False
+
+    def plan(self, kind: str, work: float) -> None:
+        """Adds work that lies ahead."""
+        self._left[kind] += work
+
+    def say(self, text: str) -> None:
+        """A line above the bar."""
+        tqdm.tqdm.write(text, file=self._stream)
+        self._stream.flush()
+
+    def task(self, name: str, kind: str, steps: int, work_per_step: float, done: int = 0):
+        """A context for one task of `steps` steps, of which `done` were found done."""
+        self._left[kind] = max(0.0, self._left[kind] - done * work_per_step)
+        return _Task(self, name, kind, steps, work_per_step, done)
+
+    def seconds_left(self) -> float | None:
+        """The estimate for all planned work; None before anything was measured."""
+        done, seconds = sum(self._done.values()), sum(self._seconds.values())
+        if not done or not seconds:
+            return None
+        total = 0.0
+        for kind, work in self._left.items():
+            measured = self._done[kind] and self._seconds[kind]
+            rate = self._done[kind] / self._seconds[kind] if measured else done / seconds
+            total += work / rate
+        return total
+
+    def _advance(self, kind: str, work: float, seconds: float) -> None:
+        self._left[kind] = max(0.0, self._left[kind] - work)
+        self._done[kind] += work
+        self._seconds[kind] += seconds
+        if not self._announced and sum(self._seconds.values()) >= SETTLED_SECONDS:
+            self._announced = True
+            left = self.seconds_left()
+            advice = f' {self._advice}' if self._advice and left > LONG_SECONDS else ''
+            self.say(f'The whole run needs about {duration(left)} more on this machine.{advice}')
+
+
+class _Task:
+    """One bar. `advance(steps, text)` is called after a step; `text` holds the latest metrics."""
+
+    def __init__(self, progress, name, kind, steps, work_per_step, done):
+        self._progress, self._name, self._kind = progress, name, kind
+        self._steps, self._work, self._done = steps, work_per_step, done
+
+    def __enter__(self):
+        p = self._progress
+        self._bar = tqdm.tqdm(
+            total=self._steps,
+            initial=self._done,
+            desc=self._name,
+            file=p._stream,
+            disable=not p._terminal,
+            leave=False,
+            mininterval=0.2,
+            dynamic_ncols=True,
+        )
+        self._start = self._line = self._last = p._clock()
+        self._first = self._done
+        self._warm = False
+        return self
+
+    def __exit__(self, kind, *_):
+        self._bar.close()
+        if kind is None:
+            seconds = self._progress._clock() - self._start
+            self._progress.say(f'{self._name}: done in {duration(seconds)}')
+
+    def advance(self, steps: int = 1, text: str = '') -> None:
+        p, now = self._progress, self._progress._clock()
+        self._done += steps
+        if self._warm:
+            p._advance(self._kind, steps * self._work, now - self._last)
+        else:  # the first call compiles, which says nothing about the rate
+            p._left[self._kind] = max(0.0, p._left[self._kind] - steps * self._work)
+            self._warm = True
+        self._last = now
+        self._bar.set_postfix_str(text, refresh=False)
+        self._bar.update(steps)
+        if not p._terminal and now - self._line >= LINE_SECONDS:
+            self._line = now
+            rate = (self._done - self._first) / max(now - self._start, 1e-9)
+            here = duration((self._steps - self._done) / max(rate, 1e-9))
+            left = p.seconds_left()
+            whole = f', {duration(left)} for the whole run' if left is not None else ''
+            p.say(
+                f'{self._name}: {self._done}/{self._steps} steps, {rate:.3g} a second, '
+                f'{here} left{whole}; {text}'
+            )
+
+
+def duration(seconds: float) -> str:
+    """`seconds` as people say it: 45 s, 12 min, 3 h 20 min, 2 days 4 h."""
+    seconds = round(seconds)
+    if seconds < 120:
+        return f'{seconds} s'
+    minutes = round(seconds / 60)
+    if minutes < 120:
+        return f'{minutes} min'
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f'{hours} h {minutes} min' if minutes else f'{hours} h'
+    days, hours = divmod(hours, 24)
+    return f'{days} days {hours} h' if hours else f'{days} days'

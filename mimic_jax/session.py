@@ -1,0 +1,103 @@
+"""What the phases of one process share: the data, the devices, the settings of the run."""
+
+import dataclasses
+import functools
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from mimic_jax import sharding
+from mimic_jax.config import Run
+from mimic_jax.data import batches, preprocess
+from mimic_jax.data.splits import Dataset
+from mimic_jax.progress import Progress
+
+DEVICE_BYTES = 4 << 30  # raw arrays up to this size are kept whole on every device
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Session:
+    workdir: Path
+    data: Dataset
+    run: Run
+    progress: Progress
+
+    @functools.cached_property
+    def mesh(self):
+        return sharding.make_mesh(self.run.model_axis)
+
+    @property
+    def steps_per_call(self) -> int:
+        # On the CPU backend a convolution inside `lax.scan` is many times slower than one a call.
+        return self.run.steps_per_call or (1 if jax.default_backend() == 'cpu' else 16)
+
+    @property
+    def on_device(self) -> bool:
+        if self.run.placement == 'auto':
+            return self.data.inputs.nbytes <= DEVICE_BYTES
+        return self.run.placement == 'device'
+
+    @functools.cached_property
+    def _device_arrays(self) -> dict:
+        arrays = {'inputs': self.data.inputs, 'labels': self.data.labels}
+        return batches.to_device(arrays, sharding.replicated(self.mesh))
+
+    @functools.cached_property
+    def constants(self) -> dict:
+        """What preprocessing was fitted to, on the training split."""
+        data = self.data
+        rows = data.splits['train'] if data.preprocess == 'feature' else []
+        stats = preprocess.fit(data.preprocess, data.inputs[np.sort(np.asarray(rows, int))])
+        return {'inputs': batches.to_device(stats, sharding.replicated(self.mesh))}
+
+    def padded(self, batch_size: int) -> int:
+        """A batch's rows after padding to equal shares of the 'data' axis."""
+        share = self.mesh.shape['data']
+        return -(-batch_size // share) * share
+
+    def arrays(self, extra: Mapping | None = None) -> dict:
+        """The arrays that batches are gathered from inside a jitted call; empty when streaming."""
+        if not self.on_device:
+            return {}
+        return {
+            **self._device_arrays,
+            **batches.to_device(extra or {}, sharding.replicated(self.mesh)),
+        }
+
+    def feed(self, ids: Iterable[dict], view: int, extra: Mapping | None = None, group: int = 1):
+        """Yields (steps, ids or whole batches) placed on the mesh, `group` steps at a time.
+
+        With the arrays on the device only ids travel; otherwise a thread gathers batches on the
+        host, ahead of the step. The batches are the same either way.
+        """
+        host = {'inputs': self.data.inputs, 'labels': self.data.labels, **(extra or {})}
+
+        def place(part: list[dict]):
+            part = [{**item, 'view': np.int32(view)} for item in part]
+            if not self.on_device:
+                part = [batches.gather(host, item) for item in part]
+            leading = len(part) > 1
+            tree = batches.stack(part) if leading else part[0]
+            whole = sharding.replicated(self.mesh)
+            split = sharding.batch_sharding(self.mesh, int(leading))
+            return len(part), {
+                key: jax.device_put(value, whole if key == 'view' else split)
+                for key, value in tree.items()
+            }
+
+        groups = _grouped(ids, group)
+        return map(place, groups) if self.on_device else batches.prefetch(groups, place)
+
+
+def _grouped(items: Iterable, size: int) -> Iterator[list]:
+    """Lists of `size` items; what is left at the end comes one by one, to reuse a compiled call."""
+    part = []
+    for item in items:
+        part.append(item)
+        if len(part) == size:
+            yield part
+            part = []
+    for item in part:
+        yield [item]

@@ -1,0 +1,266 @@
+"""The one training loop, for teachers and students alike."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from mimic_jax import checkpoint, interrupt, sharding
+from mimic_jax.checkpoint import Checkpoints
+from mimic_jax.data import batches
+from mimic_jax.errors import UserError
+from mimic_jax.metrics_log import MetricsLog
+from mimic_jax.ops import metrics
+from mimic_jax.session import Session
+from mimic_jax.train_step import (
+    Task,
+    TrainState,
+    create_train_state,
+    eval_step,
+    learning_rate,
+    train_step,
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Job:
+    """One net to train.
+
+    examples: indices [n] of the training examples.  view_seed: of the views it sees; epoch e sees
+    view e modulo `views` (0: ever new ones).  teacher: the rows of the logit cache at a view,
+    `teacher(view) -> {teacher_logits [M, K], rows [N]}`; None when training on labels.
+    constants: further arrays of the loss.
+    """
+
+    name: str
+    task: Task
+    examples: np.ndarray
+    seed: int
+    view_seed: int
+    work_per_step: float
+    views: int = 0
+    teacher: Callable[[int], Mapping] | None = None
+    constants: Mapping = dataclasses.field(default_factory=dict)
+
+
+def run(folder: Path, job: Job, session: Session) -> dict:
+    """Trains a job to its last step in `folder`, from wherever an earlier sitting left off.
+
+    Returns facts of the finished net: steps, parameters, digest of the variables, seconds.
+
+    Raises:
+      UserError: a batch larger than the data, a loss or gradient that is not finite.
+      Interrupted: after a checkpoint of the step it stopped at.
+    """
+    loop = _Loop(folder, job, session)
+    with Checkpoints(folder) as checkpoints:
+        state, start = loop.restore(checkpoints)
+        with (
+            MetricsLog(folder, start) as log,
+            session.progress.task(
+                job.name, _kind(job), job.task.steps, job.work_per_step, start
+            ) as bar,
+            interrupt.deferred(),
+        ):
+            state = loop.to_the_end(state, start, checkpoints, log, bar)
+            # What inference reads is all that is kept of the last step.
+            checkpoints.save(job.task.steps, state.variables)
+            seconds = log.seconds
+    params = state.variables['params']
+    return {
+        'steps': job.task.steps,
+        'parameters': sum(leaf.size for leaf in jax.tree.leaves(params)),
+        'variables_sha256': checkpoint.digest(jax.device_get(state.variables)),
+        'seconds': round(seconds, 3),
+    }
+
+
+class _Loop:
+    def __init__(self, folder: Path, job: Job, session: Session):
+        self.folder, self.job, self.session = folder, job, session
+        train = job.task.train
+        if train.batch_size > len(job.examples):
+            raise UserError(
+                f'{job.name}: train.batch_size is {train.batch_size}, but there are only '
+                f'{len(job.examples)} examples; lower it'
+            )
+        self.epoch_steps = batches.steps(len(job.examples), train.batch_size)
+        self.step_call = _train_call(session.mesh)
+        self.eval_call = _eval_call(session.mesh)
+        self.schedule = learning_rate(train, job.task.steps)
+        self.text = ''
+
+    def restore(self, checkpoints: Checkpoints) -> tuple[TrainState, int]:
+        """The state of the last checkpoint, or a new one, laid out on the mesh."""
+        job, session = self.job, self.session
+        constants = {**session.constants, **job.constants}
+        state = create_train_state(
+            job.task, session.data.input_shape, job.seed, job.view_seed, constants
+        )
+        state = sharding.shard_state(session.mesh, state)
+        step = checkpoints.latest_step
+        if step is None:
+            return state, 0
+        if step == job.task.steps:  # finished, but killed before it was sealed
+            items = checkpoints.restore(step, variables=state.variables)
+            return state.replace(variables=items['variables']), step
+        items = checkpoints.restore(step, variables=state.variables, training=_training(state))
+        training = items['training']
+        return state.replace(
+            variables=items['variables'], step=training['step'], opt_state=training['opt_state']
+        ), step
+
+    def to_the_end(self, state, step: int, checkpoints, log, bar) -> TrainState:
+        run, job = self.session.run, self.job
+        window = _Window(self, log, checkpoints)
+        while step < job.task.steps:
+            epoch = step // self.epoch_steps
+            view = epoch % job.views if job.views else epoch
+            extra = job.teacher(view) if job.teacher else {}
+            arrays = self.session.arrays(extra)
+            for count, ids in self._epoch(epoch, step % self.epoch_steps, view, extra):
+                state, sums = self.step_call(state, arrays, ids)
+                step += count
+                bar.advance(count, self.text)
+                if window.add(count, sums) >= run.log_steps:
+                    window.turn(step)
+                if interrupt.requested():
+                    window.flush(step)
+                    checkpoints.save(step, state.variables, _training(state))
+                    interrupt.check()
+            last = step == job.task.steps
+            if last or (epoch + 1) % run.evaluation_epochs == 0:
+                window.flush(step)
+                self._evaluate(state, step, log)
+            if not last and (epoch + 1) % run.checkpoint_epochs == 0:
+                window.flush(step)  # so that no checkpoint holds numbers that are not finite
+                checkpoints.save(step, state.variables, _training(state))
+        return state
+
+    def _epoch(self, epoch: int, skip: int, view: int, extra):
+        """What is left of an epoch's batches after its first `skip`."""
+        size = self.job.task.train.batch_size
+        ids = batches.epoch(
+            self.job.examples, size, self.job.seed, epoch, self.session.padded(size)
+        )
+        for _ in range(skip):
+            next(ids)
+        return self.session.feed(ids, view, extra, self.session.steps_per_call)
+
+    def _evaluate(self, state, step: int, log) -> None:
+        """Writes cross-entropy and accuracy on the validation split."""
+        size = self.session.run.evaluation_batch_size
+        ids = batches.in_order(
+            self.session.data.splits['validation'], size, self.session.padded(size)
+        )
+        arrays, sums = self.session.arrays(), None
+        for _, batch in self.session.feed(ids, 0):
+            new = self.eval_call(state, arrays, batch)
+            sums = new if sums is None else metrics.merge(sums, new)
+        values = metrics.summarise(jax.device_get(sums))
+        log.write(
+            step,
+            validation_loss=float(values['loss']),
+            validation_accuracy=float(values['accuracy']),
+        )
+        self.text = f'validation accuracy {values["accuracy"]:.4f}'
+
+
+class _Window:
+    """Metric sums since the last record. A record is read back one window late, so that the host
+    never waits for the step it has just sent off."""
+
+    def __init__(self, loop: _Loop, log: MetricsLog, checkpoints: Checkpoints):
+        self.loop, self.log, self.checkpoints = loop, log, checkpoints
+        self.sums, self.count, self.pending = [], 0, None
+
+    def add(self, count: int, sums: dict) -> int:
+        """Takes the sums of a call; returns the steps in the window so far."""
+        self.sums.append(sums)
+        self.count += count
+        return self.count
+
+    def turn(self, step: int) -> None:
+        """Closes the window that ends at `step` and records the one before it."""
+        previous, self.pending = self.pending, (step, self.sums)
+        self.sums, self.count = [], 0
+        if previous:
+            self._record(*previous)
+
+    def flush(self, step: int) -> None:
+        """Records everything up to `step`."""
+        if self.count:
+            self.turn(step)
+        if self.pending:
+            self._record(*self.pending)
+            self.pending = None
+
+    def _record(self, step: int, sums: list[dict]) -> None:
+        sums = jax.tree.map(lambda *values: np.sum(values), *jax.device_get(sums))
+        rate = float(self.loop.schedule(step - 1))
+        if sums['nonfinite_steps']:
+            # Once not finite, always so: parameters carry it from step to step.
+            self._stop(step - int(sums['nonfinite_steps']) + 1)
+        values = metrics.summarise(sums)
+        self.log.write(
+            step,
+            epoch=round(step / self.loop.epoch_steps, 4),
+            loss=float(values['loss']),
+            accuracy=float(values['accuracy']),
+            learning_rate=rate,
+        )
+
+    def _stop(self, step: int) -> None:
+        job, good = self.loop.job, self.checkpoints.latest_step
+        kept = f'the last good checkpoint is step {good}' if good else 'no checkpoint was due yet'
+        raise UserError(
+            f'{job.name}: loss or gradient not finite at step {step}, learning rate '
+            f'{float(self.loop.schedule(step - 1)):.3g}; {kept} in {self.loop.folder}; lower '
+            'train.learning_rate or set train.clip_norm'
+        )
+
+
+def _training(state: TrainState) -> dict:
+    return {'step': state.step, 'opt_state': state.opt_state}
+
+
+def _kind(job: Job) -> str:
+    return f'train {job.task.net.spec}'
+
+
+@functools.cache
+def _train_call(mesh):
+    """The jitted step: gathers ids' examples where arrays are given, and takes one step or several."""
+
+    def one(state, arrays, ids):
+        batch = batches.gather(arrays, ids) if arrays else ids
+        return train_step(state, _split(mesh, batch))
+
+    def call(state, arrays, ids):
+        if ids['view'].ndim == 0:
+            return one(state, arrays, ids)
+        state, sums = jax.lax.scan(lambda state, ids: one(state, arrays, ids), state, ids)
+        return state, jax.tree.map(lambda leaf: leaf.sum(0), sums)
+
+    return jax.jit(call, donate_argnums=0)
+
+
+@functools.cache
+def _eval_call(mesh):
+    def call(state, arrays, ids):
+        batch = batches.gather(arrays, ids) if arrays else ids
+        return eval_step(state, _split(mesh, batch))
+
+    return jax.jit(call)
+
+
+def _split(mesh, batch: Mapping) -> dict:
+    """The batch, each array split over 'data' along its first axis; the view number stays whole."""
+    over_data = sharding.batch_sharding(mesh)
+    return {
+        key: jax.lax.with_sharding_constraint(value, over_data) if np.ndim(value) else value
+        for key, value in batch.items()
+    }
