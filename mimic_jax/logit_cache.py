@@ -124,12 +124,13 @@ def open_cache(folder: Path, expected: Mapping) -> LogitCache:
     """
     facts = artifacts.manifest(folder)
     cache = facts['cache']
-    for field, value in expected.items():
-        if cache.get(field) != value:
-            raise UserError(
-                f'{folder} does not fit: its {field} is {cache.get(field)!r}, this run has '
-                f'{value!r}; use the workdir and config that made it, or delete it'
-            )
+    different = _difference(expected, cache, '')
+    if different:
+        field, wanted, found = different
+        raise UserError(
+            f'{folder} does not fit: its {field} is {found!r}, this run has {wanted!r}; '
+            'use the workdir and config that made it, or delete it'
+        )
     examples = np.load(folder / EXAMPLES, allow_pickle=False)
     return LogitCache(
         folder=folder,
@@ -141,6 +142,18 @@ def open_cache(folder: Path, expected: Mapping) -> LogitCache:
         deviation=np.asarray(facts['deviation'], np.float32),
         facts=facts,
     )
+
+
+def _difference(expected, found, field: str):
+    """(field, expected, found) of the first value in a tree that is not as expected, or None."""
+    if isinstance(expected, Mapping) and isinstance(found, Mapping):
+        pairs = [(f'{field}.{key}'.strip('.'), value, found.get(key)) for key, value in expected.items()]
+    elif isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
+        pairs = [(f'{field}[{i}]', *pair) for i, pair in enumerate(zip(expected, found, strict=True))]
+    else:
+        return None if expected == found else (field, expected, found)
+    differences = (_difference(wanted, value, name) for name, wanted, value in pairs)
+    return next(filter(None, differences), None)
 
 
 def _path(folder: Path, view: int) -> Path:

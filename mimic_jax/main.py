@@ -8,7 +8,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import config_flags
 
 from mimic_jax import interrupt
@@ -26,6 +26,8 @@ _PHASE = flags.DEFINE_enum('phase', 'all', _PHASES, 'What to run.')
 def main(_) -> None:
     from mimic_jax import pipeline  # jax takes seconds to import; --help should not
 
+    if not flags.FLAGS['verbosity'].present:
+        logging.set_verbosity(logging.WARNING)  # Orbax tells of every file it touches
     command = shlex.join(['python', '-m', 'mimic_jax.main', *sys.argv[1:]])
     interrupt.install()
     try:

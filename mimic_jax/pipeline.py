@@ -12,9 +12,10 @@ can be killed, resumed, moved and shared.
     report    evaluations, metrics       <experiment>/report.json, report.md, figures
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from mimic_jax import artifacts, config, tables
+from mimic_jax import artifacts, config, sharding, tables
 from mimic_jax import plan as plans
 from mimic_jax.errors import UserError
 from mimic_jax.phases import evaluate, logits, prepare, report, student, teacher
@@ -24,10 +25,19 @@ from mimic_jax.session import Session
 PHASES = ('teacher', 'logits', 'student', 'evaluate', 'report')
 
 
-def run(settings, *, workdir: Path, experiment: str, phase: str = 'all', command: str = '') -> None:
+def run(
+    settings,
+    *,
+    workdir: Path,
+    experiment: str,
+    phase: str = 'all',
+    command: str = '',
+    devices: Sequence | None = None,
+) -> None:
     """Runs one phase of an experiment, or all; what is complete already is left as it is.
 
     settings: the experiment's ConfigDict.  experiment: the name of its report's folder.
+    command: what the report says it was made by.  devices: all that jax has, when None.
     Prints the table and the report's path when the report is among the phases.
 
     Raises:
@@ -36,11 +46,12 @@ def run(settings, *, workdir: Path, experiment: str, phase: str = 'all', command
     """
     wanted = PHASES if phase == 'all' else (phase,)
     checked = config.experiment(settings)
+    mesh = sharding.make_mesh(checked.run.model_axis, devices)
     _make_workdir(workdir)
     progress = Progress(advice=_advice(checked))
     data = prepare.run(checked.data, workdir, progress.say)
     plan = plans.make(checked, data)
-    session = Session(workdir, data, checked.run, progress)
+    session = Session(workdir, data, checked.run, progress, mesh)
     _announce(progress, plan, wanted, workdir)
 
     if 'teacher' in wanted:

@@ -23,10 +23,7 @@ class Session:
     data: Dataset
     run: Run
     progress: Progress
-
-    @functools.cached_property
-    def mesh(self):
-        return sharding.make_mesh(self.run.model_axis)
+    mesh: jax.sharding.Mesh
 
     @property
     def steps_per_call(self) -> int:

@@ -12,10 +12,14 @@ def _normal(*shape):
     return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
 
 
+def _init(layer, inputs):
+    return jax.jit(lambda key: layer.init(key, inputs, False, None))(jax.random.key(0))
+
+
 def test_locally_connected_layer_equals_a_loop_over_positions():
     inputs = _normal(2, 4, 5, 3)
     layer = layers.LocallyConnected(width=6, window=(3, 2))
-    params = layer.init(jax.random.key(0), inputs, False, None)['params']
+    params = _init(layer, inputs)['params']
     params = {**params, 'bias': _normal(4, 5, 6)}
     padded = np.pad(inputs, [(0, 0), (1, 1), (0, 1), (0, 0)])
     expected = np.empty((2, 4, 5, 6))
@@ -48,7 +52,7 @@ def test_local_response_norm_equals_a_loop_over_channels():
 @pytest.mark.parametrize('init_scale', [1.0, 0.4])
 def test_initial_kernels_are_glorot_uniform(layer, input_shape, fans, init_scale):
     layer = layer.copy(init_scale=init_scale)
-    params = layer.init(jax.random.key(1), jnp.zeros(input_shape), False, None)['params']
+    params = _init(layer, jnp.zeros(input_shape))['params']
     limit = init_scale * np.sqrt(6 / fans)
     kernel = np.asarray(params['kernel'])
     assert 0.99 * limit < np.abs(kernel).max() <= limit
@@ -59,7 +63,7 @@ def test_initial_kernels_are_glorot_uniform(layer, input_shape, fans, init_scale
 def test_batch_norm_stands_between_the_affine_map_and_the_relu():
     inputs = _normal(8, 5)
     layer = layers.Dense(width=4, batch_norm=True)
-    variables = layer.init(jax.random.key(2), inputs, False, None)
+    variables = _init(layer, inputs)
     outputs, _ = layer.apply(variables, inputs, True, None, mutable=['batch_stats'])
     affine = inputs @ np.asarray(variables['params']['kernel'])
     normalised = (affine - affine.mean(0)) / np.sqrt(affine.var(0) + 1e-5)
@@ -69,7 +73,7 @@ def test_batch_norm_stands_between_the_affine_map_and_the_relu():
 def test_a_layer_without_relu_is_linear():
     layer = layers.Dense(width=4, relu=False)
     inputs = _normal(8, 5)
-    variables = layer.init(jax.random.key(3), inputs, False, None)
+    variables = _init(layer, inputs)
     outputs = layer.apply(variables, inputs, False, None)
     expected = inputs @ np.asarray(variables['params']['kernel'])
     np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6)

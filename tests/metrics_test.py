@@ -22,6 +22,8 @@ def test_sums_by_hand():
         'loss_sum': 2.75, 'count': 3, 'correct_sum': 1, 'labelled_count': 2,
     }
     assert metrics.summarise(totals) == {'loss': 2.75 / 3, 'accuracy': 0.5}
+    assert totals['loss_sum'].dtype == jnp.float32
+    assert {totals[key].dtype.name for key in totals if key != 'loss_sum'} == {'int32'}
 
 
 def test_batches_of_any_size_merge_to_the_same_figures():

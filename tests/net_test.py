@@ -35,6 +35,15 @@ def _inputs(*shape):
     return jnp.asarray(np.random.default_rng(0).standard_normal(shape), jnp.float32)
 
 
+def _init(net, inputs):
+    """Variables of the right shapes, none of them 0 or 1; drawn by NumPy, which compiles nothing."""
+    rng = np.random.default_rng(1)
+    return jax.tree.map(
+        lambda leaf: jnp.asarray(rng.uniform(-0.2, 0.3, leaf.shape) + 0.5 * (leaf.ndim == 1), leaf.dtype),
+        jax.eval_shape(net.init, jax.random.key(0), inputs),
+    )
+
+
 @pytest.mark.parametrize(('spec', 'sizes'), NETS)
 def test_counts_equal_the_initialised_parameters(spec, sizes):
     shape, classes = sizes
@@ -52,8 +61,8 @@ def test_counts_equal_the_initialised_parameters(spec, sizes):
 def test_shapes_within_the_net_equal_the_counted_ones():
     net = build('8c5-p3/2-8c4v-ap3/2s-8c3-sp2-9-7L', 10)
     inputs = jnp.zeros((2, 31, 28, 3))
-    variables = net.init(jax.random.key(0), inputs)
-    _, state = net.apply(variables, inputs, capture_intermediates=True, mutable=['intermediates'])
+    init = functools.partial(net.init, capture_intermediates=True, mutable=True)
+    state = jax.eval_shape(init, jax.random.key(0), inputs)
     seen = {
         int(name.split('_')[1]): layer['__call__'][0].shape[1:]
         for name, layer in state['intermediates'].items()
@@ -65,7 +74,7 @@ def test_shapes_within_the_net_equal_the_counted_ones():
 
 def test_parameter_names_tell_kind_and_order():
     net = build('4c3-bn-p2-5L-6-d.5', 10)
-    variables = net.init(jax.random.key(0), _inputs(2, 6, 6, 1))
+    variables = _init(net, _inputs(2, 6, 6, 1))
     assert sorted(variables['params']) == ['conv_00', 'hidden_02', 'linear_01', 'output_03']
     assert sorted(variables['params']['conv_00']) == ['bn', 'kernel']
     assert list(variables['batch_stats']) == ['conv_00']
@@ -73,8 +82,7 @@ def test_parameter_names_tell_kind_and_order():
 
 def test_a_net_equals_the_same_layers_written_out():
     net, inputs = build('4c3-p2-5L-6', 3), _inputs(2, 6, 6, 1)
-    variables = net.init(jax.random.key(0), inputs)
-    variables = jax.tree.map(lambda leaf: leaf + 0.1, variables)  # biases that are not zero
+    variables = _init(net, inputs)
     params = variables['params']
     x = nn.Conv(4, (3, 3)).apply({'params': params['conv_00']}, inputs)
     x = nn.max_pool(nn.relu(x), (2, 2), (2, 2)).reshape(2, -1)
@@ -95,7 +103,7 @@ def test_equal_builds_are_one_static_argument():
     inputs = _inputs(2, 5)
     first, second, other = build('7', 3), build('7', np.int64(3), init_scale=1), build('8', 3)
     assert first == second and hash(first) == hash(second) and first != other
-    variables = first.init(jax.random.key(0), inputs)
+    variables = _init(first, inputs)
     run(first, variables, inputs)
     run(second, variables, inputs)
     assert len(traces) == 1
@@ -103,14 +111,15 @@ def test_equal_builds_are_one_static_argument():
 
 def test_masked_padding_leaves_statistics_and_real_logits_alone():
     net, real = build('4c3-bn-p2-5-bn', 3), _inputs(6, 8, 8, 2)
-    variables = net.init(jax.random.key(0), real)
+    variables = _init(net, real)
     padded = jnp.concatenate([real, 100 + real[:2]])
     mask = jnp.asarray([1.0] * 6 + [0.0] * 2)
-    run = functools.partial(net.apply, variables, train=True, mutable=['batch_stats'])
+    run = jax.jit(functools.partial(net.apply, variables, train=True, mutable=['batch_stats']))
     logits, state = run(real)
     masked_logits, masked_state = run(padded, mask=mask)
     np.testing.assert_allclose(masked_logits[:6], logits, rtol=1e-4, atol=1e-5)
-    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-4), masked_state, state)
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6)
+    jax.tree.map(close, masked_state, state)
     _, polluted = run(padded)
     assert not np.allclose(
         polluted['batch_stats']['conv_00']['bn']['mean'],
@@ -121,23 +130,23 @@ def test_masked_padding_leaves_statistics_and_real_logits_alone():
 
 def test_testing_uses_the_running_statistics():
     net, inputs = build('5-bn', 3), 3 + _inputs(40, 6)
-    variables = net.init(jax.random.key(0), inputs)
+    variables = _init(net, inputs)
+    train = jax.jit(functools.partial(net.apply, train=True, mutable=['batch_stats']))
     for _ in range(100):
-        _, state = net.apply(variables, inputs, train=True, mutable=['batch_stats'])
+        training, state = train(variables, inputs)
         variables = {**variables, **state}
-    training, _ = net.apply(variables, inputs, train=True, mutable=['batch_stats'])
     np.testing.assert_allclose(net.apply(variables, inputs), training, rtol=1e-3, atol=1e-3)
 
 
 def test_training_draws_and_testing_does_not():
-    inputs = _inputs(4, 16, 16, 3)
+    inputs = _inputs(4, 8, 8, 3)
     for spec in ('4c3-sp2', 'd.5-9', '9-d.5'):
         net = build(spec, 3)
-        variables = net.init(jax.random.key(0), inputs)
-        np.testing.assert_array_equal(net.apply(variables, inputs), net.apply(variables, inputs))
+        variables = _init(net, inputs)
+        net.apply(variables, inputs)  # testing needs no key
+        train = jax.jit(functools.partial(net.apply, variables, inputs, train=True))
         first, again, second = (
-            net.apply(variables, inputs, train=True, rngs={'dropout': jax.random.key(seed)})
-            for seed in (1, 1, 2)
+            train(rngs={'dropout': jax.random.key(seed)}) for seed in (1, 1, 2)
         )
         np.testing.assert_array_equal(first, again)
         assert not np.allclose(first, second)
@@ -153,7 +162,7 @@ def test_leading_dropout_acts_on_the_input():
 @pytest.mark.parametrize('dtype', ['float32', 'bfloat16'])
 def test_parameters_logits_and_gradients_are_float32(dtype):
     net, inputs = build(EVERY_KIND, 10, dtype), _inputs(4, 12, 12, 3)
-    variables = net.init(jax.random.key(0), inputs)
+    variables = _init(net, inputs)
 
     @jax.jit
     def gradient(params):
@@ -181,7 +190,7 @@ def test_parameters_logits_and_gradients_are_float32(dtype):
 def test_bfloat16_computes_in_bfloat16():
     inputs = _inputs(4, 50)
     exact, rounded = build('200', 3), build('200', 3, 'bfloat16')
-    variables = exact.init(jax.random.key(0), inputs)
+    variables = _init(exact, inputs)
     difference = rounded.apply(variables, inputs) - exact.apply(variables, inputs)
     assert 1e-5 < np.abs(difference).max() < 0.1
 
@@ -189,7 +198,7 @@ def test_bfloat16_computes_in_bfloat16():
 def test_init_scale_multiplies_every_kernel():
     inputs = _inputs(1, 6, 6, 2)
     one, half = (
-        build('4c3-3lc3-5L-6', 10, init_scale=scale).init(jax.random.key(0), inputs)
+        build('4c3-5L', 10, init_scale=scale).init(jax.random.key(0), inputs)
         for scale in (1.0, 0.5)
     )
     jax.tree.map(lambda a, b: np.testing.assert_allclose(0.5 * a, b, rtol=1e-6), one, half)

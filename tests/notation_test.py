@@ -136,7 +136,7 @@ def test_repeats_are_the_token_written_out():
         ('9^2^2', 1, 'after ^'),
         ('1.5', 1, 'whole number'),
         ('1.0005k', 1, 'whole number'),
-        ('9' * 5000, 1, 'more than 40'),
+        ('9' * 100_000, 1, 'more than 40'),
         ('9' * 20, 1, '10^12'),
         ('9^' + '9' * 12, 1, 'more than 1000'),
         ('9-d1', 2, '[0, 1)'),
@@ -300,8 +300,8 @@ def test_command_reports_mistakes_in_one_line(arguments, capsys):
 
 def test_counting_does_not_import_jax():
     code = 'import sys, mimic_jax.models.notation; print("jax" in sys.modules)'
-    printed = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
-    assert printed.stdout.strip() == 'False'
+    printed = subprocess.check_output([sys.executable, '-c', code], text=True)
+    assert printed.strip() == 'False'
 
 
 def test_layers_are_hashable_and_frozen():

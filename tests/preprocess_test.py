@@ -53,11 +53,11 @@ def test_features_by_training_mean_and_deviation(monkeypatch):
 
 @pytest.mark.parametrize('level', [0.1, 12345.678, 0.0])
 def test_a_feature_constant_in_training_gives_zero_always(level):
-    train = np.random.default_rng(2).normal(size=(1000, 2)).astype(np.float32)
+    train = np.random.default_rng(2).normal(size=(1000, 2))
     train[:, 1] = level
     stats = preprocess.fit('feature', train)
     assert stats['deviation'][1] == 0
-    result = preprocess.apply('feature', stats, train + np.float32([0, 3]))
+    result = preprocess.apply('feature', stats, train + np.array([0, 3]))
     np.testing.assert_array_equal(result[:, 1], np.zeros(1000))
     assert np.isclose(np.std(result[:, 0]), 1, atol=1e-3)
 

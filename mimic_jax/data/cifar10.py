@@ -67,13 +67,13 @@ def _open(builder_class, root: Path, folder: Path):
         splits = set(builder.info.splits)
     except Exception as error:  # TFDS, protobuf and JSON raise a dozen kinds on a damaged file
         raise UserError(f'{folder} cannot be read ({_brief(error)}): {_mend(folder)}') from error
+    if not {'train', 'test'} <= splits:
+        raise UserError(f'{folder} lacks the split train or test: {_mend(folder)}')
     if 'array_record' not in formats:
         raise UserError(
             f'{folder} holds {", ".join(sorted(formats))} files, which need TensorFlow where '
             'array_record does not: set TFDS_DATA_DIR or --config.data.root to another folder'
         )
-    if not {'train', 'test'} <= splits:
-        raise UserError(f'{folder} lacks the split train or test: {_mend(folder)}')
     return builder
 
 

@@ -32,10 +32,7 @@ def fit(kind: str, inputs: np.ndarray) -> dict[str, np.ndarray]:
         raise UserError("config.data.preprocess 'feature' has no training examples; add some")
     mean = sum(part.sum(axis=0) for part in _parts(inputs)) / len(inputs)
     variance = sum(((part - mean) ** 2).sum(axis=0) for part in _parts(inputs)) / len(inputs)
-    # Found by comparison: rounding leaves the computed variance of equal values above 0.
-    constant = np.all([(part == inputs[0]).all(axis=0) for part in _parts(inputs)], axis=0)
-    deviation = np.where(constant, 0.0, np.sqrt(variance))
-    return {'mean': mean.astype(np.float32), 'deviation': deviation.astype(np.float32)}
+    return {'mean': mean.astype(np.float32), 'deviation': np.sqrt(variance).astype(np.float32)}
 
 
 def apply(kind: str, stats: Mapping[str, np.ndarray], inputs: jax.Array) -> jax.Array:
@@ -77,7 +74,9 @@ def _standardise_images(images: jax.Array) -> jax.Array:
 
 def _parts(inputs: np.ndarray):
     for start in range(0, len(inputs), _ROWS):
-        yield np.asarray(inputs[start : start + _ROWS], np.float64)
+        # By way of float32, `apply`'s precision: equal float32 values have an exact float64 sum
+        # (up to 2²⁹ of them), so that the variance of a constant feature is exactly 0.
+        yield np.asarray(inputs[start : start + _ROWS], np.float32).astype(np.float64)
 
 
 def _check(kind: str, shape: tuple[int, ...]) -> None:

@@ -48,19 +48,9 @@ def is_identity(settings: config.Views) -> bool:
 
 
 def check(settings: config.Views, shape: tuple[int, ...], where: str) -> None:
-    """UserError, which calls the settings `where`, unless examples of this shape can be augmented so."""
-    if is_identity(settings):
-        return
-    if len(shape) != 3:
-        raise UserError(
-            f'{where} augments images [H, W, C], but an example has shape {tuple(shape)}; '
-            'set mirror to False and shift to 0'
-        )
-    if settings.shift >= min(shape[:2]):
-        raise UserError(
-            f'{where}.shift is {settings.shift}, but images are {shape[0]}×{shape[1]}; '
-            'make it smaller'
-        )
+    """UserError, calling the settings `where`, unless examples of this shape can have them."""
+    if not is_identity(settings):
+        _check_image(shape, settings.shift, where)
 
 
 def view_key(seed: jax.Array | int, view: jax.Array | int, index: jax.Array | int) -> jax.Array:
@@ -87,7 +77,7 @@ def view(
       UserError: an example that is no image, or a shift as large as the image.
     """
     if mirror or shift:
-        _check_image(example.shape, shift)
+        _check_image(example.shape, shift, 'config.views')
     if mirror:
         example = augmentation.mirror(example, draw_mirror(key))
     if shift:
@@ -138,13 +128,13 @@ def _words(key: jax.Array, augmentation_number: int, shape: tuple[int, ...]) -> 
     return jax.random.bits(jax.random.fold_in(key, augmentation_number), shape, jnp.uint32)
 
 
-def _check_image(shape: tuple[int, ...], shift: int) -> None:
+def _check_image(shape: tuple[int, ...], shift: int, where: str) -> None:
     if len(shape) != 3:
         raise UserError(
-            f'config.views augments images [H, W, C], but an example has shape {shape}; '
+            f'{where} augments images [H, W, C], but an example has shape {tuple(shape)}; '
             'set mirror to False and shift to 0'
         )
     if shift >= min(shape[:2]):
         raise UserError(
-            f'config.views.shift is {shift}, but images are {shape[0]}×{shape[1]}; make it smaller'
+            f'{where}.shift is {shift}, but images are {shape[0]}×{shape[1]}; make it smaller'
         )

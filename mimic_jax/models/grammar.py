@@ -30,7 +30,7 @@ PARAMETER_KINDS = ('conv', 'local', 'linear', 'hidden')
 LARGEST = 10**12
 MOST_LAYERS = 1000
 
-_DECIMAL = r'(?:[0-9]+\.?[0-9]*|\.[0-9]+)'
+_DECIMAL = r'(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)'
 _WIDTH = rf'(?P<width>{_DECIMAL}k?|\?(?:\*{_DECIMAL})?)'
 _SIZE = '[0-9]+(?:x[0-9]+)?'
 _POOL = rf'p(?P<window>{_SIZE})(?:/(?P<stride>{_SIZE}))?(?P<same>s?)'

@@ -18,14 +18,14 @@ def max_pool(inputs, window, stride, padding):
     """The maximum of each window, [B, H', W', C].
 
     On the CPU backend it is an elementwise maximum over shifted, strided views, because XLA's
-    gradient of a windowed maximum is slow there: 640 ms against 200 for 3x3 windows of stride 2 on
-    [128, 32, 32, 128], jax 0.10.2, 2 cores. Where a window has ties, this gradient is shared
-    among them and XLA's goes to one; otherwise the two are equal.
+    gradient of a windowed maximum is slow there. Forward and gradient with jax 0.10.2 on 2 CPU
+    cores of a shared machine, the quickest of 7: 466 ms against 161 for 3x3 windows of stride 2 on
+    [128, 32, 32, 128], 103 against 7 for 2x2 windows on [128, 32, 32, 32]. Where a window has
+    ties, this gradient is shared among them and XLA's goes to one; otherwise the two are equal.
     """
     _check(inputs, padding)
     if jax.default_backend() == 'cpu':
-        views = _views(inputs, window, stride, padding, fill=-jnp.inf)
-        return functools.reduce(jnp.maximum, views)
+        return _by_axis(jnp.maximum, inputs, window, stride, padding, fill=-jnp.inf)
     return _reduce_window_max(inputs, window, stride, padding)
 
 
@@ -94,8 +94,16 @@ def _reduce_window_max(inputs, window, stride, padding):
 
 
 def _window_sums(inputs, window, stride, padding):
-    views = _views(inputs, window, stride, padding, fill=0)
-    return functools.reduce(operator.add, views)
+    return _by_axis(operator.add, inputs, window, stride, padding, fill=0)
+
+
+def _by_axis(function, inputs, window, stride, padding, fill):
+    """Reduces each window with `function`, first down its columns, then along the one row left."""
+    rows = _views(inputs, (window[0], 1), (stride[0], 1), padding, fill)
+    columns = functools.reduce(function, rows)
+    return functools.reduce(
+        function, _views(columns, (1, window[1]), (1, stride[1]), padding, fill)
+    )
 
 
 def _views(inputs, window, stride, padding, fill):

@@ -1,0 +1,71 @@
+"""Eight virtual CPU devices for all tests, and a small experiment on digits to run in a few seconds."""
+
+import importlib.util
+import io
+from pathlib import Path
+
+import jax
+import pytest
+
+jax.config.update('jax_num_cpu_devices', 8)
+
+ROOT = Path(__file__).parent.parent
+
+
+def load_experiment(name: str):
+    """The module of experiments/<name>.py."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / 'experiments' / f'{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def tiny_digits():
+    """The digits experiment with tiny nets, two epochs a run, two views and two seeds."""
+    config = load_experiment('digits_student').get_config()
+    del config.members.cnn_3
+    config.logits.ensemble.members = ('cnn_1', 'cnn_2')
+    config.logits.ensemble.views = 2
+    for member in config.members.values():
+        member.model = '4c3-bn-p2-16-d.5'
+        member.train.epochs = 2
+    for student in config.students.values():
+        student.model = '8L-32-d.5' if student.target == 'labels' else '8L-32'
+        student.train.epochs = 3
+        student.seeds = (0, 1)
+    config.run.log_steps = 2
+    config.run.evaluation_epochs = 1
+    config.run.checkpoint_epochs = 1
+    return config
+
+
+@pytest.fixture
+def config():
+    return tiny_digits()
+
+
+@pytest.fixture(scope='session')
+def device():
+    """One device, as most people have."""
+    return jax.devices()[:1]
+
+
+@pytest.fixture
+def make_session(tmp_path, device):
+    """Makes a session and a plan of a config, in a fresh workdir unless one is given."""
+    from mimic_jax import config as config_module
+    from mimic_jax import plan, sharding
+    from mimic_jax.phases import prepare
+    from mimic_jax.progress import Progress
+    from mimic_jax.session import Session
+
+    def make(settings, workdir=None, devices=None, model_axis=1):
+        workdir = workdir or tmp_path / 'work'
+        workdir.mkdir(exist_ok=True)
+        checked = config_module.experiment(settings)
+        data = prepare.run(checked.data, workdir, lambda text: None)
+        mesh = sharding.make_mesh(model_axis, devices or device)
+        session = Session(workdir, data, checked.run, Progress(stream=io.StringIO()), mesh)
+        return session, plan.make(checked, data)
+
+    return make

@@ -1,0 +1,273 @@
+import json
+
+import numpy as np
+import pytest
+
+from mimic_jax import artifacts, checkpoint, pipeline
+from mimic_jax.errors import UserError
+
+ROW_KEYS = {
+    'name', 'model', 'parameters', 'target', 'metric', 'values', 'mean', 'std', 'n', 'agreement',
+    'paper',
+}  # fmt: skip
+
+
+def run(config, workdir, device, phase='all', experiment='tiny'):
+    pipeline.run(
+        config, workdir=workdir, experiment=experiment, phase=phase, command='a command',
+        devices=device,
+    )  # fmt: skip
+    path = workdir / experiment / 'report.json'
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def folders(workdir, phase):
+    return {path.name for path in workdir.glob(f'{phase}-*')}
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory, device):
+    """A workdir in which the tiny experiment has run."""
+    from conftest import tiny_digits
+
+    workdir = tmp_path_factory.mktemp('finished')
+    return workdir, run(tiny_digits(), workdir, device)
+
+
+def test_run_writes_one_artifact_a_member_cache_and_student_seed(finished):
+    workdir, _ = finished
+    counts = {phase: len(folders(workdir, phase)) for phase in
+              ('data', 'teacher', 'logits', 'student', 'evaluate')}
+    assert counts == {'data': 1, 'teacher': 2, 'logits': 1, 'student': 4, 'evaluate': 6}
+    for path in workdir.glob('*-*'):
+        assert artifacts.is_complete(path)
+        artifacts.verify(path)
+        assert (path / 'config.json').is_file()
+    for path in [*workdir.glob('teacher-*'), *workdir.glob('student-*')]:
+        records = [json.loads(line) for line in (path / 'metrics.jsonl').read_text().splitlines()]
+        assert any('loss' in record for record in records)
+        assert any('validation_accuracy' in record for record in records)
+        assert list((path / 'events').iterdir())
+
+
+def test_report_rows_keep_the_contract(finished):
+    workdir, report = finished
+    assert report['experiment'] == 'tiny'
+    rows = {row['name']: row for row in report['rows']}
+    assert [row['target'] for row in report['rows']] == ['labels', None, 'labels', 'logits']
+    for row in rows.values():
+        assert set(row) == ROW_KEYS
+        assert row['metric'] == 'accuracy'
+        assert row['n'] == len(row['values'])
+        assert all(0 <= value <= 1 for value in row['values'])
+        np.testing.assert_allclose(row['mean'], np.mean(row['values']))
+        if row['n'] > 1:
+            np.testing.assert_allclose(row['std'], np.std(row['values'], ddof=1))
+        else:
+            assert row['std'] is None
+    assert rows['ensemble']['agreement'] is None
+    assert 0 < rows['student mimicking']['agreement'] <= 1
+    # 8L on 64 pixels, 32 units, 10 classes: 64·8+8 + 8·32+32 + 32·10+10
+    assert rows['student mimicking']['parameters'] == 64 * 8 + 8 + 8 * 32 + 32 + 32 * 10 + 10
+    for name in ('report.md', 'accuracy.png', 'agreement.png'):
+        assert (workdir / 'tiny' / name).stat().st_size > 100
+
+
+def test_ensemble_row_is_the_mean_of_the_members_logits(finished, device, make_session, config):
+    workdir, report = finished
+    session, plan = make_session(config, workdir)
+    labels = session.data.labels[session.data.splits['test']]
+    outputs = [
+        np.load(workdir / member.evaluation.name / 'test.npy') for member in plan.members.values()
+    ]
+    expected = np.mean(np.argmax(sum(outputs) / 2, axis=1) == labels)
+    row = next(row for row in report['rows'] if row['target'] is None)
+    np.testing.assert_allclose(row['values'], [expected])
+
+
+def test_second_run_computes_nothing_and_prints_the_same_table(finished, device, config, capsys):
+    workdir, report = finished
+    markers = {path: path.stat().st_mtime_ns for path in workdir.glob('*-*/COMPLETE')}
+    again = run(config, workdir, device)
+    assert again['rows'] == report['rows']
+    assert markers == {path: path.stat().st_mtime_ns for path in workdir.glob('*-*/COMPLETE')}
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert lines[-1] == str(workdir / 'tiny' / 'report.md')
+    assert lines[-2].startswith('| student mimicking')
+
+
+def test_changing_a_student_retrains_that_student_alone(finished, device, config):
+    workdir, _ = finished
+    before = {phase: folders(workdir, phase) for phase in ('teacher', 'logits', 'student')}
+    config.students.mimic.train.learning_rate = 0.03
+    run(config, workdir, device, phase='student')
+    assert folders(workdir, 'teacher') == before['teacher']
+    assert folders(workdir, 'logits') == before['logits']
+    assert len(folders(workdir, 'student') - before['student']) == 2
+
+
+def test_names_depend_on_what_determines_the_content(config, make_session):
+    _, plan = make_session(config)
+    cache, mimic = plan.caches['ensemble'].recipe.name, plan.students['mimic'][0].recipe.name
+
+    config.views.seed = 1
+    _, other = make_session(config)
+    assert other.caches['ensemble'].recipe.name != cache
+    assert other.students['mimic'][0].recipe.name != mimic
+    # Nets on labels draw their views from their own seeds.
+    assert other.members['cnn_1'].recipe.name == plan.members['cnn_1'].recipe.name
+
+    config.views.seed = 0
+    config.views.shift = 2
+    _, other = make_session(config)
+    assert other.caches['ensemble'].recipe.name != cache
+
+    config.views.shift = 1
+    config.data.seed = 3
+    _, other = make_session(config)
+    assert other.members['cnn_1'].recipe.name != plan.members['cnn_1'].recipe.name
+
+
+def test_names_do_not_depend_on_how_the_run_goes(config, make_session):
+    _, plan = make_session(config)
+    config.run = {'log_steps': 7, 'placement': 'host', 'evaluation_batch_size': 64}
+    config.report.rows.teacher.label = 'another name'
+    config.students.mimic.loss.temperature = 3.0  # which this loss does not read
+    _, other = make_session(config)
+    assert [net.recipe.name for net in other.nets()] == [net.recipe.name for net in plan.nets()]
+    assert other.caches['ensemble'].recipe == plan.caches['ensemble'].recipe
+
+
+def test_phase_without_its_input_says_which_phase_to_run(config, tmp_path, device):
+    with pytest.raises(UserError, match='--phase=teacher'):
+        run(config, tmp_path, device, phase='logits')
+    with pytest.raises(UserError, match='--phase=logits'):
+        run(config, tmp_path, device, phase='student')
+    with pytest.raises(UserError, match='--phase=evaluate'):
+        run(config, tmp_path, device, phase='report')
+
+
+def test_phases_one_by_one_equal_all_at_once(finished, config, tmp_path, device):
+    workdir, report = finished
+    for phase in pipeline.PHASES:
+        result = run(config, tmp_path, device, phase=phase)
+    assert result['rows'] == report['rows']
+    for path in tmp_path.glob('student-*'):
+        mine, theirs = (
+            artifacts.manifest(folder / path.name)['variables_sha256']
+            for folder in (tmp_path, workdir)
+        )
+        assert mine == theirs
+
+
+def test_arrays_on_the_host_give_the_same_nets(finished, config, tmp_path, device):
+    workdir, _ = finished
+    config.run.placement = 'host'
+    run(config, tmp_path, device)
+    names = folders(tmp_path, 'student') | folders(tmp_path, 'teacher')
+    assert len(names) == 6
+    for name in names:
+        mine, theirs = (
+            artifacts.manifest(folder / name)['variables_sha256'] for folder in (tmp_path, workdir)
+        )
+        assert mine == theirs
+
+
+def test_student_of_a_budget_is_solved_to_it(config, make_session):
+    config.students.mimic.model = '8L-?'
+    config.students.mimic.budget = 5000.0
+    _, plan = make_session(config)
+    net = plan.students['mimic'][0]
+    assert net.parameters <= 5000 < net.parameters + 8 + 1 + 10
+    assert '?' not in net.model
+
+
+@pytest.mark.parametrize(
+    ('path', 'value', 'message'),
+    [
+        ('students.mimic.model', '8L-3q2', '3q2'),
+        ('students.mimic.train.batch_size', 5000, 'batch_size is 5000'),
+        ('students.mimic.train.learning_rate', -0.1, 'learning_rate is -0.1'),
+        ('students.mimic.logits', 'ensembel', "did you mean 'ensemble'"),
+        ('students.mimic.model', '8L-?', 'budget'),
+        ('data.train', 3000, 'data.train is 3000'),
+        ('data.name', 'digit', "did you mean 'digits'"),
+        ('views.shift', 9, 'views.shift is 9'),
+        ('run.model_axis', 3, 'model_axis is 3'),
+        ('logits.ensemble.transfer', ('train', 'unlabeled'), "did you mean 'unlabelled'"),
+    ],
+)
+def test_bad_settings_are_one_line_before_any_work(config, tmp_path, device, path, value, message):
+    config.update_from_flattened_dict({path: value})
+    with pytest.raises(UserError) as error:
+        run(config, tmp_path, device)
+    assert message in str(error.value)
+    assert '\n' not in str(error.value)
+    assert not folders(tmp_path, 'teacher')
+
+
+def test_a_cache_of_other_teachers_is_refused_by_field(finished, config, tmp_path, make_session):
+    """A teacher folder swapped for another net under the same name."""
+    import shutil
+
+    workdir, _ = finished
+    copy = tmp_path / 'copy'
+    shutil.copytree(workdir, copy)
+    session, plan = make_session(config, copy)
+    first, second = (copy / member.recipe.name for member in plan.members.values())
+    for item in ('checkpoints', 'manifest.json', 'COMPLETE'):
+        target = first / item
+        shutil.rmtree(target) if target.is_dir() else target.unlink()
+        source = second / item
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
+    manifest = json.loads((first / 'manifest.json').read_text())
+    (first / 'COMPLETE').unlink()
+    shutil.copy(second / 'metrics.jsonl', first / 'metrics.jsonl')
+    artifacts.seal(first, {key: value for key, value in manifest.items() if key != 'files'})
+
+    from mimic_jax import ensemble
+
+    with pytest.raises(UserError, match='variables_sha256'):
+        ensemble.open_checked(session, plan.caches['ensemble'])
+
+
+def test_rows_that_the_teacher_does_not_say_are_refused(finished, config, tmp_path, make_session):
+    """A cache whose digests are in order but whose numbers are not the teachers'."""
+    import shutil
+
+    import orbax.checkpoint as ocp
+
+    from mimic_jax import ensemble
+
+    workdir, _ = finished
+    copy = tmp_path / 'copy'
+    shutil.copytree(workdir, copy)
+    session, plan = make_session(config, copy)
+    folder = copy / plan.caches['ensemble'].recipe.name
+    opened = ensemble.open_checked(session, plan.caches['ensemble'])
+    logits = opened.view(1).copy()
+    logits[3, 2] += 0.5
+    shutil.rmtree(folder / 'views' / '1')
+    with ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save((folder / 'views' / '1').resolve(), {'logits': logits})
+    facts = json.loads((folder / 'manifest.json').read_text())
+    artifacts.seal(folder, {key: value for key, value in facts.items() if key != 'files'})
+    artifacts._verified_manifest.cache_clear()
+    ensemble.open_checked.cache_clear()
+    with pytest.raises(UserError, match='view 1'):
+        ensemble.open_checked(session, plan.caches['ensemble'])
+
+
+def test_checkpoint_holds_the_net_that_was_evaluated(finished, config, make_session):
+    workdir, _ = finished
+    session, plan = make_session(config, workdir)
+    net = plan.students['mimic'][0]
+    import jax
+
+    example = jax.ShapeDtypeStruct((1, *session.data.input_shape), np.float32)
+    shapes = jax.eval_shape(net.task.net.init, jax.random.key(0), example)
+    variables = checkpoint.load_variables(workdir / net.recipe.name, shapes)
+    test = session.data.inputs[session.data.splits['test']].astype(np.float32) / 255
+    logits = net.task.net.apply(variables, test)
+    kept = np.load(workdir / net.evaluation.name / 'test.npy')
+    np.testing.assert_allclose(logits, kept, rtol=1e-4, atol=1e-4)
