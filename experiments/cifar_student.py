@@ -101,10 +101,8 @@ def small(config):
     config.data.validation = 5000
     config.data.unlabelled = 35000
     for name in ('cnn_1', 'cnn_2', 'cnn_3', 'cnn_4'):
-        config.members[name].model = '32c3-bn-p2-64c3-bn-p2-128c3-bn-p2-256-d.5'
-        config.members[name].train = train(
-            epochs=50, learning_rate=0.05, weight_decay=5e-4, schedule='cosine'
-        )
+        config.members[name].model = '32c3-bn-p2-64c3-bn-p2-128c3-bn-p2-d.5'
+        config.members[name].train = train(epochs=40, learning_rate=0.05, weight_decay=5e-4)
     del config.members.cnn_4
     config.logits.ecnn.members = ('cnn_1', 'cnn_2', 'cnn_3')
     config.logits.ecnn.views = 8
@@ -112,9 +110,9 @@ def small(config):
         entry.model = '32c5-p2-200L-2000'
         entry.seeds = (0, 1, 2)
     config.students.labels.train = train(
-        epochs=75, learning_rate=0.01, clip_norm=1.0, weight_decay=5e-4
+        epochs=64, learning_rate=0.01, clip_norm=1.0, weight_decay=5e-4
     )
-    config.students.mimic.train = train(epochs=9, learning_rate=0.03, clip_norm=1.0)
+    config.students.mimic.train = train(epochs=8, learning_rate=0.03, clip_norm=1.0)
     config.run.evaluation_epochs = 3
     without_paper(config)
 

@@ -131,7 +131,7 @@ def verify(folder: Path) -> None:
     if not (folder / MANIFEST).is_file():
         raise UserError(f'{folder / MANIFEST} is missing; {mend}')
     if file_digest(folder / MANIFEST) != expected:
-        raise UserError(f'{folder / MANIFEST} has changed since it was written; {mend}')
+        raise UserError(f'{folder / MANIFEST} is not the one that {MARKER} names; {mend}')
     for name, digest in json.loads((folder / MANIFEST).read_text())['files'].items():
         path = folder / name
         if not path.is_file():
@@ -161,7 +161,7 @@ def _files(folder: Path) -> list[str]:
     return sorted(
         name.as_posix()
         for name in names
-        if name.name not in (MANIFEST, MARKER) and not name.name.endswith('.tmp')
+        if name.as_posix() not in (MANIFEST, MARKER) and not name.name.endswith('.tmp')
     )
 
 

@@ -215,6 +215,8 @@ def section(cls, mapping: Mapping, where: str):
 def nearest(word: str, known: Iterable[str]) -> str:
     """The end of an error's sentence: the nearest known word, or all of them."""
     known = sorted(known)
+    if not known:
+        return 'it has none'
     close = difflib.get_close_matches(word, known, n=1)
     return f'did you mean {close[0]!r}?' if close else f'known are {", ".join(known)}'
 

@@ -42,6 +42,8 @@ def load(session: Session, plan: NetPlan, done: Callable[[], None] = lambda: Non
                     np.uint32(view_seed), session.arrays(), batch,
                 )
             )
+            if len(outputs) > 2:  # not further ahead of the device than two batches
+                outputs[-3].block_until_ready()
             done()
         parts = zip(jax.device_get(outputs), ids, strict=True)
         return np.concatenate([output[item['mask'] > 0] for output, item in parts])

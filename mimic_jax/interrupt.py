@@ -23,13 +23,14 @@ def install() -> None:
 def deferred():
     """Inside, a signal is only noted; the code inside calls `check` where it is safe to stop.
 
-    A second signal does not wait.
+    What is still noted at the end is raised there. A second signal does not wait.
     """
     _Request.deferred = True
     try:
         yield
     finally:
         _Request.deferred = False
+    check()
 
 
 def requested() -> bool:

@@ -24,6 +24,8 @@ from mimic_jax.train_step import (
     train_step,
 )
 
+IN_FLIGHT = 2  # calls sent off and not waited for
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Job:
@@ -91,6 +93,7 @@ class _Loop:
         self.step_call = _train_call(session.mesh)
         self.eval_call = _eval_call(session.mesh)
         self.schedule = learning_rate(train, job.task.steps)
+        self.validation = ''
         self.text = ''
 
     def restore(self, checkpoints: Checkpoints) -> tuple[TrainState, int]:
@@ -124,8 +127,9 @@ class _Loop:
             for count, ids in self._epoch(epoch, step % self.epoch_steps, view, extra):
                 state, sums = self.step_call(state, arrays, ids)
                 step += count
+                full = window.add(count, sums) >= run.log_steps
                 bar.advance(count, self.text)
-                if window.add(count, sums) >= run.log_steps:
+                if full:
                     window.turn(step)
                 if interrupt.requested():
                     window.flush(step)
@@ -166,7 +170,7 @@ class _Loop:
             validation_loss=float(values['loss']),
             validation_accuracy=float(values['accuracy']),
         )
-        self.text = f'validation accuracy {values["accuracy"]:.4f}'
+        self.validation = f', validation accuracy {values["accuracy"]:.4f}'
 
 
 class _Window:
@@ -178,9 +182,15 @@ class _Window:
         self.sums, self.count, self.pending = [], 0, None
 
     def add(self, count: int, sums: dict) -> int:
-        """Takes the sums of a call; returns the steps in the window so far."""
+        """Takes the sums of a call; returns the steps in the window so far.
+
+        Waits for the call before the last: the device stays busy, and the host does not run ahead
+        of it by more than two calls, in memory or in the estimate of what is left.
+        """
         self.sums.append(sums)
         self.count += count
+        if len(self.sums) > IN_FLIGHT:
+            jax.block_until_ready(self.sums[-1 - IN_FLIGHT])
         return self.count
 
     def turn(self, step: int) -> None:
@@ -205,6 +215,7 @@ class _Window:
             # Once not finite, always so: parameters carry it from step to step.
             self._stop(step - int(sums['nonfinite_steps']) + 1)
         values = metrics.summarise(sums)
+        self.loop.text = f'loss {values["loss"]:.4g}{self.loop.validation}'
         self.log.write(
             step,
             epoch=round(step / self.loop.epoch_steps, 4),

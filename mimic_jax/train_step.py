@@ -67,6 +67,8 @@ def learning_rate(train: Train, steps: int) -> optax.Schedule:
     """The rate by step: linear warm-up from 0, then constant or a half cosine down to 0."""
     warmup = round(train.warmup * steps)
     if train.schedule == 'constant':
+        if not warmup:  # which optax's warm-up schedule takes to mean a rate of 0 for ever
+            return optax.constant_schedule(train.learning_rate)
         return optax.warmup_constant_schedule(0.0, train.learning_rate, warmup)
     return optax.warmup_cosine_decay_schedule(0.0, train.learning_rate, warmup, steps)
 
@@ -112,7 +114,7 @@ def train_step(state: TrainState, batch: Mapping) -> tuple[TrainState, dict]:
         gradients, state.opt_state, state.variables['params']
     )
     params = optax.apply_updates(state.variables['params'], changes)
-    finite = jnp.isfinite(mean) & jnp.isfinite(optax.global_norm(gradients))
+    finite = jnp.isfinite(mean) & jnp.isfinite(optax.tree.norm(gradients))
     sums = metrics.sums(logits, batch['labels'], each, mask)
     state = state.replace(
         step=state.step + 1,

@@ -28,7 +28,7 @@ NETS = [
     ('250L-8k', TIMIT),
     ('150c15x8v-p1x6/1x2-2k-2k-2k', ((15, 41, 3), 183)),
 ]
-EVERY_KIND = 'd.2-8c3-bn-p2-8c3-sp2-lrn-4lc3-ap2s-6L-9-bn-d.5'
+EVERY_KIND = '8c3-bn-p2-sp2-d.2-lrn-4lc3-ap2s-6L-9-bn'
 
 
 def _inputs(*shape):
@@ -36,10 +36,10 @@ def _inputs(*shape):
 
 
 def _init(net, inputs):
-    """Variables of the right shapes, none of them 0 or 1; drawn by NumPy, which compiles nothing."""
+    """Variables with no bias at 0 and no scale at 1; NumPy's draws need no compiling."""
     rng = np.random.default_rng(1)
     return jax.tree.map(
-        lambda leaf: jnp.asarray(rng.uniform(-0.2, 0.3, leaf.shape) + 0.5 * (leaf.ndim == 1), leaf.dtype),
+        lambda leaf: jnp.float32(rng.uniform(-0.2, 0.3, leaf.shape) + 0.5 * (leaf.ndim == 1)),
         jax.eval_shape(net.init, jax.random.key(0), inputs),
     )
 
@@ -140,7 +140,7 @@ def test_testing_uses_the_running_statistics():
 
 def test_training_draws_and_testing_does_not():
     inputs = _inputs(4, 8, 8, 3)
-    for spec in ('4c3-sp2', 'd.5-9', '9-d.5'):
+    for spec in ('4c3-sp2', '9-d.5'):
         net = build(spec, 3)
         variables = _init(net, inputs)
         net.apply(variables, inputs)  # testing needs no key
@@ -161,8 +161,8 @@ def test_leading_dropout_acts_on_the_input():
 
 @pytest.mark.parametrize('dtype', ['float32', 'bfloat16'])
 def test_parameters_logits_and_gradients_are_float32(dtype):
-    net, inputs = build(EVERY_KIND, 10, dtype), _inputs(4, 12, 12, 3)
-    variables = _init(net, inputs)
+    net, inputs = build(EVERY_KIND, 10, dtype), _inputs(8, 12, 12, 3)
+    variables = jax.jit(net.init)(jax.random.key(0), inputs)
 
     @jax.jit
     def gradient(params):
@@ -171,7 +171,7 @@ def test_parameters_logits_and_gradients_are_float32(dtype):
                 {**variables, 'params': params},
                 inputs,
                 train=True,
-                mask=jnp.ones(4),
+                mask=jnp.ones(8),
                 rngs={'dropout': jax.random.key(1)},
                 mutable=['batch_stats'],
             )
@@ -180,7 +180,7 @@ def test_parameters_logits_and_gradients_are_float32(dtype):
         return jax.grad(loss, has_aux=True)(params)
 
     gradients, (logits, state) = gradient(variables['params'])
-    assert logits.shape == (4, 10) and logits.dtype == jnp.float32
+    assert logits.shape == (8, 10) and logits.dtype == jnp.float32
     leaves = jax.tree.leaves((variables, gradients, state))
     assert {leaf.dtype for leaf in leaves} == {jnp.dtype('float32')}
     assert all(np.isfinite(leaf).all() for leaf in leaves)

@@ -6,8 +6,8 @@ import ml_collections
 import numpy as np
 import pytest
 
+from mimic_jax.config import Views, section
 from mimic_jax.data import views
-from mimic_jax.data.views import Views
 from mimic_jax.errors import UserError
 from mimic_jax.ops import augmentation
 
@@ -136,8 +136,8 @@ def test_identity_passes_anything_unchanged():
     assert views.view(key, frame, mirror=False, shift=0, padding='zero') is frame
     traced = jax.make_jaxpr(lambda x, i: views.batch_views(x, 0, i, 0, Views()))
     assert not traced(frames, jnp.arange(3)).eqns  # and costs nothing
-    assert Views().identity and Views(padding='reflect', seed=3).identity
-    assert not Views(mirror=True).identity and not Views(shift=1).identity
+    assert views.is_identity(Views(padding='reflect', seed=3))
+    assert not views.is_identity(Views(mirror=True)) and not views.is_identity(Views(shift=1))
 
 
 def test_ops_by_hand():
@@ -154,10 +154,9 @@ def test_ops_by_hand():
 
 def test_settings_come_from_a_config_and_are_static():
     mapping = {'seed': 3, 'mirror': True, 'shift': 2, 'padding': 'reflect'}
-    settings = Views.from_config(ml_collections.ConfigDict(mapping))
+    settings = section(Views, ml_collections.ConfigDict(mapping), 'config.views')
     assert settings == Views(3, True, 2, 'reflect')
     assert hash(settings) == hash(Views(3, True, 2, 'reflect'))
-    assert Views.from_config({}) == Views()
     for wrong, message in (
         ({'shfit': 2}, "config.views has no setting 'shfit'; did you mean 'shift'"),
         ({'padding': 'zeros'}, "did you mean 'zero'"),
@@ -166,7 +165,7 @@ def test_settings_come_from_a_config_and_are_static():
         ({'shift': 1.5}, 'config.views.shift is 1.5'),
     ):
         with pytest.raises(UserError, match=message):
-            Views.from_config(wrong)
+            section(Views, wrong, 'config.views')
 
 
 def test_mistakes_are_one_line():

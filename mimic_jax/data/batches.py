@@ -63,6 +63,7 @@ def rows_of(examples: np.ndarray, total: int) -> np.ndarray:
 
 def prefetch(items: Iterable, prepare, depth: int = PREFETCH) -> Iterator:
     """`map(prepare, items)`, worked out by one thread up to `depth` items ahead."""
+    end = object()
     ready: queue.Queue = queue.Queue(maxsize=depth)
     stop = threading.Event()
 
@@ -80,7 +81,7 @@ def prefetch(items: Iterable, prepare, depth: int = PREFETCH) -> Iterator:
             for item in items:
                 if not put((prepare(item), None)):
                     return
-            put((None, StopIteration()))
+            put((None, end))
         except BaseException as error:  # handed to the reader, who raises it
             put((None, error))
 
@@ -89,7 +90,7 @@ def prefetch(items: Iterable, prepare, depth: int = PREFETCH) -> Iterator:
     try:
         while True:
             value, error = ready.get()
-            if isinstance(error, StopIteration):
+            if error is end:
                 return
             if error is not None:
                 raise error

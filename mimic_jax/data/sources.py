@@ -2,7 +2,8 @@
 
 import dataclasses
 import zipfile
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -76,17 +77,13 @@ def load_npz(path: Path) -> Source:
       UserError: a file that is no .npz, a missing key, lengths or shapes that do not agree, labels
         that are not whole numbers from 0, numbers that are not finite.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise UserError(f'{path} cannot be read as .npz ({error}); write it with numpy.savez') from None
+    arrays = _read_npz(path)
     kind = next((key for key in ('images', 'features') if key in arrays), None)
     if kind is None or 'labels' not in arrays:
         raise UserError(
             f'{path} holds {sorted(arrays)}; it needs labels, and images or features'
         )
-    inputs = _inputs(arrays[kind], kind, path)
+    inputs = _inputs(arrays, kind, kind, path)
     labels = _labels(arrays['labels'], 'labels', len(inputs), kind, path)
     empty = inputs[:0]
     test_inputs, test_labels = empty, labels[:0]
@@ -94,16 +91,16 @@ def load_npz(path: Path) -> Source:
         for key in (f'test_{kind}', 'test_labels'):
             if key not in arrays:
                 raise UserError(f'{path} has half a test split; add {key}')
-        test_inputs = _inputs(arrays[f'test_{kind}'], kind, path, like=inputs)
+        test_inputs = _inputs(arrays, f'test_{kind}', kind, path, like=inputs)
         test_labels = _labels(
             arrays['test_labels'], 'test_labels', len(test_inputs), f'test_{kind}', path
         )
     unlabelled = empty
     if 'unlabelled' in arrays:
-        unlabelled = _inputs(arrays['unlabelled'], kind, path, like=inputs)
-    classes = int(max(labels.max(initial=-1), test_labels.max(initial=-1))) + 1
-    if classes < 2:
-        raise UserError(f'{path}: labels hold {classes} class; at least 2 are needed')
+        unlabelled = _inputs(arrays, 'unlabelled', kind, path, like=inputs)
+    if labels.min() == labels.max():
+        raise UserError(f'{path}: all labels are {labels[0]}; give examples of at least 2 classes')
+    classes = int(max(labels.max(), test_labels.max(initial=0))) + 1
     return Source(inputs, labels, unlabelled, test_inputs, test_labels, classes)
 
 
@@ -127,24 +124,49 @@ def _npz_path(root: str) -> Path:
     return path
 
 
-def _inputs(array: np.ndarray, kind: str, path: Path, like: np.ndarray | None = None) -> np.ndarray:
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    if not zipfile.is_zipfile(path):
+        raise UserError(f'{path} is no .npz file, or part of one; write it with numpy.savez')
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        reason = str(error).partition('\n')[0]
+        raise UserError(
+            f'{path} cannot be read as .npz ({reason}); write plain arrays with numpy.savez'
+        ) from None
+    for key, array in arrays.items():
+        if not isinstance(array, np.ndarray):  # NumPy hands out what is no array as bytes
+            raise UserError(f'{path}: {key} is no array; write the file with numpy.savez')
+    return arrays
+
+
+def _inputs(
+    arrays: Mapping[str, np.ndarray], key: str, kind: str, path: Path,
+    like: np.ndarray | None = None,
+) -> np.ndarray:
+    array = arrays[key]
     rank = {'images': 4, 'features': 2}[kind]
-    if array.ndim != rank or len(array) == 0:
+    if array.ndim != rank or array.size == 0:
         form = {'images': '[N, H, W, C]', 'features': '[N, F]'}[kind]
-        raise UserError(f'{path}: {kind} have shape {array.shape}; they must be {form} with N above 0')
+        raise UserError(f'{path}: {key} has shape {array.shape}; it must be {form}, none of them 0')
     if like is not None and array.shape[1:] != like.shape[1:]:
         raise UserError(
-            f'{path}: examples of shape {array.shape[1:]} beside {like.shape[1:]}; make them equal'
+            f'{path}: examples in {key} have shape {array.shape[1:]}, in {kind} {like.shape[1:]}; '
+            'make them equal'
         )
     if kind == 'images':
         if array.dtype != np.uint8:
-            raise UserError(f'{path}: images are {array.dtype}; they must be uint8, 0 to 255')
+            raise UserError(f'{path}: {key} is {array.dtype}; it must be uint8, 0 to 255')
         return array
     if array.dtype.kind not in 'fiu':
-        raise UserError(f'{path}: features are {array.dtype}; they must be numbers')
-    array = array.astype(np.float32)
+        raise UserError(f'{path}: {key} is {array.dtype}; it must be numbers')
+    with np.errstate(over='ignore'):  # beyond float32 becomes infinite, which is told below
+        array = array.astype(np.float32)
     if not np.isfinite(array).all():
-        raise UserError(f'{path}: features hold numbers that are not finite; remove or replace them')
+        raise UserError(
+            f'{path}: {key} holds numbers that are not finite in float32; remove or replace them'
+        )
     return array
 
 
@@ -153,6 +175,6 @@ def _labels(array: np.ndarray, key: str, count: int, kind: str, path: Path) -> n
         raise UserError(
             f'{path}: {key} have shape {array.shape} and {kind} {count} rows; give one label a row'
         )
-    if array.dtype.kind not in 'iu' or array.min(initial=0) < 0:
-        raise UserError(f'{path}: {key} must be whole numbers from 0')
+    if array.dtype.kind not in 'iu' or not 0 <= array.min() <= array.max() < 2**31 - 1:
+        raise UserError(f'{path}: {key} must be whole numbers that count the classes from 0')
     return array.astype(np.int32)

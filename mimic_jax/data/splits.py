@@ -75,9 +75,10 @@ def divide(
     )
     if data.unlabelled >= 0:
         rest = rest[: data.unlabelled]
-    for name, split in (('train', train), ('validation', validation)):
-        if not len(split):
-            raise UserError(f'config.data.{name} leaves no examples to {name}; lower the other splits')
+    if not len(validation):
+        raise UserError('config.data.validation is 0; set how many examples to validate on')
+    if not len(train):
+        raise UserError('no examples are left to train on; lower config.data.validation or test')
     splits = {'train': train, 'validation': validation, 'test': test, 'unlabelled': rest}
     known = np.full(len(labels), -1, np.int32)
     for name in ('train', 'validation', 'test'):

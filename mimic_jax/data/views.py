@@ -4,9 +4,6 @@ A view can be replayed anywhere, in any order, batch size or number of hosts, so
 no pixels. Views are made of raw inputs, before preprocessing: zero padding is black.
 """
 
-import dataclasses
-from collections.abc import Mapping
-
 import jax
 import jax.numpy as jnp
 
@@ -21,25 +18,6 @@ PRNG = 'threefry2x32'
 # Each augmentation draws from a key of its own, so that turning one on, or adding one (HSV, a
 # resampled crop), leaves the others' draws as they were. A number is never given away again.
 _MIRROR, _SHIFT = 0, 1
-
-
-@dataclasses.dataclass(frozen=True)
-class Views(config.Views):
-    """The settings of augmentation (see `config.Views`), hashable: a static argument of jit."""
-
-    @classmethod
-    def from_config(cls, mapping: Mapping, where: str = 'config.views') -> 'Views':
-        """Checked settings from a ConfigDict or dict; errors call it `where`.
-
-        Raises:
-          UserError: an unknown key, a wrong type or an impossible value.
-        """
-        return config.section(cls, mapping, where)
-
-    @property
-    def identity(self) -> bool:
-        """Whether every view is the example itself."""
-        return is_identity(self)
 
 
 def is_identity(settings: config.Views) -> bool:

@@ -4,7 +4,10 @@ Each computes in `dtype` and keeps its parameters in float32: `kernel`, and `bia
 layer is batch normalised, `bn` with `scale` and `bias`.
 """
 
+import math
+
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from mimic_jax.ops import convolution
@@ -27,16 +30,22 @@ class ParameterLayer(nn.Module):
     dtype: str = 'float32'
     init_scale: float = 1.0
 
-    def kernel(self, shape, batch_axis=()):
-        """A kernel drawn uniformly from +-init_scale * sqrt(6 / (fan_in + fan_out)).
+    def kernel(self, shape, positions=()):
+        """A kernel [*positions, *window, C_in, C_out], `shape` being all but the positions.
 
-        Glorot & Bengio 2010, equation 16; a fan counts the window's positions too.
-        `batch_axis` are axes over which kernels stand side by side.
+        It is drawn uniformly from +-init_scale * sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio
+        2010, equation 16), a fan being the channels times the window's elements.
         """
-        initialiser = nn.initializers.variance_scaling(
-            self.init_scale**2, 'fan_avg', 'uniform', batch_axis=batch_axis
-        )
-        return self.param('kernel', initialiser, shape).astype(self.dtype)
+        fans = math.prod(shape[:-2]) * sum(shape[-2:])
+        limit = self.init_scale * math.sqrt(6 / fans)
+
+        def draw(key):
+            # Drawn flat: XLA's CPU compiler takes seconds over random arrays of six axes.
+            size = math.prod((*positions, *shape))
+            flat = jax.random.uniform(key, (size,), minval=-limit, maxval=limit)
+            return flat.reshape(*positions, *shape)
+
+        return self.param('kernel', draw).astype(self.dtype)
 
     def finish(self, outputs, train, mask):
         """Bias or batch norm over `outputs` [B, ..., C], then ReLU; `mask` [B] or None."""
@@ -79,10 +88,10 @@ class LocallyConnected(ParameterLayer):
 
     @nn.compact
     def __call__(self, inputs, train, mask):
-        shape = (*inputs.shape[1:3], *self.window, inputs.shape[-1], self.width)
-        kernel = self.kernel(shape, batch_axis=(0, 1)).reshape(*shape[:2], -1, self.width)
+        positions = inputs.shape[1:3]
+        kernel = self.kernel((*self.window, inputs.shape[-1], self.width), positions)
         patches = convolution.patches(inputs, self.window, 'SAME')
-        outputs = jnp.einsum('bhwp,hwpc->bhwc', patches, kernel)
+        outputs = jnp.einsum('bhwp,hwpc->bhwc', patches, kernel.reshape(*positions, -1, self.width))
         return self.finish(outputs, train, mask)
 
     def bias_shape(self, outputs):

@@ -55,7 +55,9 @@ class Net(nn.Module):
                 x = self._parameter_layer(layer, number)(_fitted(layer, x), train, mask)
                 number += 1
             elif layer.kind == 'dropout':
-                x = nn.Dropout(layer.rate)(x, deterministic=not train)
+                # Flat: XLA's CPU compiler is slow over random arrays of many axes.
+                dropped = nn.Dropout(layer.rate)(_flat(x), deterministic=not train)
+                x = dropped.reshape(x.shape)
             else:
                 x = self._map_layer(layer, x, train)
         output = layers.Dense(

@@ -55,7 +55,7 @@ def stochastic_pool(key, inputs, window, stride, padding):
     # One uniform number a window, on the cumulated activations. Float32, for bfloat16 cannot
     # resolve the sums; the comparisons below carry no gradient.
     totals = functools.reduce(operator.add, [view.astype(jnp.float32) for view in views])
-    threshold = jax.random.uniform(key, totals.shape) * totals
+    threshold = jax.random.uniform(key, (totals.size,)).reshape(totals.shape) * totals
     pooled, below = jnp.zeros_like(views[0]), jnp.zeros_like(totals)
     for view in views:
         upto = below + view.astype(jnp.float32)

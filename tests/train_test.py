@@ -1,0 +1,202 @@
+import json
+import os
+import signal
+
+import jax
+import numpy as np
+import pytest
+
+from mimic_jax import artifacts, interrupt, metrics_log, train
+from mimic_jax.errors import UserError
+from mimic_jax.phases import logits, student, teacher
+
+
+def digest(session, plan):
+    return artifacts.manifest(session.workdir / plan.recipe.name)['variables_sha256']
+
+
+def interrupt_at(monkeypatch, step: int, kill=None):
+    """Makes the loop see a signal, or die, once `step` calls of the step have been made."""
+    calls = []
+    original = train._Window.add
+
+    def add(self, count, sums):
+        calls.append(count)
+        if len(calls) == step:
+            if kill:
+                raise kill
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, count, sums)
+
+    monkeypatch.setattr(train._Window, 'add', add)
+
+
+@pytest.fixture
+def signals():
+    old = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    interrupt.install()
+    yield
+    interrupt._Request.pending = False
+    for number, handler in old.items():
+        signal.signal(number, handler)
+
+
+def test_sigterm_inside_an_epoch_resumes_to_the_same_bits(
+    config, make_session, tmp_path, monkeypatch, signals
+):
+    session, plan = make_session(config)
+    net = plan.members['cnn_1']
+    teacher.run(session, net)
+    uninterrupted = digest(session, net)
+
+    other, plan = make_session(config, tmp_path / 'other')
+    net = plan.members['cnn_1']
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, step=6)  # of 2 epochs × 4 steps
+        with pytest.raises(interrupt.Interrupted):
+            teacher.run(other, net)
+    interrupt._Request.pending = False
+    folder = other.workdir / net.recipe.name
+    assert not artifacts.is_complete(folder)
+    assert sorted(int(path.name) for path in (folder / 'checkpoints').iterdir())[-1] == 6
+    teacher.run(other, net)
+    assert digest(other, net) == uninterrupted
+    steps = [record['step'] for record in metrics_log.read(folder)]
+    assert steps == sorted(steps)
+
+
+def test_death_between_checkpoints_resumes_to_the_same_bits(
+    config, make_session, tmp_path, monkeypatch
+):
+    session, plan = make_session(config)
+    for member in plan.members.values():
+        teacher.run(session, member)
+    logits.run(session, plan.caches['ensemble'])
+    net = plan.students['mimic'][0]
+    student.run(session, net)
+    uninterrupted = digest(session, net)
+
+    import shutil
+
+    shutil.rmtree(session.workdir / net.recipe.name)
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, step=25, kill=RuntimeError('killed'))  # of 3 epochs × 10 steps
+        with pytest.raises(RuntimeError):
+            student.run(session, net)
+    artifacts._verified_manifest.cache_clear()
+    student.run(session, net)
+    assert digest(session, net) == uninterrupted
+
+
+def test_several_steps_a_call_agree_with_one_a_call(config, make_session, tmp_path):
+    session, plan = make_session(config)
+    net = plan.students['labels'][0]
+    student.run(session, net)
+    config.run.steps_per_call = 3
+    other, _ = make_session(config, tmp_path / 'other')
+    student.run(other, net)
+    for one, several in zip(*(variables(s, net) for s in (session, other)), strict=True):
+        np.testing.assert_allclose(one, several, rtol=1e-4, atol=1e-5)
+
+
+def test_a_loss_that_is_not_finite_stops_with_step_rate_and_checkpoint(config, make_session):
+    config.students.mimic.train.learning_rate = 1e30
+    config.students.mimic.train.clip_norm = 0.0
+    session, plan = make_session(config)
+    for member in plan.members.values():
+        teacher.run(session, member)
+    logits.run(session, plan.caches['ensemble'])
+    net = plan.students['mimic'][0]
+    with pytest.raises(UserError, match=r'not finite at step \d+, learning rate .*checkpoint'):
+        student.run(session, net)
+    folder = session.workdir / net.recipe.name
+    assert not artifacts.is_complete(folder)
+    assert 'NaN' not in (folder / 'metrics.jsonl').read_text()
+
+
+def test_seeds_share_one_compiled_step(config, make_session):
+    session, plan = make_session(config)
+    first, second = plan.students['labels']
+    student.run(session, first)
+    call = train._train_call(session.mesh)
+    compiled = call._cache_size()
+    student.run(session, second)
+    assert call._cache_size() == compiled
+    assert digest(session, first) != digest(session, second)
+
+
+def test_no_transfer_between_host_and_device_but_the_ids(config, make_session, monkeypatch):
+    """Nothing in a step reads from the device; what is sent there is sent on purpose."""
+    session, plan = make_session(config)
+    net = plan.members['cnn_1']
+    original = train._train_call
+
+    def guarded(mesh):
+        call = original(mesh)
+
+        def step(*arguments):
+            with jax.transfer_guard('disallow'):
+                return call(*arguments)
+
+        return step
+
+    teacher.run(session, net)  # compiled outside the guard: constants travel once
+    import shutil
+
+    shutil.rmtree(session.workdir / net.recipe.name)
+    monkeypatch.setattr(train, '_train_call', guarded)
+    teacher.run(session, net)
+
+
+def test_subset_sees_that_share_of_the_training_split(config, make_session):
+    config.members.cnn_1.subset = 0.5
+    session, plan = make_session(config)
+    examples = plan.members['cnn_1'].examples
+    assert len(examples) == 100
+    assert len(set(examples)) == 100
+    assert set(examples) <= set(session.data.splits['train'])
+    assert len(plan.members['cnn_2'].examples) == 200
+
+
+def test_student_epochs_read_the_caches_views_in_turn(config, make_session, monkeypatch):
+    config.students.mimic.train.epochs = 5
+    session, plan = make_session(config)
+    for member in plan.members.values():
+        teacher.run(session, member)
+    logits.run(session, plan.caches['ensemble'])
+    seen = []
+    original = type(session).feed
+
+    def feed(self, ids, view, extra=None, group=1):
+        if extra:
+            seen.append((view, extra['teacher_logits']))
+        return original(self, ids, view, extra, group)
+
+    monkeypatch.setattr(type(session), 'feed', feed)
+    net = plan.students['mimic'][0]
+    student.run(session, net)
+    assert [view for view, _ in seen] == [0, 1, 0, 1, 0]
+    assert np.array_equal(seen[0][1], seen[2][1])
+    assert not np.array_equal(seen[0][1], seen[1][1])
+
+
+def variables(session, net):
+    from mimic_jax import checkpoint
+
+    example = jax.ShapeDtypeStruct((1, *session.data.input_shape), np.float32)
+    shapes = jax.eval_shape(net.task.net.init, jax.random.key(0), example)
+    return jax.tree.leaves(checkpoint.load_variables(session.workdir / net.recipe.name, shapes))
+
+
+def test_metrics_hold_rate_and_loss_of_a_hand_made_schedule(config, make_session):
+    config.students.labels.train.warmup = 0.0
+    config.students.labels.train.schedule = 'constant'
+    config.students.labels.train.learning_rate = 0.03
+    session, plan = make_session(config)
+    net = plan.students['labels'][0]
+    student.run(session, net)
+    path = session.workdir / net.recipe.name / 'metrics.jsonl'
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    rates = [record['learning_rate'] for record in records if 'learning_rate' in record]
+    np.testing.assert_allclose(rates, 0.03, rtol=1e-6)
+    assert records[-1]['step'] == 12  # 3 epochs of 200 examples in batches of 50
