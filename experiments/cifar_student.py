@@ -85,8 +85,8 @@ def whole():
     }
     config.run = {
         'log_steps': 50,
-        'evaluation_epochs': 1,
-        'checkpoint_epochs': 1,
+        'evaluation_steps': 1,
+        'checkpoint_steps': 1,
         'steps_per_call': 0,
         'model_axis': 1,
         'placement': 'auto',
@@ -97,6 +97,7 @@ def whole():
 
 def small(config):
     """5,000 labels, 35,000 images without, narrow nets: the same comparison in an hour on 2 cores."""
+    del config.presets.small
     config.data.train = 5000
     config.data.validation = 5000
     config.data.unlabelled = 35000
@@ -105,20 +106,22 @@ def small(config):
         config.members[name].train = train(epochs=40, learning_rate=0.05, weight_decay=5e-4)
     del config.members.cnn_4
     config.logits.ecnn.members = ('cnn_1', 'cnn_2', 'cnn_3')
-    config.logits.ecnn.views = 8
+    config.logits.ecnn.views = 6
     for entry in config.students.values():
         entry.model = '32c5-p2-200L-2000'
         entry.seeds = (0, 1, 2)
     config.students.labels.train = train(
-        epochs=64, learning_rate=0.01, clip_norm=1.0, weight_decay=5e-4
+        epochs=48, learning_rate=0.01, clip_norm=1.0, weight_decay=5e-4
     )
-    config.students.mimic.train = train(epochs=8, learning_rate=0.03, clip_norm=1.0)
-    config.run.evaluation_epochs = 3
+    config.students.mimic.train = train(epochs=6, learning_rate=0.03, clip_norm=1.0)
+    config.run.evaluation_steps = 200
+    config.run.checkpoint_steps = 200
     without_paper(config)
 
 
 def smoke(config):
     """A subset, two tiny teachers, one seed: every phase on real images, in minutes."""
+    config.presets = {}
     config.data.train = 1000
     config.data.validation = 500
     config.data.test = 1000

@@ -68,8 +68,8 @@ def get_config(arg=''):
     }
     config.run = {
         'log_steps': 100,
-        'evaluation_epochs': 25,
-        'checkpoint_epochs': 50,
+        'evaluation_steps': 250,
+        'checkpoint_steps': 500,
         'steps_per_call': 0,
         'model_axis': 1,
         'placement': 'auto',

@@ -8,6 +8,7 @@ import shlex
 import sys
 from pathlib import Path
 
+import ml_collections
 from absl import app, flags, logging
 from ml_collections import config_flags
 
@@ -59,11 +60,13 @@ def _parse(argv: list[str]) -> list[str]:
         path = Path(_file())
         if not path.is_file():
             raise UserError(f'--config={path}: there is no such file')
-        _ = _CONFIG.value.keys()  # a file that could not be loaded fails here
-    except (flags.Error, UserError, KeyError, AttributeError, OSError, ImportError) as error:
+        config = _CONFIG.value  # a file that could not be loaded fails here
+        if not isinstance(config, ml_collections.ConfigDict):
+            raise UserError(f'--config={path}: get_config must return an ml_collections.ConfigDict')
+    except (flags.Error, UserError, OSError) as error:
         _fail(_one_line(error))
-    except SyntaxError as error:
-        _fail(f'--config: {error}')
+    except (KeyError, AttributeError, ImportError, SyntaxError) as error:
+        _fail(f'--config: {_one_line(error)}')
     return rest
 
 
@@ -78,11 +81,14 @@ def _file() -> str:
 
 
 def _one_line(error: Exception) -> str:
-    text = error.args[0] if isinstance(error, KeyError) and error.args else str(error)
-    lines = [line.strip() for line in str(text).splitlines() if line.strip()]
-    hint = 'Did you mean'
-    if any(line.startswith(hint) for line in lines):  # ml_collections on a misspelt key
-        return f'the config has no setting {lines[0]}; {next(x for x in lines if x.startswith(hint))}'
+    while error.args and isinstance(error.args[0], Exception):  # one error wrapped in another
+        error = error.args[0]
+    missing = isinstance(error, KeyError) and error.args
+    text = str(error.args[0]) if missing else str(error)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if missing:  # ml_collections on a misspelt key, which it may follow by 'Did you mean …'
+        hints = [f'; {line[0].lower()}{line[1:]}' for line in lines if line.startswith('Did you')]
+        return f'there is no setting {lines[0]}' + ''.join(hints)
     if 'Traceback' in text:  # raised inside the config file: its last line says what
         return lines[-1].removeprefix('ValueError: ')
     return lines[0] if lines else type(error).__name__

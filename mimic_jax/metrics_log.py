@@ -24,7 +24,8 @@ class MetricsLog:
         self._start = time.monotonic()
         artifacts.write_atomically(self._path, ''.join(json.dumps(r) + '\n' for r in kept))
         self._file = self._path.open('a')
-        self._events = tensorboardX.SummaryWriter(str(folder / 'events'), purge_step=step)
+        # TensorBoard hides what an earlier sitting wrote from `purge_step` on.
+        self._events = tensorboardX.SummaryWriter(str(folder / 'events'), purge_step=step + 1)
 
     def __enter__(self):
         return self

@@ -136,13 +136,17 @@ class _Loop:
                     checkpoints.save(step, state.variables, _training(state))
                     interrupt.check()
             last = step == job.task.steps
-            if last or (epoch + 1) % run.evaluation_epochs == 0:
+            if last or self._due(step, run.evaluation_steps):
                 window.flush(step)
                 self._evaluate(state, step, log)
-            if not last and (epoch + 1) % run.checkpoint_epochs == 0:
+            if not last and self._due(step, run.checkpoint_steps):
                 window.flush(step)  # so that no checkpoint holds numbers that are not finite
                 checkpoints.save(step, state.variables, _training(state))
         return state
+
+    def _due(self, step: int, every: int) -> bool:
+        """Whether a multiple of `every` fell into the epoch that ended at `step`."""
+        return step // every > (step - self.epoch_steps) // every
 
     def _epoch(self, epoch: int, skip: int, view: int, extra):
         """What is left of an epoch's batches after its first `skip`."""

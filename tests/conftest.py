@@ -34,8 +34,8 @@ def tiny_digits():
         student.train.epochs = 3
         student.seeds = (0, 1)
     config.run.log_steps = 2
-    config.run.evaluation_epochs = 1
-    config.run.checkpoint_epochs = 1
+    config.run.evaluation_steps = 1
+    config.run.checkpoint_steps = 1
     return config
 
 

@@ -1,0 +1,81 @@
+import signal
+
+import pytest
+
+from mimic_jax import interrupt
+from mimic_jax.interrupt import Interrupted
+
+BOTH = (signal.SIGTERM, signal.SIGINT)
+
+
+@pytest.fixture(autouse=True)
+def installed(monkeypatch):
+    """Handlers for one test, as a program has them at its start."""
+    handlers = {number: signal.getsignal(number) for number in BOTH}
+    monkeypatch.setattr(interrupt._Request, 'pending', False)
+    monkeypatch.setattr(interrupt._Request, 'deferred', False)
+    interrupt.install()
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize('number', BOTH)
+def test_a_signal_interrupts_at_once(number):
+    with pytest.raises(Interrupted):
+        signal.raise_signal(number)
+
+
+@pytest.mark.parametrize('number', BOTH)
+def test_a_deferred_signal_waits_for_check(number):
+    reached = []
+    with pytest.raises(Interrupted), interrupt.deferred():
+        interrupt.check()
+        assert not interrupt.requested()
+        signal.raise_signal(number)
+        reached.append('unsafe part')
+        assert interrupt.requested()
+        interrupt.check()
+        reached.append('past check')
+    assert reached == ['unsafe part']
+
+
+def test_a_signal_that_nothing_checked_interrupts_at_the_end_of_the_deferral():
+    reached = []
+    with pytest.raises(Interrupted):
+        with interrupt.deferred():
+            signal.raise_signal(signal.SIGTERM)
+            reached.append('inside')
+        reached.append('after')
+    assert reached == ['inside']
+
+
+def test_a_second_signal_does_not_wait():
+    reached = []
+    with pytest.raises(Interrupted), interrupt.deferred():
+        signal.raise_signal(signal.SIGINT)
+        reached.append('first')
+        signal.raise_signal(signal.SIGINT)
+        reached.append('second')
+    assert reached == ['first']
+
+
+def test_signals_are_deferred_no_longer_than_asked():
+    with interrupt.deferred():
+        pass
+    with pytest.raises(Interrupted):
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_an_error_inside_a_deferral_is_not_replaced():
+    with pytest.raises(ZeroDivisionError), interrupt.deferred():
+        signal.raise_signal(signal.SIGTERM)
+        raise ZeroDivisionError
+    assert interrupt.requested()
+
+
+def test_without_a_signal_nothing_is_raised():
+    with interrupt.deferred():
+        interrupt.check()
+    interrupt.check()
+    assert not interrupt.requested()

@@ -1,0 +1,191 @@
+import io
+
+import pytest
+
+from mimic_jax.progress import Progress, duration
+
+
+class Clock:
+    """Seconds that pass only when a test says so."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def stream():
+    return io.StringIO()
+
+
+def work(bar, clock, calls, seconds, steps=1, text=''):
+    """`calls` calls of `steps` steps that take `seconds` each."""
+    for _ in range(calls):
+        clock.now += seconds
+        bar.advance(steps, text)
+
+
+def test_nothing_is_estimated_before_anything_was_measured(clock, stream):
+    progress = Progress(stream=stream, clock=clock)
+    progress.plan('train', 1e6)
+    assert progress.seconds_left() is None
+    with progress.task('net', 'train', steps=10, work_per_step=1e5) as bar:
+        work(bar, clock, calls=1, seconds=60)  # compiles
+        assert progress.seconds_left() is None
+
+
+def test_estimate_is_exact_at_a_constant_rate(clock, stream):
+    progress = Progress(stream=stream, clock=clock)
+    progress.plan('train', 100 * 7.0)
+    with progress.task('net', 'train', steps=100, work_per_step=7.0) as bar:
+        work(bar, clock, calls=1, seconds=60)
+        for done in range(2, 101):
+            work(bar, clock, calls=1, seconds=0.5)
+            assert progress.seconds_left() == pytest.approx((100 - done) * 0.5)
+
+
+def test_estimate_counts_several_steps_a_call(clock, stream):
+    progress = Progress(stream=stream, clock=clock)
+    progress.plan('train', 64.0)
+    with progress.task('net', 'train', steps=64, work_per_step=1.0) as bar:
+        work(bar, clock, calls=3, seconds=8, steps=16)
+        assert progress.seconds_left() == pytest.approx(16 * 8 / 16)
+
+
+def test_estimate_keeps_a_rate_for_each_kind_of_task(clock, stream):
+    """A net at 10 FLOPs a second and one at 100; what was not measured goes at the mean."""
+    progress = Progress(stream=stream, clock=clock)
+    for kind, planned in (('slow', 400.0), ('fast', 4000.0), ('new', 1100.0)):
+        progress.plan(kind, planned)
+    with progress.task('a', 'slow', steps=41, work_per_step=10.0) as bar:
+        work(bar, clock, calls=11, seconds=1)
+    with progress.task('b', 'fast', steps=41, work_per_step=100.0) as bar:
+        work(bar, clock, calls=11, seconds=1)
+    # The first call of each is no measurement: 10 calls of 10 and 10 of 100 in 20 s, 55 a second.
+    left = (400 - 110) / 10 + (4000 - 1100) / 100 + 1100 / 55
+    assert progress.seconds_left() == pytest.approx(left)
+
+
+def test_steps_of_an_earlier_sitting_are_not_left_to_do(clock, stream):
+    progress = Progress(stream=stream, clock=clock)
+    progress.plan('train', 100.0)
+    with progress.task('net', 'train', steps=100, work_per_step=1.0, done=60) as bar:
+        work(bar, clock, calls=11, seconds=2)
+        assert progress.seconds_left() == pytest.approx((100 - 71) * 2)
+    assert 'a second' in stream.getvalue()
+    first_line = stream.getvalue().splitlines()[0]
+    assert first_line.startswith('net: 65/100 steps, 0.5 a second, 70 s left')
+
+
+def announcements(stream):
+    return [line for line in stream.getvalue().splitlines() if line.startswith('The whole run')]
+
+
+def test_whole_run_is_announced_once_with_the_presets_when_it_is_long(clock, stream):
+    progress = Progress('Take :smoke.', stream=stream, clock=clock)
+    progress.plan('train', 2000.0)
+    with progress.task('net', 'train', steps=2000, work_per_step=1.0) as bar:
+        work(bar, clock, calls=15, seconds=1)
+        assert announcements(stream) == [], '14 s measured so far'
+        work(bar, clock, calls=1, seconds=1)
+        expected = ['The whole run needs about 33 min more on this machine. Take :smoke.']
+        assert announcements(stream) == expected  # 1984 s
+        work(bar, clock, calls=300, seconds=1)
+    with progress.task('other', 'train', steps=100, work_per_step=1.0) as bar:
+        work(bar, clock, calls=100, seconds=1)
+    assert announcements(stream) == expected
+
+
+def test_a_short_run_is_announced_without_advice(clock, stream):
+    progress = Progress('Take :smoke.', stream=stream, clock=clock)
+    progress.plan('train', 900.0)
+    with progress.task('net', 'train', steps=900, work_per_step=1.0) as bar:
+        work(bar, clock, calls=16, seconds=1)
+    assert announcements(stream) == ['The whole run needs about 15 min more on this machine.']
+
+
+def test_a_run_that_is_over_at_once_announces_nothing(clock, stream):
+    progress = Progress('Take :smoke.', stream=stream, clock=clock)
+    progress.plan('train', 9.0)
+    with progress.task('net', 'train', steps=9, work_per_step=1.0) as bar:
+        work(bar, clock, calls=9, seconds=1)
+    assert stream.getvalue() == 'net: done in 9 s\n'
+
+
+def test_lines_come_every_ten_seconds_where_there_is_no_terminal(clock, stream):
+    progress = Progress(stream=stream, clock=clock)
+    progress.plan('train', 100.0)
+    progress.plan('label', 50.0)
+    with progress.task('net', 'train', steps=100, work_per_step=1.0) as bar:
+        work(bar, clock, calls=39, seconds=0.5, text='loss 1.5')  # 19.5 s
+    lines = [line for line in stream.getvalue().splitlines() if '/100 steps' in line]
+    # 20 of 100 steps in 10 s; then 80 steps and 50 of another kind remain at half a second each.
+    assert lines == ['net: 20/100 steps, 2 a second, 40 s left, 65 s for the whole run; loss 1.5']
+
+
+def test_two_lines_are_at_least_ten_seconds_apart(clock, stream):
+    progress = Progress(stream=stream, clock=clock)
+    progress.plan('train', 1000.0)
+    times = []
+    with progress.task('net', 'train', steps=1000, work_per_step=1.0) as bar:
+        for _ in range(50):
+            before = stream.getvalue().count('/1000 steps')
+            work(bar, clock, calls=1, seconds=3)
+            if stream.getvalue().count('/1000 steps') > before:
+                times.append(clock.now - 1000)
+    assert times == [12 * line for line in range(1, 13)]
+
+
+def test_a_terminal_gets_a_bar_with_the_latest_metrics_and_no_lines(clock):
+    stream = Terminal()
+    progress = Progress(stream=stream, clock=clock)
+    with progress.task('net', 'train', steps=30, work_per_step=1.0) as bar:
+        work(bar, clock, calls=29, seconds=1)
+        bar._bar.mininterval = 0
+        bar._bar.miniters = 0
+        work(bar, clock, calls=1, seconds=1, text='loss 0.25')
+    text = stream.getvalue()
+    assert '30/30' in text and 'loss 0.25' in text
+    assert 'steps, ' not in text
+
+
+def test_a_task_that_fails_is_not_called_done(clock, stream):
+    progress = Progress(stream=stream, clock=clock)
+    with (
+        pytest.raises(RuntimeError),
+        progress.task('net', 'train', steps=9, work_per_step=1.0),
+    ):
+        raise RuntimeError
+    assert stream.getvalue() == ''
+
+
+@pytest.mark.parametrize(
+    ('seconds', 'text'),
+    [
+        (0, '0 s'),
+        (44.6, '45 s'),
+        (119.4, '119 s'),
+        (119.6, '2 min'),
+        (150, '2 min'),
+        (151, '3 min'),
+        (7169, '119 min'),
+        (7171, '2 h'),
+        (12000, '3 h 20 min'),
+        (172799, '2 days'),
+        (187200, '2 days 4 h'),
+    ],
+)
+def test_durations_as_people_say_them(seconds, text):
+    assert duration(seconds) == text
