@@ -20,6 +20,7 @@ from mimic_jax import metrics_log, pipeline, plan
 from mimic_jax import config as configs
 from mimic_jax.phases import prepare
 from mimic_jax.phases.report import machine
+from mimic_jax.progress import Progress
 
 SEED = 1000
 
@@ -68,7 +69,7 @@ def trial(arguments, student: str, settings: dict, split: int | None) -> float:
     for phase in phases:
         pipeline.run(config, workdir=arguments.workdir, experiment='tuning', phase=phase)
     checked = configs.experiment(config)
-    data = prepare.run(checked.data, arguments.workdir, print)
+    data = prepare.run(checked.data, arguments.workdir, Progress())
     (net,) = plan.make(checked, data).students[student]
     records = metrics_log.read(arguments.workdir / net.recipe.name)
     accuracies = [r['validation_accuracy'] for r in records if 'validation_accuracy' in r]

@@ -41,25 +41,26 @@ def write(
 
     Raises:
       UserError: logits that are not finite, or beyond float16's range when that is the dtype.
-      Interrupted: between blocks of views; what was written stays.
+      Interrupted: asked to stop; the views written so far stay.
     """
     np.save(folder / EXAMPLES, examples)
     shape = (len(examples), num_classes)
     missing = _missing(folder, views)
     size = max(1, min(BLOCK_VIEWS, BLOCK_BYTES // (4 * shape[0] * shape[1])))
-    with ocp.StandardCheckpointer() as checkpointer, interrupt.deferred():
+    with ocp.StandardCheckpointer() as checkpointer:
         for start in range(0, len(missing), size):
-            interrupt.check()
             block = missing[start : start + size]
             sums = np.zeros((len(block), *shape), np.float32)
             for load in members:
                 logits = load()
                 for total, view in zip(sums, block, strict=True):
                     total += logits(view)
-            for total, view in zip(sums, block, strict=True):
-                mean = _checked(total / len(members), dtype, view)
-                checkpointer.save(_path(folder, view), {'logits': mean})
-            checkpointer.wait_until_finished()
+            with interrupt.deferred():
+                for total, view in zip(sums, block, strict=True):
+                    mean = _checked(total / len(members), dtype, view)
+                    checkpointer.save(_path(folder, view), {'logits': mean})
+                checkpointer.wait_until_finished()
+            interrupt.check()
     return _statistics(folder, views, shape, dtype)
 
 

@@ -49,7 +49,7 @@ def run(
     mesh = sharding.make_mesh(checked.run.model_axis, devices)
     _make_workdir(workdir)
     progress = Progress(advice=_advice(checked))
-    data = prepare.run(checked.data, workdir, progress.say)
+    data = prepare.run(checked.data, workdir, progress)
     plan = plans.make(checked, data)
     session = Session(workdir, data, checked.run, progress, mesh)
     _announce(progress, plan, wanted, workdir)

@@ -25,6 +25,7 @@ class Progress:
         self._done = defaultdict(float)
         self._seconds = defaultdict(float)
         self._announced = False
+        self._counting, self._counted, self._counter, self._line = '', 0, None, 0.0
 
     def plan(self, kind: str, work: float) -> None:
         """Adds work that lies ahead."""
@@ -34,6 +35,32 @@ class Progress:
         """A line above the bar."""
         tqdm.tqdm.write(text, file=self._stream)
         self._stream.flush()
+
+    def count(self, what: str, done: int, total: int) -> None:
+        """Shows how far something that is not in the plan has come: bytes fetched, images decoded."""
+        if self._counting != what:
+            self._counting, self._counted, self._line = what, 0, self._clock()
+            self._counter = self._bar(what, total)
+        self._counter.update(done - self._counted)
+        self._counted = done
+        if not self._terminal and self._clock() - self._line >= LINE_SECONDS:
+            self._line = self._clock()
+            self.say(f'{what}: {done} of {total}' if total else f'{what}: {done}')
+        if done == total:
+            self._counter.close()
+            self._counting = ''
+
+    def _bar(self, name: str, total: int, done: int = 0):
+        return tqdm.tqdm(
+            total=total or None,
+            initial=done,
+            desc=name,
+            file=self._stream,
+            disable=not self._terminal,
+            leave=False,
+            mininterval=0.2,
+            dynamic_ncols=True,
+        )
 
     def task(self, name: str, kind: str, steps: int, work_per_step: float, done: int = 0):
         """A context for one task of `steps` steps, of which `done` were found done."""
@@ -72,16 +99,7 @@ class _Task:
 
     def __enter__(self):
         p = self._progress
-        self._bar = tqdm.tqdm(
-            total=self._steps,
-            initial=self._done,
-            desc=self._name,
-            file=p._stream,
-            disable=not p._terminal,
-            leave=False,
-            mininterval=0.2,
-            dynamic_ncols=True,
-        )
+        self._bar = p._bar(self._name, self._steps, self._done)
         self._start = self._line = self._last = p._clock()
         self._first = self._done
         self._warm = False

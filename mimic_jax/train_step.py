@@ -172,4 +172,4 @@ def _keys(seed: jax.Array) -> jax.Array:
 
 
 def _kernels(params):
-    return jax.tree.map(lambda leaf: jnp.ndim(leaf) > 1, params)
+    return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == 'kernel', params)

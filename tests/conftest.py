@@ -63,7 +63,7 @@ def make_session(tmp_path, device):
         workdir = workdir or tmp_path / 'work'
         workdir.mkdir(exist_ok=True)
         checked = config_module.experiment(settings)
-        data = prepare.run(checked.data, workdir, lambda text: None)
+        data = prepare.run(checked.data, workdir, Progress(stream=io.StringIO()))
         mesh = sharding.make_mesh(model_axis, devices or device)
         session = Session(workdir, data, checked.run, Progress(stream=io.StringIO()), mesh)
         return session, plan.make(checked, data)

@@ -47,9 +47,7 @@ def _init(net, inputs):
 @pytest.mark.parametrize(('spec', 'sizes'), NETS)
 def test_counts_equal_the_initialised_parameters(spec, sizes):
     shape, classes = sizes
-    variables = jax.eval_shape(
-        build(spec, classes).init, jax.random.key(0), jnp.zeros((1, *shape))
-    )
+    variables = jax.eval_shape(build(spec, classes).init, jax.random.key(0), jnp.zeros((1, *shape)))
     sizes = {
         int(name.split('_')[1]): sum(leaf.size for leaf in jax.tree.leaves(layer))
         for name, layer in variables['params'].items()
@@ -84,10 +82,12 @@ def test_a_net_equals_the_same_layers_written_out():
     net, inputs = build('4c3-p2-5L-6', 3), _inputs(2, 6, 6, 1)
     variables = _init(net, inputs)
     params = variables['params']
+    params['linear_01']['bias'] -= 3.0  # negative outputs, which a ReLU would lose
     x = nn.Conv(4, (3, 3)).apply({'params': params['conv_00']}, inputs)
     x = nn.max_pool(nn.relu(x), (2, 2), (2, 2)).reshape(2, -1)
     for name, relu in (('linear_01', False), ('hidden_02', True), ('output_03', False)):
         x = x @ params[name]['kernel'] + params[name]['bias']
+        assert jnp.any(x < 0) or name != 'linear_01'
         x = nn.relu(x) if relu else x
     np.testing.assert_allclose(net.apply(variables, inputs), x, rtol=1e-4, atol=1e-5)
 
@@ -145,9 +145,7 @@ def test_training_draws_and_testing_does_not():
         variables = _init(net, inputs)
         net.apply(variables, inputs)  # testing needs no key
         train = jax.jit(functools.partial(net.apply, variables, inputs, train=True))
-        first, again, second = (
-            train(rngs={'dropout': jax.random.key(seed)}) for seed in (1, 1, 2)
-        )
+        first, again, second = (train(rngs={'dropout': jax.random.key(seed)}) for seed in (1, 1, 2))
         np.testing.assert_array_equal(first, again)
         assert not np.allclose(first, second)
 

@@ -189,3 +189,24 @@ def test_a_task_that_fails_is_not_called_done(clock, stream):
 )
 def test_durations_as_people_say_them(seconds, text):
     assert duration(seconds) == text
+
+
+def test_counts_come_as_lines_where_there_is_no_terminal(clock, stream):
+    progress = Progress(stream=stream, clock=clock)
+    for done in range(0, 101, 20):
+        progress.count('fetching', done, 100)
+        clock.now += 4
+    progress.count('decoding', 1, 0)
+    clock.now += 11
+    progress.count('decoding', 30, 0)
+    assert stream.getvalue().splitlines() == ['fetching: 60 of 100', 'decoding: 30']
+
+
+def test_counts_come_as_a_bar_on_a_terminal(clock):
+    stream = Terminal()
+    progress = Progress(stream=stream, clock=clock)
+    progress.count('fetching', 1, 100)
+    progress.count('decoding', 1, 7)
+    text = stream.getvalue()
+    assert 'fetching' in text and '/100' in text
+    assert 'decoding' in text and '/7' in text

@@ -210,3 +210,15 @@ def test_a_checkpoint_of_one_mesh_restores_on_another(tmp_path):
     assert_trees_close(items['training'], training, rtol=0)
     leaf = jax.tree.leaves(items['variables'])[0]
     assert len(leaf.sharding.device_set) == 2
+
+
+def test_bfloat16_computes_coarsely_and_keeps_float32_parameters():
+    coarse = Task(net.build('6c3-p2-16L-64', CLASSES, 'bfloat16'), 'scale', c.Views(),
+                  c.Loss(kind='logits'), c.Train(learning_rate=0.1, schedule='constant',
+                                                 dtype='bfloat16'), 10)  # fmt: skip
+    fine = Task(net.build('6c3-p2-16L-64', CLASSES), 'scale', c.Views(), coarse.loss,
+                c.Train(learning_rate=0.1, schedule='constant'), 10)  # fmt: skip
+    (a, sums), (b, exact) = (train_step(make_state(task), make_batch()) for task in (coarse, fine))
+    assert {leaf.dtype for leaf in jax.tree.leaves(a.variables)} == {jnp.dtype('float32')}
+    assert float(sums['loss_sum']) != float(exact['loss_sum'])
+    assert_trees_close(a.variables, b.variables, rtol=0.05, atol=0.01)

@@ -48,14 +48,13 @@ def identity(data: Data) -> dict:
     raise UserError(f'config.data.name is {data.name!r}; {nearest(data.name, NAMES)}')
 
 
-def load(data: Data, say: Callable[[str], None] = print) -> Source:
-    """The arrays of the source that `data` names."""
+def load(data: Data, progress: Callable[[str, int, int], None] | None = None) -> Source:
+    """The arrays of the source that `data` names; calls `progress(what, done, total)` on the way."""
     match data.name:
         case 'digits':
             return _load_digits()
         case 'cifar10':
-            say('reading CIFAR-10 and decoding its 60,000 images, once for this workdir')
-            arrays = cifar10.load(data.root or None)
+            arrays = cifar10.load(data.root or None, progress)
             return Source(
                 inputs=arrays['train_images'],
                 labels=arrays['train_labels'],

@@ -28,9 +28,7 @@ def absorbed(spec):
             problem = f'is {what}, so it cannot be absorbed: leave that bn or dropout out'
             raise token_error(spec, layer.position, layer.token, problem)
     return '-'.join(
-        token
-        for position, token in enumerate(spec.split('-'), start=1)
-        if position not in linear
+        token for position, token in enumerate(spec.split('-'), start=1) if position not in linear
     )
 
 

@@ -1,7 +1,6 @@
 """Reads a source once, keeps it as plain arrays in the workdir, and divides it into splits."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +8,16 @@ import numpy as np
 from mimic_jax import artifacts
 from mimic_jax.config import Data
 from mimic_jax.data import sources, splits
+from mimic_jax.progress import Progress
 
 
-def run(data: Data, workdir: Path, say: Callable[[str], None]) -> splits.Dataset:
+def run(data: Data, workdir: Path, progress: Progress) -> splits.Dataset:
     """The data set of a config; its arrays are memory-mapped from the artifact `data-<id>`."""
     recipe = artifacts.Recipe('data', sources.identity(data))
 
     def build(folder: Path) -> dict:
         start = time.monotonic()
-        source = sources.load(data, say)
+        source = sources.load(data, progress.count)
         inputs = np.concatenate([source.inputs, source.unlabelled, source.test_inputs])
         unknown = np.full(len(source.unlabelled), -1, np.int32)
         labels = np.concatenate([source.labels, unknown, source.test_labels])
@@ -34,7 +34,7 @@ def run(data: Data, workdir: Path, say: Callable[[str], None]) -> splits.Dataset
             'seconds': round(time.monotonic() - start, 3),
         }
 
-    folder = artifacts.make(workdir, recipe, build, say)
+    folder = artifacts.make(workdir, recipe, build, progress.say)
     facts = artifacts.manifest(folder)
     content = [facts['files'][name] for name in ('inputs.npy', 'labels.npy')]
     return splits.divide(

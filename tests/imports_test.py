@@ -1,0 +1,167 @@
+"""Imports point one way, and importing touches no device."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / 'mimic_jax'
+
+# Lowest first. A module imports only from layers below its own, or from its own folder.
+LAYERS = [
+    ('errors', 'ops'),
+    ('config', 'interrupt', 'artifacts', 'sharding', 'progress'),
+    ('data', 'models', 'checkpoint', 'metrics_log'),
+    ('logit_cache', 'train_step', 'session'),
+    ('plan',),
+    ('ensemble', 'train', 'figures', 'tables'),
+    ('phases',),
+    ('pipeline',),
+    ('main',),
+]
+LEVEL = {part: level for level, layer in enumerate(LAYERS) for part in layer}
+ALONE = ('ops', 'phases')  # folders whose modules do not import each other
+
+
+def sources(folder):
+    return sorted(folder.rglob('*.py'))
+
+
+def parts(path):
+    """('data', 'views') for mimic_jax/data/views.py."""
+    names = path.relative_to(PACKAGE).with_suffix('').parts
+    return names[:-1] if names[-1] == '__init__' else names
+
+
+def imported(path):
+    """Dotted names of all that a file imports, in functions too, relative imports made whole."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ''
+            if node.level:
+                above = path.relative_to(ROOT).parts[: -node.level]
+                base = '.'.join(filter(None, [*above, base]))
+            # `from package import module` names a module, `from module import name` does not.
+            yield from (f'{base}.{alias.name}' for alias in node.names)
+
+
+def own_imports(path):
+    """Of what a file imports, the package's own: ('data', 'views') for mimic_jax.data.views."""
+    for name in imported(path):
+        top, *rest = name.split('.')
+        if top == 'mimic_jax':
+            yield tuple(rest)
+
+
+def mistakes(path):
+    """The imports of a file that point the wrong way, in words."""
+    own = parts(path)
+    for target in own_imports(path):
+        if target[0] == '__version__':
+            continue
+        same_folder = target[0] == own[0]
+        if same_folder and own[0] not in ALONE:
+            continue
+        if same_folder or LEVEL[target[0]] >= LEVEL[own[0]]:
+            yield f'{".".join(own)} imports {".".join(target)}'
+
+
+def modules():
+    return [path for path in sources(PACKAGE) if parts(path)]
+
+
+def test_every_module_has_its_layer():
+    assert {parts(path)[0] for path in modules()} == set(LEVEL)
+
+
+def test_imports_point_one_way():
+    assert [mistake for path in modules() for mistake in mistakes(path)] == []
+
+
+def test_the_check_sees_every_form_of_import(tmp_path, monkeypatch):
+    """The package's own rules, held against a file that breaks each of them."""
+    monkeypatch.setitem(globals(), 'ROOT', tmp_path)
+    monkeypatch.setitem(globals(), 'PACKAGE', tmp_path / 'mimic_jax')
+    cases = {
+        'ops/bad.py': ['from mimic_jax import errors', 'from mimic_jax.ops import losses'],
+        'data/bad.py': ['from mimic_jax import models', 'import mimic_jax.train_step'],
+        'models/bad.py': ['from ..data.views import view', 'from .. import data'],
+        'phases/bad.py': ['from . import teacher', 'def f():\n    from mimic_jax import pipeline'],
+        'errors.py': ['from .config import Data'],
+        'plan.py': ['from mimic_jax.plan import x\nfrom mimic_jax import ensemble'],
+    }
+    for name, texts in cases.items():
+        path = tmp_path / 'mimic_jax' / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for text in texts:
+            path.write_text(text)
+            assert len(list(mistakes(path))) == 1, (name, text)
+    path.write_text('import jax\nfrom mimic_jax.errors import UserError\nfrom .ops import losses')
+    assert list(mistakes(path)) == []
+
+
+def test_nothing_imports_experiments_or_tests():
+    for path in [*sources(PACKAGE), *sources(ROOT / 'experiments')]:
+        for name in imported(path):
+            assert name.partition('.')[0] not in ('experiments', 'tests', 'conftest'), path
+
+
+def test_experiments_import_only_ml_collections():
+    paths = sources(ROOT / 'experiments')
+    assert paths
+    for path in paths:
+        assert {name.partition('.')[0] for name in imported(path)} == {'ml_collections'}, path
+
+
+def test_flags_live_in_main_alone():
+    users = {
+        path.name
+        for path in sources(PACKAGE)
+        if any(
+            name.startswith(('absl.flags', 'absl.app', 'ml_collections.config_flags'))
+            for name in imported(path)
+        )
+    }
+    assert users == {'main.py'}
+
+
+def test_the_package_asks_nothing_of_its_user_on_import():
+    """`import mimic_jax` alone loads no library and no module of the package."""
+    assert list(imported(PACKAGE / '__init__.py')) == []
+
+
+@pytest.fixture(scope='module')
+def everything_imported():
+    names = ['.'.join(('mimic_jax', *parts(path))) for path in sources(PACKAGE)]
+    code = (
+        'import importlib, sys\n'
+        f'for name in {names!r}: importlib.import_module(name)\n'
+        'from jax._src import xla_bridge\n'
+        'print(sorted(xla_bridge._backends), "tensorflow" in sys.modules, "torch" in sys.modules)\n'
+        'import jax; jax.devices(); print(sorted(xla_bridge._backends))\n'
+    )
+    process = subprocess.run(
+        [sys.executable, '-c', code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': str(ROOT), 'JAX_PLATFORMS': 'cpu'},
+        timeout=120,
+    )
+    assert process.returncode == 0, process.stderr
+    return process.stdout.splitlines()
+
+
+def test_importing_every_module_touches_no_device(everything_imported):
+    before, after = everything_imported
+    assert before.startswith('[] '), 'a backend was started by an import'
+    assert after == "['cpu']", 'the check reads where jax keeps its backends'
+
+
+def test_importing_every_module_loads_no_other_framework(everything_imported):
+    assert everything_imported[0].endswith('False False')

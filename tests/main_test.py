@@ -1,0 +1,253 @@
+"""The command line. All cases run in one process that forks, before jax is imported, for each."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DIGITS = '--config=experiments/digits_student.py'
+CIFAR = '--config=experiments/cifar_student.py'
+TWO = '--config=FOLDER/two.py:p3,p5'
+
+# Reads cases {args, then} from stdin; writes {code, out, err} of each. In the pipeline's place is a
+# stand-in that prints what it was called with and then does what the case says.
+DRIVER = """
+import json, os, signal, sys, tempfile, types
+from absl import app
+from mimic_jax import main
+from mimic_jax.errors import UserError
+
+assert 'jax' not in sys.modules, 'a flag error should not wait for jax'
+THEN = {
+    '': lambda: None,
+    'user error': lambda: (_ for _ in ()).throw(UserError('the net is too large; choose another')),
+    'disk full': lambda: (_ for _ in ()).throw(OSError(28, 'No space left on device', 'a/file')),
+    'bug': lambda: (_ for _ in ()).throw(ValueError('a bug')),
+    'term': lambda: signal.raise_signal(signal.SIGTERM),
+    'interrupt': lambda: signal.raise_signal(signal.SIGINT),
+}
+
+def run(settings, **given):
+    print(json.dumps({
+        'locked': settings.is_locked,
+        'learning_rate': settings.students.mimic.train.learning_rate,
+        'seeds': list(settings.students.mimic.seeds),
+        'mirror': settings.views.mirror,
+        **{key: str(value) for key, value in given.items()},
+    }), flush=True)
+    THEN[then]()
+
+def outcome(args):
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        child = os.fork()
+        if not child:
+            os.dup2(out.fileno(), 1), os.dup2(err.fileno(), 2)
+            sys.argv = ['main.py', *args]
+            code = 0
+            try:
+                app.run(main.main, flags_parser=main._parse)
+            except SystemExit as end:
+                code = end.code or 0
+            except BaseException as error:
+                print('Traceback', type(error).__name__, file=sys.stderr)
+                code = 1
+            sys.stdout.flush(), sys.stderr.flush()
+            os._exit(code)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        out.seek(0), err.seek(0)
+        return {'code': code, 'out': out.read().decode(), 'err': err.read().decode()}
+
+sys.modules['mimic_jax.pipeline'] = types.SimpleNamespace(run=run)
+results = []
+for case in json.load(sys.stdin):
+    then = case['then']
+    results.append(outcome(case['args']))
+json.dump(results, sys.stdout)
+"""
+
+FILES = {
+    'two': '''
+import ml_collections
+
+def get_config(presets):
+    seeds = [int(preset[1:]) for preset in presets.split(',')]
+    train = {'learning_rate': 1.0}
+    students = {'mimic': {'train': train, 'seeds': seeds}}
+    return ml_collections.ConfigDict({'students': students, 'views': {'mirror': False}})
+''',
+    'syntax': 'def get_config(:\n',
+    'no_get_config': 'config = 1\n',
+    'number': 'def get_config():\n    return 3\n',
+    'no_module': 'import no_such_module\n',
+}
+
+# Flags, and what the one line on stderr must hold.
+MISTAKES = [
+    ([], ['no experiment given', '--config=']),
+    (['--config=nowhere.py'], ['nowhere.py', 'no such file']),
+    (['--config=experiments'], ['experiments', 'no such file']),
+    ([f'{CIFAR}:smok'], ["unknown preset 'smok'", 'smoke']),
+    ([f'{CIFAR}:smoke,tiny'], ["unknown preset 'tiny'", 'smoke']),
+    ([f'{DIGITS}:smok'], ["unknown preset 'smok'"]),
+    ([DIGITS, '--config.data.trian=3'], ["'trian'", '"train"']),
+    ([DIGITS, '--config.students.mimc.train.epochs=3'], ["'mimc'", '"mimic"']),
+    ([DIGITS, '--config.students.mimic.train.epohcs=3'], ["'epohcs'", '"epochs"']),
+    ([DIGITS, '--config.zzz=3'], ["no setting 'zzz'"]),
+    ([DIGITS, '--config.data.train=many'], ['config.data.train', 'many']),
+    ([DIGITS, '--config.views.mirror=maybe'], ['config.views.mirror', 'maybe']),
+    ([DIGITS, '--phase=studnet'], ['phase', 'studnet', 'student']),
+    ([DIGITS, '--workdri=x'], ['workdri', 'workdir']),
+    ([DIGITS, '--workdir'], ['workdir']),
+    ([DIGITS, 'smoke'], ["unexpected argument 'smoke'"]),
+    (['--config=FOLDER/syntax.py'], ['syntax.py']),
+    (['--config=FOLDER/no_get_config.py'], ['get_config']),
+    (['--config=FOLDER/number.py'], ['number.py', 'ConfigDict']),
+    (['--config=FOLDER/no_module.py'], ['no_such_module']),
+]
+ENDINGS = [
+    ('user error', 2, 'error: the net is too large; choose another'),
+    ('disk full', 2, 'error: a/file: No space left on device; make room'),
+    ('term', 130, 'stopped; nothing is lost. To go on: python -m mimic_jax.main '),
+    ('interrupt', 130, 'stopped; nothing is lost. To go on: python -m mimic_jax.main '),
+]
+GOOD = [
+    DIGITS,
+    '--workdir=some where',
+    '--phase=student',
+    '--config.students.mimic.train.learning_rate=0.01',
+    '--config.students.mimic.seeds=(3,4)',
+    '--config.views.mirror',
+]
+
+
+@pytest.fixture(scope='module')
+def outcomes(tmp_path_factory):
+    """Outcome by (flags, what the pipeline does)."""
+    folder = tmp_path_factory.mktemp('configs')
+    for name, text in FILES.items():
+        (folder / f'{name}.py').write_text(text)
+    cases = [(args, '') for args, _ in MISTAKES]
+    cases += [(GOOD, ''), ([TWO], ''), ([DIGITS], 'bug')]
+    cases += [([DIGITS], then) for then, _, _ in ENDINGS]
+    given = [
+        {'args': [arg.replace('FOLDER', str(folder)) for arg in args], 'then': then}
+        for args, then in cases
+    ]
+    process = subprocess.run(
+        [sys.executable, '-c', DRIVER],
+        input=json.dumps(given),
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, 'PYTHONPATH': str(ROOT)},
+        timeout=120,
+    )
+    assert process.returncode == 0, process.stderr
+    results = json.loads(process.stdout)
+    return {(*args, then): r for (args, then), r in zip(cases, results, strict=True)}
+
+
+@pytest.mark.parametrize(('args', 'words'), MISTAKES)
+def test_a_mistake_in_the_flags_is_one_line_and_status_2(outcomes, args, words):
+    outcome = outcomes[(*args, '')]
+    assert outcome['code'] == 2
+    assert outcome['out'] == '', 'the pipeline was not called'
+    lines = [line for line in outcome['err'].splitlines() if not line.startswith('WARNING:absl')]
+    assert len(lines) == 1 and lines[0].startswith('error: '), outcome['err']
+    for word in words:
+        assert word in lines[0]
+
+
+def test_flags_reach_the_pipeline(outcomes):
+    outcome = outcomes[(*GOOD, '')]
+    assert outcome['code'] == 0, outcome['err']
+    called = json.loads(outcome['out'])
+    command = called.pop('command')
+    assert called == {
+        'locked': True,
+        'learning_rate': 0.01,
+        'seeds': [3, 4],
+        'mirror': True,
+        'workdir': 'some where',
+        'experiment': 'digits_student',
+        'phase': 'student',
+    }
+    assert shlex.split(command) == ['python', '-m', 'mimic_jax.main', *GOOD]
+
+
+def test_a_reports_folder_is_named_by_file_and_presets(outcomes):
+    called = json.loads(outcomes[TWO, '']['out'])
+    assert called['experiment'] == 'two_p3_p5'
+    assert called['seeds'] == [3, 5], 'both presets reach the file'
+    assert called['workdir'] == 'runs' and called['phase'] == 'all'
+
+
+@pytest.mark.parametrize(('then', 'code', 'line'), ENDINGS)
+def test_how_a_run_ends(outcomes, then, code, line):
+    outcome = outcomes[DIGITS, then]
+    assert outcome['code'] == code
+    assert outcome['err'].startswith(line)
+    assert outcome['err'].count('\n') == 1
+
+
+def test_a_stopped_run_says_the_command_that_goes_on(outcomes):
+    said = outcomes[DIGITS, 'term']['err'].partition('To go on: ')[2]
+    assert shlex.split(said) == ['python', '-m', 'mimic_jax.main', DIGITS]
+
+
+def test_a_bug_is_not_hidden_behind_a_line(outcomes):
+    outcome = outcomes[DIGITS, 'bug']
+    assert outcome['code'] == 1
+    assert 'Traceback' in outcome['err'] and 'ValueError' in outcome['err']
+
+
+def test_the_module_runs_as_a_command():
+    process = subprocess.run(
+        [sys.executable, '-m', 'mimic_jax.main', '--phase=all'],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, 'PYTHONPATH': str(ROOT)},
+        timeout=60,
+    )
+    assert process.returncode == 2
+    assert process.stderr.startswith('error: no experiment given')
+
+
+@pytest.mark.parametrize(
+    ('changes', 'words'),
+    [
+        ({'name': 'digit'}, ['config.data.name', "'digits'"]),
+        ({'name': 'npz'}, ['config.data.root is empty']),
+        ({'name': 'npz', 'root': 'nowhere.npz'}, ['nowhere.npz', 'no file']),
+        ({'test': 5000}, ['config.data.test is 5000', '1797']),
+        ({'validation': 0}, ['config.data.validation is 0']),
+    ],
+)
+def test_a_mistake_in_the_data_is_one_line_before_any_net(tmp_path, config, changes, words):
+    from mimic_jax import pipeline
+    from mimic_jax.errors import UserError
+
+    config.data.update(changes)
+    with pytest.raises(UserError) as caught:
+        pipeline.run(config, workdir=tmp_path, experiment='tiny')
+    assert '\n' not in str(caught.value)
+    for word in words:
+        assert word in str(caught.value)
+    assert not list(tmp_path.glob('teacher-*'))
+
+
+def test_a_workdir_that_cannot_be_made_is_one_line(tmp_path, config):
+    from mimic_jax import pipeline
+    from mimic_jax.errors import UserError
+
+    (tmp_path / 'file').write_text('')
+    for workdir in (tmp_path / 'file', tmp_path / 'file' / 'below'):
+        with pytest.raises(UserError, match='cannot be written to') as caught:
+            pipeline.run(config, workdir=workdir, experiment='tiny')
+        assert f'--workdir={workdir}' in str(caught.value) and '\n' not in str(caught.value)

@@ -1,0 +1,103 @@
+import math
+
+import pytest
+
+from mimic_jax import tables
+
+TEACHERS = {
+    'name': 'ECNN', 'model': '2 × 8c3', 'parameters': 1234567, 'target': None, 'mean': 0.9,
+    'std': None, 'n': 1, 'agreement': None, 'paper': 0.89,
+}  # fmt: skip
+LABELS = {
+    'name': 'SNN', 'model': '8L-9', 'parameters': 999, 'target': 'labels', 'mean': 0.8,
+    'std': 0.01, 'n': 4, 'agreement': 0.85, 'paper': None,
+}  # fmt: skip
+MIMIC = {
+    'name': 'mimic', 'model': '8L-9', 'parameters': 999, 'target': 'logits', 'mean': 0.88345,
+    'std': 0.0204, 'n': 4, 'agreement': 0.95, 'paper': 0.858,
+}  # fmt: skip
+ROWS = [TEACHERS, LABELS, MIMIC]
+
+
+def cells(line):
+    assert line.startswith('| ') and line.endswith(' |')
+    return [cell.strip() for cell in line[1:-1].split('|')]
+
+
+def test_table_gives_every_row_in_order():
+    head, rule, *body = tables.table(ROWS).splitlines()
+    assert cells(head) == [
+        '', 'model', 'trained on', 'parameters', 'accuracy, %', 'n', 'agreement, %', 'paper, %',
+    ]  # fmt: skip
+    assert set(rule) == set('|-') and rule.count('|') == head.count('|')
+    assert [cells(line) for line in body] == [
+        ['ECNN', '2 × 8c3', '–', '1,234,567', '90.00', '1', '–', '89.00'],
+        ['SNN', '8L-9', 'labels', '999', '80.00 ± 1.00', '4', '85.00', '–'],
+        ['mimic', '8L-9', 'logits', '999', '88.34 ± 2.04', '4', '95.00', '85.80'],
+    ]
+
+
+def test_table_is_aligned():
+    lines = tables.table(ROWS).splitlines()
+    bars = [[place for place, letter in enumerate(line) if letter == '|'] for line in lines]
+    assert all(places == bars[0] for places in bars)
+
+
+def test_headline_says_what_mimicking_brought():
+    # √(.01²/4 + .0204²/4) = .01136, and the means lie .08345 apart; the teachers lie .1 ahead.
+    assert math.sqrt((0.01**2 + 0.0204**2) / 4) * 2 < 0.08345
+    text = tables.headline(ROWS)
+    assert '8L-9' in text
+    for words in ('80.00% to 88.34%', '+8.3', 'more than two standard errors', '83% of the gap'):
+        assert words in text, text
+
+
+def test_headline_says_when_the_difference_may_be_chance():
+    text = tables.headline([TEACHERS, {**LABELS, 'std': 0.2}, MIMIC])
+    assert 'within two standard errors' in text
+
+
+def test_headline_says_when_there_is_no_error_estimate():
+    text = tables.headline([LABELS, {**MIMIC, 'std': None, 'n': 1}])
+    assert 'one seed' in text
+    assert 'gap' not in text, 'no ensemble, no gap'
+
+
+def test_headline_names_no_gap_where_the_teachers_are_no_better():
+    assert 'gap' not in tables.headline([{**TEACHERS, 'mean': 0.7}, LABELS, MIMIC])
+
+
+@pytest.mark.parametrize('rows', [[], [TEACHERS], [TEACHERS, LABELS], [TEACHERS, MIMIC]])
+def test_headline_needs_a_student_on_logits_and_one_on_labels(rows):
+    assert tables.headline(rows) is None
+
+
+def test_page_holds_table_pictures_and_costs():
+    report = {
+        'experiment': 'tiny',
+        'rows': ROWS,
+        'costs': {
+            'teacher': {'artifacts': ['teacher-1', 'teacher-2'], 'seconds': 61.5, 'bytes': 3 << 20},
+            'logits': {'artifacts': ['logits-1'], 'seconds': 2.0, 'bytes': 1 << 19},
+        },
+        'command': 'python -m mimic_jax.main',
+        'machine': 'one machine',
+        'date': '2024-02-03',
+    }
+    page = tables.page(report, ['a.png', 'b.png'])
+    assert page.startswith('# tiny\n') and page.endswith('\n')
+    assert tables.table(ROWS) in page and tables.headline(ROWS) in page
+    assert '![a.png](a.png)' in page and '![b.png](b.png)' in page
+    lines = page.splitlines()
+    assert '| teacher | teacher-1, teacher-2 | 61.5 | 3.0 |' in lines
+    assert '| logits | logits-1 | 2 | 0.5 |' in lines
+    for words in ('`python -m mimic_jax.main`', 'one machine', '2024-02-03'):
+        assert words in page
+
+
+def test_page_without_a_pair_to_compare_has_no_headline():
+    report = {
+        'experiment': 'tiny', 'rows': [TEACHERS], 'costs': {}, 'command': '', 'machine': '',
+        'date': '',
+    }  # fmt: skip
+    assert 'Mimicking' not in tables.page(report, [])
