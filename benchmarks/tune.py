@@ -16,8 +16,8 @@ from pathlib import Path
 
 from absl import logging
 
-from mimic_jax import metrics_log, pipeline, plan
 from mimic_jax import config as configs
+from mimic_jax import metrics_log, pipeline, plan
 from mimic_jax.phases import prepare
 from mimic_jax.phases.report import machine
 from mimic_jax.progress import Progress

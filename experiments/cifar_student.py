@@ -136,7 +136,9 @@ def smoke(config):
     for entry in config.students.values():
         entry.model = '16c5-p2-50L-500'
         entry.seeds = (0,)
-    config.students.labels.train = train(epochs=20, batch_size=50, learning_rate=0.02, clip_norm=1.0)
+    config.students.labels.train = train(
+        epochs=20, batch_size=50, learning_rate=0.02, clip_norm=1.0
+    )
     config.students.mimic.train = train(epochs=8, batch_size=50, learning_rate=0.03, clip_norm=1.0)
     without_paper(config)
 

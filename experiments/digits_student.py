@@ -1,6 +1,6 @@
 """Handwritten digits: the whole pipeline on data that comes with scikit-learn.
 
-    python -m mimic_jax.main --config=experiments/digits_student.py
+python -m mimic_jax.main --config=experiments/digits_student.py
 """
 
 import ml_collections

@@ -104,7 +104,9 @@ def seal(folder: Path, facts: Mapping) -> None:
     files = {name: file_digest(folder / name) for name in _files(folder)}
     text = json.dumps({**facts, 'files': files}, indent=1, sort_keys=True, allow_nan=False)
     write_atomically(folder / MANIFEST, text)
-    write_atomically(folder / MARKER, json.dumps({'manifest_sha256': file_digest(folder / MANIFEST)}))
+    write_atomically(
+        folder / MARKER, json.dumps({'manifest_sha256': file_digest(folder / MANIFEST)})
+    )
 
 
 def manifest(folder: Path) -> dict:

@@ -70,7 +70,8 @@ def digest(tree) -> str:
     """SHA-256 over names, shapes, dtypes and values: equal for equal content, however it was saved."""
     total = hashlib.sha256()
     for path, leaf in sorted(
-        (jax.tree_util.keystr(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+        (jax.tree_util.keystr(path), leaf)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
     ):
         array = np.ascontiguousarray(leaf)
         total.update(f'{path} {array.dtype.str} {array.shape}\n'.encode())

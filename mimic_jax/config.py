@@ -133,7 +133,9 @@ class Run:
     """What changes how a run goes but not what comes out; no artifact's name depends on it."""
 
     log_steps: int = 50
-    evaluation_steps: int = 1  # looks at the validation split: at an epoch's end, so far apart or more
+    evaluation_steps: int = (
+        1  # looks at the validation split: at an epoch's end, so far apart or more
+    )
     checkpoint_steps: int = 1  # likewise
     steps_per_call: int = 0  # 0: 1 on CPU, 16 on accelerators
     model_axis: int = 1  # devices that wide layers are split over
@@ -263,7 +265,9 @@ def _value(hint, value, where: str):
 
 def _known(name: str, known: Iterable[str], where: str, group: str) -> None:
     if name not in known:
-        raise UserError(f'{where} names {name!r}, which {group} does not have; {nearest(name, known)}')
+        raise UserError(
+            f'{where} names {name!r}, which {group} does not have; {nearest(name, known)}'
+        )
 
 
 def _is_seed(number: int) -> bool:
@@ -326,8 +330,13 @@ def _check_ranges(part, where: str) -> None:
         case Row():
             check('paper', part.paper <= 1, 'a fraction of 1, or negative for none')
         case Run():
-            for key in ('log_steps', 'evaluation_steps', 'checkpoint_steps', 'model_axis',
-                        'evaluation_batch_size'):
+            for key in (
+                'log_steps',
+                'evaluation_steps',
+                'checkpoint_steps',
+                'model_axis',
+                'evaluation_batch_size',
+            ):
                 check(key, getattr(part, key) >= 1, '1 or more')
             check('steps_per_call', part.steps_per_call >= 0, '0 (by backend) or more')
             one_of('placement', ('auto', 'device', 'host'))

@@ -38,8 +38,14 @@ def load(session: Session, plan: NetPlan, done: Callable[[], None] = lambda: Non
         for _, batch in session.feed(ids, view):
             outputs.append(
                 call(
-                    plan.task.net, plan.task.preprocess, settings, variables, session.constants,
-                    np.uint32(view_seed), session.arrays(), batch,
+                    plan.task.net,
+                    plan.task.preprocess,
+                    settings,
+                    variables,
+                    session.constants,
+                    np.uint32(view_seed),
+                    session.arrays(),
+                    batch,
                 )
             )
             if len(outputs) > 2:  # not further ahead of the device than two batches

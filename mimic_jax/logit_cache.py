@@ -148,9 +148,13 @@ def open_cache(folder: Path, expected: Mapping) -> LogitCache:
 def _difference(expected, found, field: str):
     """(field, expected, found) of the first value in a tree that is not as expected, or None."""
     if isinstance(expected, Mapping) and isinstance(found, Mapping):
-        pairs = [(f'{field}.{key}'.strip('.'), value, found.get(key)) for key, value in expected.items()]
+        pairs = [
+            (f'{field}.{key}'.strip('.'), value, found.get(key)) for key, value in expected.items()
+        ]
     elif isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
-        pairs = [(f'{field}[{i}]', *pair) for i, pair in enumerate(zip(expected, found, strict=True))]
+        pairs = [
+            (f'{field}[{i}]', *pair) for i, pair in enumerate(zip(expected, found, strict=True))
+        ]
     else:
         return None if expected == found else (field, expected, found)
     differences = (_difference(wanted, value, name) for name, wanted, value in pairs)
@@ -168,17 +172,21 @@ def _missing(folder: Path, views: int) -> list[int]:
 
 def _read(folder: Path, view: int, shape: tuple[int, int], dtype: str) -> np.ndarray:
     with ocp.StandardCheckpointer() as checkpointer:
-        return checkpointer.restore(_path(folder, view), {'logits': np.zeros(shape, dtype)})['logits']
+        return checkpointer.restore(_path(folder, view), {'logits': np.zeros(shape, dtype)})[
+            'logits'
+        ]
 
 
 def _checked(logits: np.ndarray, dtype: str, view: int) -> np.ndarray:
     if not np.isfinite(logits).all():
-        raise UserError(f'the ensemble gives logits that are not finite on view {view}; train it anew')
+        raise UserError(
+            f'the ensemble gives logits that are not finite on view {view}; train it anew'
+        )
     largest = float(np.abs(logits).max())
     if dtype == 'float16' and largest > FLOAT16_MAX:
         raise UserError(
             f'a logit of {largest:.6g} on view {view} does not fit float16 (at most '
-            f'{FLOAT16_MAX:.0f}); set the cache\'s dtype to float32'
+            f"{FLOAT16_MAX:.0f}); set the cache's dtype to float32"
         )
     return logits.astype(dtype)
 

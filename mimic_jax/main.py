@@ -1,6 +1,6 @@
 """The command line: flags, then one call.
 
-    python -m mimic_jax.main --config=experiments/digits_student.py
+python -m mimic_jax.main --config=experiments/digits_student.py
 """
 
 import os

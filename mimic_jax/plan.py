@@ -79,15 +79,16 @@ def make(experiment: Experiment, data: Dataset) -> Plan:
     """
     views.check(experiment.views, data.input_shape, 'config.views')
     members = {
-        name: _member(name, member, experiment, data)
-        for name, member in experiment.members.items()
+        name: _member(name, member, experiment, data) for name, member in experiment.members.items()
     }
     caches = {
         name: _cache(name, settings, experiment, data, members)
         for name, settings in experiment.logits.items()
     }
     students = {
-        name: tuple(_student(name, student, seed, experiment, data, caches) for seed in student.seeds)
+        name: tuple(
+            _student(name, student, seed, experiment, data, caches) for seed in student.seeds
+        )
         for name, student in experiment.students.items()
     }
     return Plan(members, caches, students)
@@ -116,12 +117,22 @@ def _member(name: str, member: Member, experiment: Experiment, data: Dataset) ->
         view_version=views.VERSION,
     )
     return _net(
-        f'teacher {name}', where, recipe, data, member.model, member.train, Loss(), own_views,
-        examples, member.seed,
+        f'teacher {name}',
+        where,
+        recipe,
+        data,
+        member.model,
+        member.train,
+        Loss(),
+        own_views,
+        examples,
+        member.seed,
     )
 
 
-def _cache(name: str, settings: Logits, experiment: Experiment, data: Dataset, members) -> CachePlan:
+def _cache(
+    name: str, settings: Logits, experiment: Experiment, data: Dataset, members
+) -> CachePlan:
     chosen = tuple(members[member] for member in settings.members)
     recipe = Recipe(
         phase='logits',
@@ -165,14 +176,32 @@ def _student(
     )
     examples = cache.examples if cache else data.splits['train']
     return _net(
-        f'student {name}, seed {seed}', where, recipe, data, model, student.train, student.loss,
-        experiment.views, examples, seed, cache,
+        f'student {name}, seed {seed}',
+        where,
+        recipe,
+        data,
+        model,
+        student.train,
+        student.loss,
+        experiment.views,
+        examples,
+        seed,
+        cache,
     )
 
 
 def _net(
-    name: str, where: str, recipe: Recipe, data: Dataset, model: str, train: Train, loss: Loss,
-    augmentation: ViewSettings, examples: np.ndarray, seed: int, cache: CachePlan | None = None,
+    name: str,
+    where: str,
+    recipe: Recipe,
+    data: Dataset,
+    model: str,
+    train: Train,
+    loss: Loss,
+    augmentation: ViewSettings,
+    examples: np.ndarray,
+    seed: int,
+    cache: CachePlan | None = None,
 ) -> NetPlan:
     if not model:
         raise UserError(f'{where}.model is empty; give a net such as 64c5-p2-1k')
@@ -190,7 +219,9 @@ def _net(
             f'{where}.train.batch_size is {train.batch_size}, but there are only '
             f'{len(examples)} examples to train on; lower it'
         )
-    evaluation = Recipe('evaluate', {'splits': ['validation', 'test']}, data.fingerprint, (recipe.name,))
+    evaluation = Recipe(
+        'evaluate', {'splits': ['validation', 'test']}, data.fingerprint, (recipe.name,)
+    )
     return NetPlan(
         name, recipe, evaluation, task, examples, seed, counted.flops, counted.params, cache
     )

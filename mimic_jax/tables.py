@@ -12,7 +12,9 @@ def table(rows: Sequence[dict]) -> str:
     cells = [COLUMNS, *(_cells(row) for row in rows)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(COLUMNS))]
     lines = [
-        '| ' + ' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + ' |'
+        '| '
+        + ' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        + ' |'
         for line in cells
     ]
     lines.insert(1, '|' + '|'.join('-' * (width + 2) for width in widths) + '|')

@@ -150,7 +150,6 @@ def test_to_device_puts_whole_arrays_on_every_device():
             np.testing.assert_array_equal(shard.data, value)
 
 
-
 @pytest.fixture
 def no_thread_left():
     before = set(threading.enumerate())

@@ -203,7 +203,7 @@ def test_features_and_layout_are_the_official_ones(prepared):
 
 def test_no_tensorflow_from_download_to_stock_reading(server, tmp_path):
     arguments = server.add(tarball(MEMBERS))
-    script = f'''
+    script = f"""
 import sys
 from mimic_jax.data import cifar10
 assert 'tensorflow_datasets' not in sys.modules, 'two seconds that other data would wait for'
@@ -214,7 +214,7 @@ import tensorflow_datasets as tfds
 print(tfds.data_source('cifar10', split='test')[0]['image'].shape)
 assert 'tensorflow' not in sys.modules
 assert 'jax' not in sys.modules
-'''
+"""
     done = in_subprocess(script, TFDS_DATA_DIR=str(tmp_path / 'data'))
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-2:] == ['(15, 32, 32, 3)', '(32, 32, 3)']
@@ -316,7 +316,7 @@ def test_a_folder_that_cannot_be_written_is_named(server, tmp_path):
 def test_a_killed_preparation_reads_as_missing_and_is_done_again(server, tmp_path):
     arguments = server.add(tarball(MEMBERS))
     root = tmp_path / 'data'
-    script = f'''
+    script = f"""
 import os, signal
 from mimic_jax.data import tfds_builder
 encode, calls = tfds_builder._png, []
@@ -327,7 +327,7 @@ def encode_then_die(image):
     return encode(image)
 tfds_builder._png = encode_then_die
 tfds_builder.prepare({str(root)!r}, **{arguments!r})
-'''
+"""
     assert in_subprocess(script).returncode == -signal.SIGKILL
     assert list(root.rglob('cifar10-train*')), 'killed too early to show anything'
     assert not tfds_builder.prepared_folder(root).exists()
@@ -384,11 +384,13 @@ def test_a_damaged_record_file_is_named(copy, harm):
     if harm == 'fewer records':
         shutil.copy(folder / TRAIN_ARRAYS.replace('train', 'test'), path)
     else:
-        path.write_bytes({
-            'truncated': data[:-10000],
-            'emptied': b'',
-            'overwritten': data[:70] + bytes(200) + data[270:],
-        }[harm])
+        path.write_bytes(
+            {
+                'truncated': data[:-10000],
+                'emptied': b'',
+                'overwritten': data[:70] + bytes(200) + data[270:],
+            }[harm]
+        )
     assert str(path) in error_of(cifar10.load, copy)
 
 

@@ -99,7 +99,11 @@ def test_a_damaged_cache_is_not_opened(copied):
     ('field', 'value', 'named'),
     [
         ('teachers', [{'name': 'teacher-2', 'variables_sha256': 'aa'}], r'teachers\[0\]\.name'),
-        ('teachers', [{'name': 'teacher-1', 'variables_sha256': 'bb'}], r'teachers\[0\]\.variables_sha256'),
+        (
+            'teachers',
+            [{'name': 'teacher-1', 'variables_sha256': 'bb'}],
+            r'teachers\[0\]\.variables_sha256',
+        ),
         ('view_function', {'version': 1, 'seed': 5, 'shift': 1}, r'view_function\.seed'),
         ('view_function', {'version': 1, 'seed': 0, 'shift': 2}, r'view_function\.shift'),
         ('view_function', {'version': 2, 'seed': 0, 'shift': 1}, r'view_function\.version'),

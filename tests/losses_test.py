@@ -34,8 +34,11 @@ CASES = {
     ),
     'kl': (
         lambda g: losses.kl_divergence(g, jnp.asarray(TEACHER), 2.5),
-        lambda g: 2.5**2 * np.sum(
-            special.rel_entr(special.softmax(TEACHER / 2.5, 1), special.softmax(g / 2.5, 1)), 1
+        lambda g: (
+            2.5**2
+            * np.sum(
+                special.rel_entr(special.softmax(TEACHER / 2.5, 1), special.softmax(g / 2.5, 1)), 1
+            )
         ),
     ),
 }
@@ -62,9 +65,7 @@ def test_values_and_gradients_equal_a_float64_oracle(name):
     assert result.shape == (3,) and result.dtype == jnp.float32
     np.testing.assert_allclose(result, oracle(STUDENT), rtol=1e-5, atol=1e-6)
     gradient = jax.grad(lambda g: ours(g).sum())(jnp.asarray(STUDENT, jnp.float32))
-    np.testing.assert_allclose(
-        gradient, numerical_gradient(oracle, STUDENT), rtol=1e-4, atol=1e-5
-    )
+    np.testing.assert_allclose(gradient, numerical_gradient(oracle, STUDENT), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize('name', CASES)
@@ -119,9 +120,9 @@ def test_standardised_by_hand_and_a_class_of_no_deviation():
 @pytest.mark.parametrize('temperature', [0.5, 1.0, 4.0])
 def test_kl_gradient_is_temperature_times_difference_of_probabilities(temperature):
     # Hinton et al. 2015, equation 2, times T².
-    gradient = jax.grad(
-        lambda g: losses.kl_divergence(g, jnp.asarray(TEACHER), temperature).sum()
-    )(jnp.asarray(STUDENT))
+    gradient = jax.grad(lambda g: losses.kl_divergence(g, jnp.asarray(TEACHER), temperature).sum())(
+        jnp.asarray(STUDENT)
+    )
     soft = special.softmax(STUDENT / temperature, 1) - special.softmax(TEACHER / temperature, 1)
     np.testing.assert_allclose(gradient, temperature * soft, rtol=1e-4, atol=1e-6)
 
@@ -134,9 +135,9 @@ def test_kl_at_high_temperature_is_squared_error_on_centred_logits():
     temperature = 100.0
     loss = losses.kl_divergence(jnp.asarray(STUDENT), jnp.asarray(TEACHER), temperature)
     np.testing.assert_allclose(loss, limit, rtol=0.03, atol=5e-3)
-    gradient = jax.grad(
-        lambda g: losses.kl_divergence(g, jnp.asarray(TEACHER), temperature).sum()
-    )(jnp.asarray(STUDENT))
+    gradient = jax.grad(lambda g: losses.kl_divergence(g, jnp.asarray(TEACHER), temperature).sum())(
+        jnp.asarray(STUDENT)
+    )
     np.testing.assert_allclose(gradient, difference / 3, rtol=0.05, atol=5e-3)
 
 

@@ -71,7 +71,7 @@ json.dump(results, sys.stdout)
 """
 
 FILES = {
-    'two': '''
+    'two': """
 import ml_collections
 
 def get_config(presets):
@@ -79,7 +79,7 @@ def get_config(presets):
     train = {'learning_rate': 1.0}
     students = {'mimic': {'train': train, 'seeds': seeds}}
     return ml_collections.ConfigDict({'students': students, 'views': {'mirror': False}})
-''',
+""",
     'syntax': 'def get_config(:\n',
     'no_get_config': 'config = 1\n',
     'number': 'def get_config():\n    return 3\n',

@@ -19,7 +19,10 @@ def test_sums_by_hand():
         jnp.array([1.0, 1.0, 1.0, 0.0]),
     )
     assert {key: value.item() for key, value in totals.items()} == {
-        'loss_sum': 2.75, 'count': 3, 'correct_sum': 1, 'labelled_count': 2,
+        'loss_sum': 2.75,
+        'count': 3,
+        'correct_sum': 1,
+        'labelled_count': 2,
     }
     assert metrics.summarise(totals) == {'loss': 2.75 / 3, 'accuracy': 0.5}
     assert totals['loss_sum'].dtype == jnp.float32

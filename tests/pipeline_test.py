@@ -36,8 +36,10 @@ def finished(tmp_path_factory, device):
 
 def test_run_writes_one_artifact_a_member_cache_and_student_seed(finished):
     workdir, _ = finished
-    counts = {phase: len(folders(workdir, phase)) for phase in
-              ('data', 'teacher', 'logits', 'student', 'evaluate')}
+    counts = {
+        phase: len(folders(workdir, phase))
+        for phase in ('data', 'teacher', 'logits', 'student', 'evaluate')
+    }
     assert counts == {'data': 1, 'teacher': 2, 'logits': 1, 'student': 4, 'evaluate': 6}
     for path in workdir.glob('*-*'):
         assert artifacts.is_complete(path)

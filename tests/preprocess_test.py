@@ -42,7 +42,8 @@ def test_features_by_training_mean_and_deviation(monkeypatch):
     test = train[:4] + 1
     stats = preprocess.fit('feature', train)
     assert {key: (a.shape, a.dtype) for key, a in stats.items()} == {
-        'mean': ((3,), np.float32), 'deviation': ((3,), np.float32),
+        'mean': ((3,), np.float32),
+        'deviation': ((3,), np.float32),
     }
     exact = train.astype(np.float64)
     np.testing.assert_allclose(stats['mean'], exact.mean(0), rtol=1e-6)

@@ -98,9 +98,7 @@ def test_clipping_bounds_the_step():
     task = make_task(momentum=0.0, clip_norm=0.01)
     state, batch = make_state(task), make_batch()
     after, _ = train_step(state, batch)
-    change = jax.tree.map(
-        lambda a, b: a - b, after.variables['params'], state.variables['params']
-    )
+    change = jax.tree.map(lambda a, b: a - b, after.variables['params'], state.variables['params'])
     np.testing.assert_allclose(optax.tree.norm(change), 0.1 * 0.01, rtol=1e-3)
 
 
@@ -113,7 +111,9 @@ def test_weight_decay_pulls_kernels_and_leaves_biases():
     decayed, _ = train_step(state, make_batch())
     undecayed, _ = train_step(state.replace(task=plain), make_batch())
     for name in before:
-        expected = undecayed.variables['params'][name]['kernel'] - 0.1 * 0.5 * before[name]['kernel']
+        expected = (
+            undecayed.variables['params'][name]['kernel'] - 0.1 * 0.5 * before[name]['kernel']
+        )
         np.testing.assert_allclose(
             decayed.variables['params'][name]['kernel'], expected, rtol=1e-5, atol=1e-6
         )

@@ -107,4 +107,7 @@ def stack(group: list[dict]) -> dict:
 
 def to_device(arrays: Mapping, sharding) -> dict:
     """Host arrays as device arrays, whole on every device of the sharding."""
-    return {key: jax.device_put(jnp.asarray(np.asarray(value)), sharding) for key, value in arrays.items()}
+    return {
+        key: jax.device_put(jnp.asarray(np.asarray(value)), sharding)
+        for key, value in arrays.items()
+    }

@@ -79,9 +79,7 @@ def load_npz(path: Path) -> Source:
     arrays = _read_npz(path)
     kind = next((key for key in ('images', 'features') if key in arrays), None)
     if kind is None or 'labels' not in arrays:
-        raise UserError(
-            f'{path} holds {sorted(arrays)}; it needs labels, and images or features'
-        )
+        raise UserError(f'{path} holds {sorted(arrays)}; it needs labels, and images or features')
     inputs = _inputs(arrays, kind, kind, path)
     labels = _labels(arrays['labels'], 'labels', len(inputs), kind, path)
     empty = inputs[:0]
@@ -141,7 +139,10 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
 
 
 def _inputs(
-    arrays: Mapping[str, np.ndarray], key: str, kind: str, path: Path,
+    arrays: Mapping[str, np.ndarray],
+    key: str,
+    kind: str,
+    path: Path,
     like: np.ndarray | None = None,
 ) -> np.ndarray:
     array = arrays[key]

@@ -70,9 +70,7 @@ def divide(
     validation = order[_take('validation', data.validation, len(order))]
     order = order[data.validation :]
     train = order[_take('train', data.train, len(order))] if data.train else order
-    rest = np.concatenate(
-        [order[len(train) :], np.arange(pool, pool + unlabelled, dtype=np.int32)]
-    )
+    rest = np.concatenate([order[len(train) :], np.arange(pool, pool + unlabelled, dtype=np.int32)])
     if data.unlabelled >= 0:
         rest = rest[: data.unlabelled]
     if not len(validation):
@@ -86,9 +84,7 @@ def divide(
     fingerprint = hashlib.sha256(content.encode())
     for name in sorted(splits):
         fingerprint.update(name.encode() + splits[name].tobytes())
-    return Dataset(
-        inputs, known, splits, num_classes, fingerprint.hexdigest(), data.preprocess
-    )
+    return Dataset(inputs, known, splits, num_classes, fingerprint.hexdigest(), data.preprocess)
 
 
 def _take(name: str, wanted: int, available: int) -> slice:

@@ -64,7 +64,10 @@ def view(
 
 
 def batch_views(
-    inputs: jax.Array, view_number: jax.Array | int, index: jax.Array, seed: int,
+    inputs: jax.Array,
+    view_number: jax.Array | int,
+    index: jax.Array,
+    seed: int,
     settings: config.Views,
 ) -> jax.Array:
     """View `view_number` of every example of a batch, inside jit or outside.
@@ -82,8 +85,11 @@ def batch_views(
 
     def one(example: jax.Array, number: jax.Array) -> jax.Array:
         return view(
-            view_key(seed, view_number, number), example,
-            mirror=settings.mirror, shift=settings.shift, padding=settings.padding,
+            view_key(seed, view_number, number),
+            example,
+            mirror=settings.mirror,
+            shift=settings.shift,
+            padding=settings.padding,
         )
 
     return jax.vmap(one)(inputs, index)

@@ -20,7 +20,9 @@ from mimic_jax.session import Session
 def run(session: Session, plan: Plan, report: Report, experiment: str, command: str) -> dict:
     """Writes report.json, report.md and figures to `<workdir>/<experiment>/`; returns the report."""
     for net in plan.nets():
-        artifacts.require(session.workdir, net.evaluation, f'the evaluation of {net.name}', 'evaluate')
+        artifacts.require(
+            session.workdir, net.evaluation, f'the evaluation of {net.name}', 'evaluate'
+        )
     answers = _Answers(session, plan, report)
     rows = [answers.row(name, row) for name, row in _chosen_rows(plan, report)]
     folder = session.workdir / experiment
@@ -57,7 +59,9 @@ class _Answers:
             outputs, target = [self._mean_logits(cache, 'test')], None
             model = f'{len(cache.members)} × {model}'
         else:
-            nets = self._plan.students[entry] if group == 'students' else (self._plan.members[entry],)
+            nets = (
+                self._plan.students[entry] if group == 'students' else (self._plan.members[entry],)
+            )
             model, parameters = nets[0].model, nets[0].parameters
             outputs = [self._logits(net, 'test') for net in nets]
             target = 'logits' if nets[0].cache else 'labels'
