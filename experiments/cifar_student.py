@@ -97,15 +97,12 @@ def whole():
 
 def small(config):
     """5,000 labels, 35,000 images without, narrow nets: the same comparison in an hour on 2 cores."""
-    del config.presets.small
+    config.presets = {'smoke': 'takes some minutes'}
     config.data.train = 5000
     config.data.validation = 5000
     config.data.unlabelled = 35000
-    for name in ('cnn_1', 'cnn_2', 'cnn_3', 'cnn_4'):
-        config.members[name].model = '32c3-bn-p2-64c3-bn-p2-128c3-bn-p2-d.5'
-        config.members[name].train = train(epochs=40, learning_rate=0.05, weight_decay=5e-4)
-    del config.members.cnn_4
-    config.logits.ecnn.members = ('cnn_1', 'cnn_2', 'cnn_3')
+    narrow = train(epochs=40, learning_rate=0.05, weight_decay=5e-4)
+    keep_members(config, 3, '32c3-bn-p2-64c3-bn-p2-128c3-bn-p2-d.5', narrow)
     config.logits.ecnn.views = 6
     for entry in config.students.values():
         entry.model = '32c5-p2-200L-2000'
@@ -126,12 +123,8 @@ def smoke(config):
     config.data.validation = 500
     config.data.test = 1000
     config.data.unlabelled = 2000
-    for name in ('cnn_1', 'cnn_2', 'cnn_3', 'cnn_4'):
-        config.members[name].model = '16c3-bn-p2-32c3-bn-p2-64'
-        config.members[name].train = train(epochs=15, batch_size=50, learning_rate=0.05)
-    del config.members.cnn_3
-    del config.members.cnn_4
-    config.logits.ecnn.members = ('cnn_1', 'cnn_2')
+    tiny = train(epochs=15, batch_size=50, learning_rate=0.05)
+    keep_members(config, 2, '16c3-bn-p2-32c3-bn-p2-64', tiny)
     config.logits.ecnn.views = 4
     for entry in config.students.values():
         entry.model = '16c5-p2-50L-500'
@@ -144,6 +137,16 @@ def smoke(config):
 
 
 PRESETS = {'small': small, 'smoke': smoke}
+
+
+def keep_members(config, count, model, settings):
+    """An ensemble of the first `count` members, each of this model and training."""
+    config.logits.ecnn.members = config.logits.ecnn.members[:count]
+    for name in list(config.members):
+        if name in config.logits.ecnn.members:
+            config.members[name].update({'model': model, 'train': settings})
+        else:
+            del config.members[name]
 
 
 def without_paper(config):

@@ -1,5 +1,6 @@
 """A report's rows as Markdown: for the terminal, for report.md, and for the README."""
 
+import re
 from collections.abc import Sequence
 
 from mimic_jax.ops import metrics
@@ -30,7 +31,10 @@ def headline(rows: Sequence[dict]) -> str | None:
     ensemble = next((row for row in rows if row['target'] is None), None)
     if mimic is None:
         return None
-    twins = [row for row in rows if row['target'] == 'labels' and row['model'] == mimic['model']]
+    shape = _without_dropout(mimic['model'])
+    twins = [
+        row for row in rows if row['target'] == 'labels' and _without_dropout(row['model']) == shape
+    ]
     if not twins:
         return None
     twin = twins[0]
@@ -68,6 +72,11 @@ def page(report: dict, pictures: Sequence[str]) -> str:
     parts.append('\n'.join(costs))
     parts.append(f'`{report["command"]}`, {report["machine"]}, {report["date"]}.')
     return '\n\n'.join(parts) + '\n'
+
+
+def _without_dropout(model: str) -> str:
+    """The model without its `d` tokens: regularisation aside, twins are one net."""
+    return '-'.join(token for token in model.split('-') if not re.fullmatch(r'd[\d.]+', token))
 
 
 def _cells(row: dict) -> tuple[str, ...]:

@@ -1,0 +1,67 @@
+import json
+import re
+import shlex
+
+import pytest
+from conftest import ROOT, load_experiment
+
+from mimic_jax import config, tables
+from mimic_jax.models import notation
+
+README = (ROOT / 'README.md').read_text()
+RESULTS = sorted((ROOT / 'results').glob('*.json'))
+
+
+def commands():
+    """The README's shell commands, continued lines joined and comments dropped."""
+    for block in re.findall(r'```bash\n(.*?)```', README, re.DOTALL):
+        for line in block.replace('\\\n', ' ').splitlines():
+            yield from (part.strip() for part in line.split('#')[0].split('&&') if part.strip())
+
+
+def test_tables_are_made_from_the_results():
+    named = re.findall(r'<!-- (results/\S+\.json) -->\n(.*?)\n<!-- end -->', README, re.DOTALL)
+    assert named
+    for path, text in named:
+        rows = json.loads((ROOT / path).read_text())['rows']
+        assert text.strip() == tables.table(rows)
+
+
+def test_pictures_and_files_are_there():
+    for path in re.findall(r'\]\(([^)#:]+)\)', README) + re.findall(r'`(benchmarks/\S+?)`', README):
+        assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize('path', RESULTS, ids=lambda path: path.stem)
+def test_results_say_how_they_were_made(path):
+    result = json.loads(path.read_text())
+    assert {'rows', 'command', 'machine', 'seconds', 'date'} <= set(result)
+    assert path.stem == result['experiment']
+    for row in result['rows']:
+        assert row['n'] == len(row['values'])
+        assert row['mean'] == pytest.approx(sum(row['values']) / row['n'])
+
+
+def test_experiments_in_commands_load_with_their_presets():
+    found = [word for line in commands() for word in shlex.split(line) if '--config=' in word]
+    assert len(found) >= 5
+    for word in found:
+        path, _, preset = word.removeprefix('--config=').partition(':')
+        module = load_experiment(path.removeprefix('experiments/').removesuffix('.py'))
+        config.experiment(module.get_config(preset))
+
+
+def test_notation_commands_print_what_they_promise(capsys):
+    lines = [line for line in commands() if 'models.notation' in line]
+    assert len(lines) == 2
+    for line in lines:
+        notation.main(shlex.split(line)[3:])
+    printed = capsys.readouterr().out
+    assert '70,900,938' in printed
+    assert 'short of the budget' in printed
+
+
+def test_the_two_commands_stand_in_ci():
+    ci = (ROOT / '.ci' / 'run').read_text()
+    assert "pip install --quiet -e '.[test]' && python -m pytest" in ci
+    assert 'python -m mimic_jax.main --config=experiments/digits_student.py' in ci
