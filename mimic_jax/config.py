@@ -1,20 +1,16 @@
 """The parts of a config as frozen dataclasses: checked, typed, hashable.
 
 An experiment's ConfigDict is what people write and what flags change. Everything inside the package
-works on these instead: a misspelt key or an impossible value is one line that names the key, and the
-classes serve as static arguments of jitted functions and, through `as_json`, as the part of a config
-that an artifact is named by.
+works on these instead: they serve as static arguments of jitted functions and, as JSON, as the part of
+a config that an artifact is named by.
 """
 
 import dataclasses
-import difflib
-import types
-import typing
 from collections.abc import Iterable, Mapping
 
 from mimic_jax.errors import UserError
+from mimic_jax.settings import nearest, one_of, section, setting
 
-SCHEDULES = ('constant', 'cosine')
 LOSSES = {  # and the settings that each reads
     'cross_entropy': (),
     'logits': ('scale',),
@@ -23,8 +19,19 @@ LOSSES = {  # and the settings that each reads
     'kl': ('temperature',),
     'hinton': ('temperature', 'soft_weight'),
 }
-SEED_RULE = 'from 0 to 4294967295'
-DTYPES = ('float32', 'bfloat16')
+
+_FROM_0 = (lambda value: value >= 0, '0 or more')
+_FROM_1 = (lambda value: value >= 1, '1 or more')
+_POSITIVE = (lambda value: 0 < value < float('inf'), 'a finite number above 0')
+_NOT_NEGATIVE = (lambda value: 0 <= value < float('inf'), 'a finite number, 0 or more')
+_BELOW_1 = (lambda value: 0 <= value < 1, 'from 0 up to, but not including, 1')
+# jax keeps 32 bits of a seed and drops the others without a word.
+_SEED = (lambda value: 0 <= value < 2**32, f'from 0 to {2**32 - 1}')
+_SEEDS = (
+    lambda value: value and len(set(value)) == len(value) and all(map(_SEED[0], value)),
+    f'a tuple of different seeds, at least one, each {_SEED[1]}',
+)
+_NAMES = (bool, 'a tuple of at least one name')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,12 +45,12 @@ class Data:
 
     name: str = 'digits'
     root: str = ''
-    train: int = 0
-    validation: int = 0
-    test: int = 0
-    unlabelled: int = -1  # at most so many unlabelled examples; -1 keeps all
-    seed: int = 0
-    preprocess: str = 'image'
+    train: int = setting(0, _FROM_0)
+    validation: int = setting(0, _FROM_0)
+    test: int = setting(0, _FROM_0)
+    unlabelled: int = setting(-1, (lambda value: value >= -1, '-1 (all), 0 or more'))  # at most
+    seed: int = setting(0, _SEED)
+    preprocess: str = one_of('image', ('image', 'feature', 'scale'))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,36 +60,36 @@ class Views:
     `seed` is that of a logit cache's views. A net trained on labels draws its views from its own seed.
     """
 
-    seed: int = 0
+    seed: int = setting(0, _SEED)
     mirror: bool = False
-    shift: int = 0
-    padding: str = 'zero'
+    shift: int = setting(0, _FROM_0)
+    padding: str = one_of('zero', ('zero', 'reflect'))
 
 
 @dataclasses.dataclass(frozen=True)
 class Train:
     """One run of stochastic gradient descent with Nesterov momentum."""
 
-    epochs: int = 10
-    batch_size: int = 128
-    learning_rate: float = 0.1
-    schedule: str = 'cosine'
-    warmup: float = 0.0  # part of all steps over which the rate rises linearly from 0
-    momentum: float = 0.9
-    weight_decay: float = 0.0  # L2 on kernels, added to the gradient
-    clip_norm: float = 0.0  # bound on the gradient's global norm; 0 leaves it alone
-    dtype: str = 'float32'  # of activations and products; parameters stay float32
-    init_scale: float = 1.0  # factor on Glorot & Bengio's initialisation
+    epochs: int = setting(10, _FROM_1)
+    batch_size: int = setting(128, _FROM_1)
+    learning_rate: float = setting(0.1, _POSITIVE)
+    schedule: str = one_of('cosine', ('constant', 'cosine'))
+    warmup: float = setting(0.0, _BELOW_1)  # part of all steps over which the rate rises from 0
+    momentum: float = setting(0.9, _BELOW_1)
+    weight_decay: float = setting(0.0, _NOT_NEGATIVE)  # L2 on kernels, added to the gradient
+    clip_norm: float = setting(0.0, _NOT_NEGATIVE)  # bound on the gradient's global norm; 0: none
+    dtype: str = one_of('float32', ('float32', 'bfloat16'))  # parameters stay float32
+    init_scale: float = setting(1.0, _POSITIVE)  # factor on Glorot & Bengio's initialisation
 
 
 @dataclasses.dataclass(frozen=True)
 class Loss:
     """Which loss; `scale` is ½ in Ba & Caruana's equation 1 and 1 in Urban et al."""
 
-    kind: str = 'cross_entropy'
-    scale: float = 0.5
-    temperature: float = 1.0
-    soft_weight: float = 0.5
+    kind: str = one_of('cross_entropy', tuple(LOSSES))
+    scale: float = setting(0.5, _POSITIVE)
+    temperature: float = setting(1.0, _POSITIVE)
+    soft_weight: float = setting(0.5, (lambda value: 0 <= value <= 1, 'from 0 to 1'))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,8 +97,9 @@ class Member:
     """A teacher: one net of an ensemble, trained on labels."""
 
     model: str = ''
-    seed: int = 0
-    subset: float = 1.0  # part of the training split this member sees, drawn by its seed
+    seed: int = setting(0, _SEED)
+    # The part of the training split that this member sees, drawn by its seed.
+    subset: float = setting(1.0, (lambda value: 0 < value <= 1, 'above 0 and at most 1'))
     train: Train = Train()
     views: Views | None = None  # the config's own `views` when left out
 
@@ -100,10 +108,13 @@ class Member:
 class Logits:
     """A logit cache: the mean logits of `members` on `views` views of the `transfer` splits."""
 
-    members: tuple[str, ...] = ()
-    transfer: tuple[str, ...] = ('train', 'unlabelled')
-    views: int = 1
-    dtype: str = 'float16'
+    members: tuple[str, ...] = setting((), _NAMES)
+    transfer: tuple[str, ...] = setting(
+        ('train', 'unlabelled'),
+        (lambda value: value and 'test' not in value, 'at least one split, and not the test split'),
+    )
+    views: int = setting(1, _FROM_1)
+    dtype: str = one_of('float16', ('float16', 'float32'))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,12 +122,12 @@ class Student:
     """A shallow net, trained on labels (the baseline) or on a cache's logits."""
 
     model: str = ''
-    budget: float = 0.0  # parameters that a '?' in the model is solved for
-    target: str = 'labels'
+    budget: float = setting(0.0, _FROM_0)  # parameters that a '?' in the model is solved for
+    target: str = one_of('labels', ('labels', 'logits'))
     logits: str = ''
     loss: Loss = Loss()
     train: Train = Train()
-    seeds: tuple[int, ...] = (0,)
+    seeds: tuple[int, ...] = setting((0,), _SEEDS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,22 +136,23 @@ class Row:
 
     source: str = ''
     label: str = ''  # what the table calls it; the row's own name when left out
-    paper: float = -1.0  # the paper's accuracy, a fraction; negative where it has none
+    # The paper's accuracy.
+    paper: float = setting(
+        -1.0, (lambda value: value <= 1, 'a fraction of 1, or negative for none')
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
     """What changes how a run goes but not what comes out; no artifact's name depends on it."""
 
-    log_steps: int = 50
-    evaluation_steps: int = (
-        1  # looks at the validation split: at an epoch's end, so far apart or more
-    )
-    checkpoint_steps: int = 1  # likewise
-    steps_per_call: int = 0  # 0: 1 on CPU, 16 on accelerators
-    model_axis: int = 1  # devices that wide layers are split over
-    placement: str = 'auto'  # 'device', 'host', or by size
-    evaluation_batch_size: int = 500
+    log_steps: int = setting(50, _FROM_1)
+    evaluation_steps: int = setting(1, _FROM_1)  # at an epoch's end, so far apart or more
+    checkpoint_steps: int = setting(1, _FROM_1)  # likewise
+    steps_per_call: int = setting(0, _FROM_0)  # 0: 1 on CPU, 16 on accelerators
+    model_axis: int = setting(1, _FROM_1)  # devices that wide layers are split over
+    placement: str = one_of('auto', ('auto', 'device', 'host'))  # of the data; 'auto': by size
+    evaluation_batch_size: int = setting(500, _FROM_1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,68 +211,9 @@ def experiment(config: Mapping) -> Experiment:
     return result
 
 
-def section(cls, mapping: Mapping, where: str):
-    """`mapping` as an instance of the dataclass `cls`; `where` is its path in the config, for errors."""
-    if not isinstance(mapping, Mapping) and not hasattr(mapping, 'items'):
-        raise UserError(f'{where} is {mapping!r}; it must be a group of settings')
-    hints = typing.get_type_hints(cls)
-    values = {}
-    for key, value in mapping.items():
-        if key not in hints:
-            raise UserError(f'{where} has no setting {key!r}; {nearest(key, hints)}')
-        values[key] = _value(hints[key], value, f'{where}.{key}')
-    result = cls(**values)
-    _check_ranges(result, where)
-    return result
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The end of an error's sentence: the nearest known word, or all of them."""
-    known = sorted(known)
-    if not known:
-        return 'it has none'
-    close = difflib.get_close_matches(word, known, n=1)
-    return f'did you mean {close[0]!r}?' if close else f'known are {", ".join(known)}'
-
-
 def loss_as_json(loss: Loss) -> dict:
     """A loss without the settings that its kind does not read."""
     return {key: getattr(loss, key) for key in ('kind', *LOSSES[loss.kind])}
-
-
-def as_json(value):
-    """A dataclass, ConfigDict or tuple as what `json` writes: dicts, lists and scalars."""
-    if dataclasses.is_dataclass(value):
-        return {f.name: as_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if hasattr(value, 'items'):
-        return {key: as_json(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [as_json(item) for item in value]
-    return value
-
-
-def _value(hint, value, where: str):
-    if isinstance(hint, types.UnionType):  # `Views | None`
-        if value is None:
-            return None
-        hint = next(option for option in typing.get_args(hint) if option is not types.NoneType)
-    if dataclasses.is_dataclass(hint):
-        return section(hint, value, where)
-    if typing.get_origin(hint) is Mapping:
-        if not hasattr(value, 'items'):
-            raise UserError(f'{where} is {value!r}; it must be a group of named entries')
-        (_, item_hint) = typing.get_args(hint)
-        return {key: _value(item_hint, item, f'{where}.{key}') for key, item in value.items()}
-    if typing.get_origin(hint) is tuple:
-        (item_hint, _) = typing.get_args(hint)
-        if isinstance(value, str) or not isinstance(value, Iterable):
-            value = (value,)
-        return tuple(_value(item_hint, item, where) for item in value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        raise UserError(f'{where} is {value!r}; it must be of type {hint.__name__}')
-    return value
 
 
 def _known(name: str, known: Iterable[str], where: str, group: str) -> None:
@@ -268,75 +221,3 @@ def _known(name: str, known: Iterable[str], where: str, group: str) -> None:
         raise UserError(
             f'{where} names {name!r}, which {group} does not have; {nearest(name, known)}'
         )
-
-
-def _is_seed(number: int) -> bool:
-    # jax keeps 32 bits of a seed and drops the others without a word.
-    return 0 <= number < 2**32
-
-
-def _check_ranges(part, where: str) -> None:
-    def check(key: str, good: bool, rule: str) -> None:
-        if not good:
-            raise UserError(f'{where}.{key} is {getattr(part, key)!r}; it must be {rule}')
-
-    def one_of(key: str, choices: tuple[str, ...]) -> None:
-        value = getattr(part, key)
-        if value not in choices:
-            raise UserError(f'{where}.{key} is {value!r}; {nearest(str(value), choices)}')
-
-    match part:
-        case Data():
-            for key in ('train', 'validation', 'test'):
-                check(key, getattr(part, key) >= 0, '0 or more')
-            check('seed', _is_seed(part.seed), SEED_RULE)
-            check('unlabelled', part.unlabelled >= -1, '-1 (all), 0 or more')
-            one_of('preprocess', ('image', 'feature', 'scale'))
-        case Views():
-            check('seed', _is_seed(part.seed), SEED_RULE)
-            check('shift', part.shift >= 0, '0 or more pixels')
-            one_of('padding', ('zero', 'reflect'))
-        case Train():
-            for key in ('epochs', 'batch_size'):
-                check(key, getattr(part, key) >= 1, '1 or more')
-            for key in ('learning_rate', 'init_scale'):
-                check(key, 0 < getattr(part, key) < float('inf'), 'a finite number above 0')
-            for key in ('weight_decay', 'clip_norm'):
-                check(key, 0 <= getattr(part, key) < float('inf'), '0 or more')
-            for key in ('warmup', 'momentum'):
-                check(key, 0 <= getattr(part, key) < 1, 'from 0 up to, but not including, 1')
-            one_of('schedule', SCHEDULES)
-            one_of('dtype', DTYPES)
-        case Loss():
-            one_of('kind', LOSSES)
-            for key in ('scale', 'temperature'):
-                check(key, 0 < getattr(part, key) < float('inf'), 'a finite number above 0')
-            check('soft_weight', 0 <= part.soft_weight <= 1, 'from 0 to 1')
-        case Member():
-            check('seed', _is_seed(part.seed), SEED_RULE)
-            check('subset', 0 < part.subset <= 1, 'above 0 and at most 1')
-        case Logits():
-            check('members', bool(part.members), 'a tuple of at least one name of config.members')
-            check('transfer', bool(part.transfer), 'a tuple of at least one split')
-            check('transfer', 'test' not in part.transfer, 'splits other than the test split')
-            check('views', part.views >= 1, '1 or more')
-            one_of('dtype', ('float16', 'float32'))
-        case Student():
-            one_of('target', ('labels', 'logits'))
-            check('budget', part.budget >= 0, '0 or more')
-            check('seeds', bool(part.seeds), 'a tuple of at least one seed')
-            check('seeds', len(set(part.seeds)) == len(part.seeds), 'a tuple without repeats')
-            check('seeds', all(map(_is_seed, part.seeds)), f'a tuple of seeds, each {SEED_RULE}')
-        case Row():
-            check('paper', part.paper <= 1, 'a fraction of 1, or negative for none')
-        case Run():
-            for key in (
-                'log_steps',
-                'evaluation_steps',
-                'checkpoint_steps',
-                'model_axis',
-                'evaluation_batch_size',
-            ):
-                check(key, getattr(part, key) >= 1, '1 or more')
-            check('steps_per_call', part.steps_per_call >= 0, '0 (by backend) or more')
-            one_of('placement', ('auto', 'device', 'host'))

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from mimic_jax.artifacts import Recipe
-from mimic_jax.config import Experiment, Logits, Loss, Member, Student, Train, as_json, loss_as_json
+from mimic_jax.config import Experiment, Logits, Loss, Member, Student, Train, loss_as_json
 from mimic_jax.config import Views as ViewSettings
 from mimic_jax.data import batches, views
 from mimic_jax.data.splits import Dataset
 from mimic_jax.errors import UserError
 from mimic_jax.models import counts, net, notation
+from mimic_jax.settings import as_json
 from mimic_jax.train_step import Task
 
 FORWARD_AND_BACKWARD = 3  # a training step's FLOPs over a forward pass's

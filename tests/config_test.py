@@ -4,7 +4,7 @@ import json
 import ml_collections
 import pytest
 
-from mimic_jax import config
+from mimic_jax import config, settings
 from mimic_jax.config import (
     Data,
     Experiment,
@@ -87,21 +87,21 @@ def test_an_empty_config_is_all_defaults():
 
 
 def test_whole_numbers_become_floats_where_floats_are_due():
-    train = config.section(Train, {'learning_rate': 1, 'clip_norm': 0}, 'here')
+    train = settings.section(Train, {'learning_rate': 1, 'clip_norm': 0}, 'here')
     assert train == Train(learning_rate=1.0, clip_norm=0.0)
     assert type(train.learning_rate) is float and type(train.clip_norm) is float
 
 
 def test_sequences_become_tuples_and_a_single_value_a_tuple_of_one():
-    assert config.section(Student, {'seeds': [0, 4]}, 'here').seeds == (0, 4)
-    assert config.section(Student, {'seeds': 7}, 'here').seeds == (7,)
-    assert config.section(Logits, {'members': 'cnn'}, 'here').members == ('cnn',)
+    assert settings.section(Student, {'seeds': [0, 4]}, 'here').seeds == (0, 4)
+    assert settings.section(Student, {'seeds': 7}, 'here').seeds == (7,)
+    assert settings.section(Logits, {'members': 'cnn'}, 'here').members == ('cnn',)
 
 
 def test_a_members_own_views_may_be_left_out():
-    assert config.section(Member, {'model': '8'}, 'here').views is None
-    assert config.section(Member, {'views': None}, 'here').views is None
-    assert config.section(Member, {'views': {'shift': 3}}, 'here').views == Views(shift=3)
+    assert settings.section(Member, {'model': '8'}, 'here').views is None
+    assert settings.section(Member, {'views': None}, 'here').views is None
+    assert settings.section(Member, {'views': {'shift': 3}}, 'here').views == Views(shift=3)
 
 
 def test_parts_are_hashable_for_jit():
@@ -273,15 +273,15 @@ def test_every_loss_has_a_case_above():
 
 
 def test_as_json_gives_plain_values():
-    found = config.as_json(config.experiment(ml_collections.ConfigDict(small())))
+    found = settings.as_json(config.experiment(ml_collections.ConfigDict(small())))
     assert found == json.loads(json.dumps(found)), 'tuples have become lists'
     assert found['logits']['ecnn']['transfer'] == ['train', 'unlabelled']
     assert found['members']['cnn']['views'] is None
     assert found['students']['mimic']['loss']['kind'] == 'logits'
-    assert config.as_json(ml_collections.ConfigDict({'a': {'b': (1, 2)}})) == {'a': {'b': [1, 2]}}
+    assert settings.as_json(ml_collections.ConfigDict({'a': {'b': (1, 2)}})) == {'a': {'b': [1, 2]}}
 
 
 def test_nearest_word():
-    assert config.nearest('trian', ['train', 'test']) == "did you mean 'train'?"
-    assert config.nearest('xyz', ['train', 'test']) == 'known are test, train'
-    assert config.nearest('xyz', []) == 'it has none'
+    assert settings.nearest('trian', ['train', 'test']) == "did you mean 'train'?"
+    assert settings.nearest('xyz', ['train', 'test']) == 'known are test, train'
+    assert settings.nearest('xyz', []) == 'it has none'

@@ -14,6 +14,7 @@ PACKAGE = ROOT / 'mimic_jax'
 # Lowest first. A module imports only from layers below its own, or from its own folder.
 LAYERS = [
     ('errors', 'ops'),
+    ('settings',),
     ('config', 'interrupt', 'artifacts', 'sharding', 'progress'),
     ('data', 'models', 'checkpoint', 'metrics_log'),
     ('logit_cache', 'train_step', 'session'),

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mimic_jax.config import nearest
 from mimic_jax.errors import UserError
+from mimic_jax.settings import nearest
 
 KINDS = ('image', 'feature', 'scale')
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from mimic_jax import artifacts
-from mimic_jax.config import Data, nearest
+from mimic_jax.config import Data
 from mimic_jax.data import cifar10
 from mimic_jax.errors import UserError
+from mimic_jax.settings import nearest
 
 NAMES = ('digits', 'cifar10', 'npz')
 

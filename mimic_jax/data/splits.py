@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mimic_jax.config import Data, nearest
+from mimic_jax.config import Data
 from mimic_jax.errors import UserError
+from mimic_jax.settings import nearest
 
 
 @dataclasses.dataclass(frozen=True)
