@@ -1,62 +1,92 @@
 """The digits experiment on its own split and on five others: how much of the gap mimicking closes.
 
-    python benchmarks/digits_splits.py --workdir=runs/digits_splits
+    python benchmarks/digits_splits.py
 
-Prints a row a split (three student seeds each) and the share of the gap between the student on labels
-and the ensemble that the mimic closes: split by split, and pooled over the five other splits.
+Prints a row a split (means of three student seeds) and the share of the gap between the student on
+labels and the ensemble that the mimic closes, split by split and pooled over the five others.
+`--json=FILE` keeps the pooled rows in the form of a report, a value a split.
 """
 
 import argparse
+import datetime
 import importlib.util
 import json
+import shlex
+import sys
 from pathlib import Path
 
 import numpy as np
 from absl import logging
 
-from mimic_jax import pipeline
+from mimic_jax import pipeline, tables
+from mimic_jax.ops import metrics
+from mimic_jax.phases.report import machine
 
 EXPERIMENT = Path(__file__).parent.parent / 'experiments' / 'digits_student.py'
+ROWS = ('ensemble', 'student on labels', 'student mimicking')
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--workdir', type=Path, default=Path('runs') / 'digits_splits')
     parser.add_argument('--splits', type=int, default=6)
+    parser.add_argument('--json', type=Path)
     arguments = parser.parse_args()
     logging.set_verbosity(logging.WARNING)
-    table = []
-    for split in range(arguments.splits):
-        config = load().get_config()
-        config.data.seed = split
-        name = f'digits_student_split_{split}'
-        pipeline.run(config, workdir=arguments.workdir, experiment=name)
-        report = json.loads((arguments.workdir / name / 'report.json').read_text())
-        means = {row['name']: row['mean'] for row in report['rows']}
-        table.append([means[key] for key in ('ensemble', 'student on labels', 'student mimicking')])
+    reports = [report(split, arguments.workdir) for split in range(arguments.splits)]
     print('split  ensemble  labels  mimic  gap closed')
-    for split, (ensemble, labels, mimic) in enumerate(table):
-        print(
-            f'{split:5}  {100 * ensemble:8.2f}  {100 * labels:6.2f}  {100 * mimic:5.2f}  '
-            f'{share(ensemble, labels, mimic):10.2f}'
-        )
-    if len(table) > 1:
-        ensemble, labels, mimic = np.mean(table[1:], axis=0)
-        print(
-            f'mean of splits 1 to {len(table) - 1}: {100 * ensemble:.2f} {100 * labels:.2f} '
-            f'{100 * mimic:.2f}, {share(ensemble, labels, mimic):.2f} of the gap closed'
-        )
+    means = np.array([[row(r, name)['mean'] for name in ROWS] for r in reports])
+    for split, values in enumerate(means):
+        print(line(str(split), values))
+    if len(reports) > 1:
+        print(line('1 on', means[1:].mean(axis=0)))
+        rows = [pooled(reports[1:], name) for name in ROWS]
+        print(tables.table(rows))
+        if arguments.json:
+            result = {
+                'experiment': arguments.json.stem,
+                'rows': rows,
+                'command': shlex.join(['python', *sys.argv]),
+                'machine': machine(),
+                'seconds': round(sum(r['seconds'] for r in reports), 1),
+                'date': datetime.date.today().isoformat(),
+            }
+            arguments.json.write_text(json.dumps(result, indent=1) + '\n')
 
 
-def share(ensemble: float, labels: float, mimic: float) -> float:
-    return (mimic - labels) / (ensemble - labels) if ensemble != labels else float('nan')
-
-
-def load():
+def report(split: int, workdir: Path) -> dict:
+    """The report of the experiment on one split of the digits."""
     spec = importlib.util.spec_from_file_location('digits_student', EXPERIMENT)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module
+    config = module.get_config()
+    config.data.seed = split
+    name = f'digits_student_split_{split}'
+    pipeline.run(config, workdir=workdir, experiment=name)
+    return json.loads((workdir / name / 'report.json').read_text())
+
+
+def row(report: dict, name: str) -> dict:
+    return next(row for row in report['rows'] if row['name'] == name)
+
+
+def pooled(reports: list[dict], name: str) -> dict:
+    """One row over several splits: a value is a split's mean over its seeds."""
+    rows = [row(report, name) for report in reports]
+    values = [r['mean'] for r in rows]
+    mean, std = metrics.mean_std(values)
+    agreements = [r['agreement'] for r in rows]
+    agreement = None if None in agreements else float(np.mean(agreements))
+    changed = {'values': values, 'mean': mean, 'std': std, 'n': len(values), 'agreement': agreement}
+    return {**rows[0], **changed}
+
+
+def line(name: str, means) -> str:
+    ensemble, labels, mimic = means
+    share = (mimic - labels) / (ensemble - labels) if ensemble != labels else float('nan')
+    return (
+        f'{name:5}  {100 * ensemble:8.2f}  {100 * labels:6.2f}  {100 * mimic:5.2f}  {share:10.2f}'
+    )
 
 
 if __name__ == '__main__':

@@ -40,12 +40,12 @@ def get_config(arg=''):
     }
     config.students = {
         'labels': {
-            'model': '32L-2000-d.5',
+            'model': 'd.1-32L-2000-d.5',
             'budget': 0.0,
             'target': 'labels',
             'logits': '',
             'loss': loss('cross_entropy'),
-            'train': train(epochs=625, batch_size=50, learning_rate=0.02),
+            'train': train(epochs=500, batch_size=50, learning_rate=0.1),
             'seeds': (0, 1, 2),
         },
         'mimic': {
@@ -54,7 +54,7 @@ def get_config(arg=''):
             'target': 'logits',
             'logits': 'ensemble',
             'loss': loss('logits'),
-            'train': train(epochs=350, batch_size=128, learning_rate=0.1, clip_norm=1.0),
+            'train': train(epochs=300, learning_rate=0.1, clip_norm=4.0),
             'seeds': (0, 1, 2),
         },
     }
