@@ -108,9 +108,9 @@ def small(config):
         entry.model = '32c5-p2-200L-2000'
         entry.seeds = (0, 1, 2)
     config.students.labels.train = train(
-        epochs=48, learning_rate=0.01, clip_norm=1.0, weight_decay=5e-4
+        epochs=48, learning_rate=0.1, clip_norm=1.0, weight_decay=5e-4
     )
-    config.students.mimic.train = train(epochs=6, learning_rate=0.03, clip_norm=1.0)
+    config.students.mimic.train = train(epochs=6, learning_rate=0.3, clip_norm=1.0)
     config.run.evaluation_steps = 200
     config.run.checkpoint_steps = 200
     without_paper(config)

@@ -54,7 +54,7 @@ def run(folder: Path, job: Job, session: Session) -> dict:
     Returns facts of the finished net: steps, parameters, digest of the variables, seconds.
 
     Raises:
-      UserError: a batch larger than the data, a loss or gradient that is not finite.
+      UserError: a loss or gradient that is not finite.
       Interrupted: after a checkpoint of the step it stopped at.
     """
     loop = _Loop(folder, job, session)
@@ -84,11 +84,6 @@ class _Loop:
     def __init__(self, folder: Path, job: Job, session: Session):
         self.folder, self.job, self.session = folder, job, session
         train = job.task.train
-        if train.batch_size > len(job.examples):
-            raise UserError(
-                f'{job.name}: train.batch_size is {train.batch_size}, but there are only '
-                f'{len(job.examples)} examples; lower it'
-            )
         self.epoch_steps = batches.steps(len(job.examples), train.batch_size)
         self.step_call = _train_call(session.mesh)
         self.eval_call = _eval_call(session.mesh)

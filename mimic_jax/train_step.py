@@ -1,6 +1,7 @@
 """TrainState, train_step and eval_step: pure functions of a state and a batch."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 
 import flax
@@ -49,9 +50,7 @@ class TrainState(flax.struct.PyTreeNode):
 
 def create_train_state(task: Task, input_shape, seed: int, view_seed: int, constants) -> TrainState:
     """A state at step 0, its parameters drawn from `seed`."""
-    init_key, _ = _keys(jnp.uint32(seed))
-    example = jnp.zeros((1, *input_shape), jnp.float32)
-    variables = jax.jit(task.net.init)(init_key, example)
+    variables = _initial_variables(task.net, tuple(input_shape), jnp.uint32(seed))
     return TrainState(
         step=jnp.int32(0),
         variables=variables,
@@ -158,6 +157,12 @@ def example_losses(loss: Loss, logits, batch: Mapping, constants: Mapping) -> ja
         case 'hinton':
             return losses.hinton(logits, teacher, labels, loss.temperature, loss.soft_weight)
     raise ValueError(f'no loss of kind {loss.kind!r}')
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _initial_variables(net: Net, input_shape: tuple[int, ...], seed: jax.Array) -> Mapping:
+    init_key, _ = _keys(seed)
+    return net.init(init_key, jnp.zeros((1, *input_shape), jnp.float32))
 
 
 def _prepare(kind: str, views: Views | None, constants: Mapping, view_seed, batch: Mapping):
