@@ -38,7 +38,7 @@ def draw(
 
 def _training_curves(axes, session: Session, plan: Plan, ensemble_accuracy: float | None) -> bool:
     """Validation accuracy against training step, mean and range over seeds (BC, Figure 2's form)."""
-    for name, nets in plan.students.items():
+    for nets in plan.students.values():
         curves = defaultdict(list)
         for net in nets:
             for record in metrics_log.read(session.workdir / net.recipe.name):
@@ -47,9 +47,10 @@ def _training_curves(axes, session: Session, plan: Plan, ensemble_accuracy: floa
         steps = sorted(curves)
         if not steps:
             continue
-        target = 'mimic' if nets[0].cache else 'labels'
+        cache = nets[0].cache
+        target = f'mimicking {cache.name}' if cache else 'on labels'
         (line,) = axes.plot(
-            steps, [np.mean(curves[step]) for step in steps], label=f'{name} ({target})'
+            steps, [np.mean(curves[step]) for step in steps], label=f'{nets[0].model} {target}'
         )
         low, high = ([pick(curves[step]) for step in steps] for pick in (min, max))
         axes.fill_between(steps, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
