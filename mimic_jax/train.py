@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from mimic_jax import checkpoint, interrupt, sharding
@@ -94,7 +95,8 @@ class _Loop:
     def restore(self, checkpoints: Checkpoints) -> tuple[TrainState, int]:
         """The state of the last checkpoint, or a new one, laid out on the mesh."""
         job, session = self.job, self.session
-        constants = {**session.constants, **job.constants}
+        # Copies: a step gives its state's buffers away, and the session's are for every net.
+        constants = jax.tree.map(jnp.array, {**session.constants, **job.constants})
         state = create_train_state(
             job.task, session.data.input_shape, job.seed, job.view_seed, constants
         )

@@ -273,3 +273,30 @@ def test_checkpoint_holds_the_net_that_was_evaluated(finished, config, make_sess
     logits = net.task.net.apply(variables, test)
     kept = np.load(workdir / net.evaluation.name / 'test.npy')
     np.testing.assert_allclose(logits, kept, rtol=1e-4, atol=1e-4)
+
+
+def test_a_table_of_ones_own_goes_through_the_whole_pipeline(config, tmp_path, device):
+    """Features from an .npz, with unlabelled rows and a test split; several nets share the data."""
+    draw = np.random.default_rng(0)
+    centres = draw.normal(scale=3, size=(3, 5))
+    labels, test_labels = (draw.integers(0, 3, size) for size in (300, 100))
+    np.savez(
+        tmp_path / 'own.npz',
+        features=centres[labels] + draw.normal(size=(300, 5)),
+        labels=labels,
+        unlabelled=centres[draw.integers(0, 3, 50)] + draw.normal(size=(50, 5)),
+        test_features=centres[test_labels] + draw.normal(size=(100, 5)),
+        test_labels=test_labels,
+    )
+    config.data.update(
+        {'name': 'npz', 'root': str(tmp_path / 'own.npz'), 'preprocess': 'feature', 'test': 0}
+    )
+    config.views.shift = 0
+    for member in config.members.values():
+        member.model = '16'
+        member.train.epochs = 5
+    report = run(config, tmp_path / 'work', device)
+    rows = {row['name']: row for row in report['rows']}
+    assert rows['ensemble']['mean'] > 0.9
+    assert rows['student mimicking']['agreement'] > 0.8
+    assert len(rows['student mimicking']['values']) == 2
