@@ -1,6 +1,14 @@
-"""Handwritten digits: the whole pipeline on data that comes with scikit-learn.
+"""Handwritten digits: the whole pipeline on data that comes with scikit-learn, in about a minute.
 
-python -m mimic_jax.main --config=experiments/digits_student.py
+    python -m mimic_jax.main --config=experiments/digits_student.py
+
+200 labelled digits to train, 100 to validate, 500 to test; the other 997 without their labels. Three
+small CNNs teach a shallow net (linear bottleneck, ReLU layer), which is trained on the labels as well.
+Every net sees digits shifted by up to a pixel. Expected on this split: ensemble 97.8%, student on
+labels 95.7 ± .4, student mimicking 97.9 ± .1.
+
+Rates, dropout and clipping were chosen on the validation examples of splits 0, 1 and 2
+(benchmarks/tune.py), twelve trials for the student on labels, five for the mimic.
 """
 
 import ml_collections

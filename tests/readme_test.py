@@ -9,7 +9,12 @@ from mimic_jax import config, tables
 from mimic_jax.models import notation
 
 README = (ROOT / 'README.md').read_text()
-RESULTS = sorted((ROOT / 'results').glob('*.json'))
+# Measured tables; a benchmark's rows have `ratio` in the place of `values`.
+RESULTS = [
+    path
+    for path in sorted((ROOT / 'results').glob('*.json'))
+    if all('values' in row for row in json.loads(path.read_text())['rows'])
+]
 
 
 def commands():
