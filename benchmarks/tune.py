@@ -87,10 +87,12 @@ def load(name: str):
 
 def value(text: str):
     """A number where the text is one."""
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text
 
 
 if __name__ == '__main__':
