@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
-from mimic_jax import pipeline, tables
+from mimic_jax import allocator, pipeline, tables
 from mimic_jax.ops import metrics
 from mimic_jax.phases.report import machine
 
@@ -33,6 +33,7 @@ def main():
     parser.add_argument('--json', type=Path)
     arguments = parser.parse_args()
     logging.set_verbosity(logging.WARNING)
+    allocator.keep_freed_memory()
     reports = [report(split, arguments.workdir) for split in range(arguments.splits)]
     print('split  ensemble  labels  mimic  gap closed')
     means = np.array([[row(r, name)['mean'] for name in ROWS] for r in reports])

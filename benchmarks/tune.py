@@ -16,8 +16,8 @@ from pathlib import Path
 
 from absl import logging
 
+from mimic_jax import allocator, metrics_log, pipeline, plan
 from mimic_jax import config as configs
-from mimic_jax import metrics_log, pipeline, plan
 from mimic_jax.phases import prepare
 from mimic_jax.phases.report import machine
 from mimic_jax.progress import Progress
@@ -36,6 +36,7 @@ def main():
     parser.add_argument('--json', type=Path, help='a file to keep the trials in')
     arguments = parser.parse_args()
     logging.set_verbosity(logging.WARNING)
+    allocator.keep_freed_memory()
     names = [item.partition('=')[0] for item in arguments.set]
     choices = [[value(v) for v in item.partition('=')[2].split(',')] for item in arguments.set]
     rows = []

@@ -12,10 +12,10 @@ import ml_collections
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from mimic_jax import interrupt
+from mimic_jax import allocator, interrupt
 from mimic_jax.errors import UserError
 
-_PHASES = ('all', 'teacher', 'logits', 'student', 'evaluate', 'report')
+_PHASES = ('all', 'teacher', 'logits', 'student', 'baseline', 'evaluate', 'report')
 
 _CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'The experiment, FILE.py or FILE.py:PRESET,PRESET.', lock_config=True
@@ -25,6 +25,7 @@ _PHASE = flags.DEFINE_enum('phase', 'all', _PHASES, 'What to run.')
 
 
 def main(_) -> None:
+    allocator.keep_freed_memory()
     from mimic_jax import pipeline  # jax takes seconds to import; --help should not
 
     if not flags.FLAGS['verbosity'].present:

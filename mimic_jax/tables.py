@@ -5,13 +5,18 @@ from collections.abc import Sequence
 
 from mimic_jax.ops import metrics
 
-COLUMNS = ('', 'model', 'trained on', 'parameters', 'accuracy, %', 'n', 'agreement, %', 'paper, %')
-
 
 def table(rows: Sequence[dict]) -> str:
-    """The table of a report's rows, its columns aligned so that it reads as plain text too."""
-    cells = [COLUMNS, *(_cells(row) for row in rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(COLUMNS))]
+    """The table of a report's rows, its columns aligned so that it reads as plain text too.
+
+    Units, and what the paper prints of sizes, have columns where any row has a paper's figure.
+    """
+    if not rows:
+        return 'The config names nothing to report.'
+    sizes = any(row.get('paper_units') or row.get('paper_parameters') for row in rows)
+    named = [_cells(row, sizes) for row in rows]
+    cells = [tuple(named[0]), *(tuple(line.values()) for line in named)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
         '| '
         + ' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
@@ -63,7 +68,12 @@ def page(report: dict, pictures: Sequence[str]) -> str:
     parts = [f'# {report["experiment"]}']
     if lead:
         parts.append(lead)
-    parts.append(table(report['rows']))
+    parts.extend(filter(None, (table(report['rows']), notes(report['rows']))))
+    removed = report.get('data', {}).get('unlabelled_removed')
+    if removed:
+        parts.append(
+            f'{removed:,} unlabelled images equal a validation or test image and were left out.'
+        )
     parts.extend(f'![{name}]({name})' for name in pictures)
     costs = ['| phase | artifacts | seconds | MiB |', '|---|---|---|---|']
     for phase, cost in report['costs'].items():
@@ -79,20 +89,34 @@ def _without_dropout(model: str) -> str:
     return '-'.join(token for token in model.split('-') if not re.fullmatch(r'd[\d.]+', token))
 
 
-def _cells(row: dict) -> tuple[str, ...]:
+def notes(rows: Sequence[dict]) -> str:
+    """What the rows' notes say, a line each; empty without notes."""
+    return '\n'.join(f'- {row["name"]}: {row["note"]}' for row in rows if row.get('note'))
+
+
+def _cells(row: dict, sizes: bool) -> dict[str, str]:
+    """A row's cells by the names of their columns."""
     accuracy = _percent(row['mean'])
     if row['std'] is not None:
         accuracy += f' ± {_percent(row["std"])}'
-    return (
-        row['name'],
-        row['model'],
-        row['target'] or '–',
-        f'{row["parameters"]:,}',
-        accuracy,
-        str(row['n']),
-        _percent(row['agreement']),
-        _percent(row['paper']),
-    )
+    cells = {
+        '': row['name'],
+        'model': row['model'],
+        'trained on': row['target'] or '–',
+        'parameters': f'{row["parameters"]:,}',
+    }
+    if sizes:
+        cells |= {
+            'paper’s': row.get('paper_parameters') or '–',
+            'units': f'{row["units"]:,}',
+            'paper’s units': row.get('paper_units') or '–',
+        }
+    return cells | {
+        'accuracy, %': accuracy,
+        'n': str(row['n']),
+        'agreement, %': _percent(row['agreement']),
+        'paper, %': _percent(row['paper']),
+    }
 
 
 def _percent(fraction: float | None) -> str:

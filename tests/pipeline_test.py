@@ -8,7 +8,7 @@ from mimic_jax.errors import UserError
 
 ROW_KEYS = {
     'name', 'model', 'parameters', 'target', 'metric', 'values', 'mean', 'std', 'n', 'agreement',
-    'paper',
+    'paper', 'units', 'paper_parameters', 'paper_units', 'note',
 }  # fmt: skip
 
 
@@ -71,6 +71,7 @@ def test_report_rows_keep_the_contract(finished):
     assert 0 < rows['student mimicking']['agreement'] <= 1
     # 8L on 64 pixels, 32 units, 10 classes: 64·8+8 + 8·32+32 + 32·10+10
     assert rows['student mimicking']['parameters'] == 64 * 8 + 8 + 8 * 32 + 32 + 32 * 10 + 10
+    assert rows['student mimicking']['units'] == 8 + 32
     for name in ('report.md', 'accuracy.png', 'agreement.png'):
         assert (workdir / 'tiny' / name).stat().st_size > 100
 
@@ -128,6 +129,19 @@ def test_names_depend_on_what_determines_the_content(config, make_session):
     config.data.seed = 3
     _, other = make_session(config)
     assert other.members['cnn_1'].recipe.name != plan.members['cnn_1'].recipe.name
+
+
+def test_a_limited_transfer_set_is_the_first_of_the_whole_one(config, make_session):
+    _, plan = make_session(config)
+    config.logits.ensemble.limit = 150
+    _, limited = make_session(config)
+    whole, part = plan.caches['ensemble'], limited.caches['ensemble']
+    assert part.examples.tolist() == whole.examples[:150].tolist()
+    assert part.recipe.name != whole.recipe.name
+    assert limited.students['mimic'][0].task.steps < plan.students['mimic'][0].task.steps
+    config.logits.ensemble.limit = len(whole.examples)
+    _, everything = make_session(config)
+    assert everything.caches['ensemble'].examples.tolist() == whole.examples.tolist()
 
 
 def test_names_do_not_depend_on_how_the_run_goes(config, make_session):
@@ -196,6 +210,7 @@ def test_student_of_a_budget_is_solved_to_it(config, make_session):
         ('data.name', 'digit', "did you mean 'digits'"),
         ('views.shift', 9, 'views.shift is 9'),
         ('run.model_axis', 3, 'model_axis is 3'),
+        ('logits.ensemble.limit', 5000, 'logits.ensemble.limit is 5000'),
         ('logits.ensemble.transfer', ('train', 'unlabeled'), "did you mean 'unlabelled'"),
     ],
 )

@@ -154,3 +154,30 @@ def test_splits_that_cannot_be_made_are_refused(data, regions, message):
 
 def test_input_shape_is_an_examples():
     assert divide(Data(validation=5, test=8)).input_shape == (1,)
+
+
+def test_label_noise_changes_its_part_of_the_training_labels_and_nothing_else():
+    settings = {'train': 300, 'validation': 50, 'test': 50}
+    clean = divide(Data(**settings), pool=500)
+    noisy = divide(Data(**settings, label_noise=0.3), pool=500)
+    train = clean.splits['train']
+    changed = train[clean.labels[train] != noisy.labels[train]]
+    assert len(changed) == 90
+    assert set(noisy.labels[changed]) == set(range(7))  # every class, and so none past the last
+    others = np.setdiff1d(np.arange(500), changed)
+    assert (clean.labels[others] == noisy.labels[others]).all()
+    assert all((clean.splits[name] == noisy.splits[name]).all() for name in clean.splits)
+    assert clean.fingerprint != noisy.fingerprint
+    again = divide(Data(**settings, label_noise=0.3), pool=500)
+    assert (again.labels == noisy.labels).all() and again.fingerprint == noisy.fingerprint
+
+
+def test_wrong_labels_are_each_of_the_other_classes_equally_often():
+    settings = {'train': 7000, 'validation': 5, 'test': 5}
+    clean = divide(Data(**settings), pool=7010)
+    noisy = divide(Data(**settings, label_noise=0.9), pool=7010)
+    train = clean.splits['train']
+    steps = (noisy.labels[train] - clean.labels[train]) % 7
+    counts = np.bincount(steps, minlength=7)
+    assert counts[0] == 700
+    assert np.abs(counts[1:] - 1050).max() < 5 * np.sqrt(1050)

@@ -37,6 +37,20 @@ def test_table_gives_every_row_in_order():
     ]
 
 
+def test_sizes_stand_beside_what_the_paper_prints():
+    sized = {**LABELS, 'units': 190000, 'paper_parameters': '~70M', 'paper_units': '~190k'}
+    plain = {**MIMIC, 'units': 8}
+    head, _, *body = tables.table([sized, plain]).splitlines()
+    chosen = [dict(zip(cells(head), cells(line), strict=True)) for line in body]
+    assert [
+        (row['parameters'], row['paper’s'], row['units'], row['paper’s units']) for row in chosen
+    ] == [('999', '~70M', '190,000', '~190k'), ('999', '–', '8', '–')]
+
+
+def test_notes_name_their_rows():
+    assert tables.notes([LABELS, {**MIMIC, 'note': 'not as printed'}]) == '- mimic: not as printed'
+
+
 def test_table_is_aligned():
     lines = tables.table(ROWS).splitlines()
     bars = [[place for place, letter in enumerate(line) if letter == '|'] for line in lines]

@@ -7,48 +7,65 @@ import jax.numpy as jnp
 import numpy as np
 
 from mimic_jax.errors import UserError
+from mimic_jax.ops import whitening
 from mimic_jax.settings import nearest
 
-KINDS = ('image', 'feature', 'scale')
+KINDS = ('image', 'feature', 'scale', 'gcn', 'gcn_zca')
+FITTED = ('feature', 'gcn_zca')  # those that need `fit`
+IMAGES = ('image', 'gcn', 'gcn_zca')  # those that take images [H, W, C] alone
+
+GCN_SCALE = 55.0  # √3072 = 55.4 would give a 32×32×3 image's values unit deviation
+ZCA_BIAS = 0.1
 
 _ROWS = 4096  # examples a pass holds in float64: the inputs may be larger than memory
 _SMALLEST_DEVIATION = 1e-6  # of an image; a single grey level in uint8 gives about .02
 
 
-def fit(kind: str, inputs: np.ndarray) -> dict[str, np.ndarray]:
-    """What `apply` needs to know of the training inputs.
+def fit(kind: str, inputs: np.ndarray, examples: np.ndarray) -> dict[str, np.ndarray]:
+    """What `apply` needs to know of the training inputs, each array float32.
 
-    inputs: [N, ...], raw, memory-mapped if need be; read only for 'feature'.
-    Returns {mean, deviation}, each [...] float32, for 'feature' (deviation exactly 0 where the
-    training inputs are constant), and {} otherwise.
+    'feature': {mean, deviation}, each [...]; the deviation is exactly 0 where the training inputs
+    are constant.
+    'gcn_zca': {mean [D], matrix [D, D]} of the images after 'gcn', D = H·W·C. The matrix is
+    U diag(1/√(λ + .1)) Uᵀ, λ and U being eigenvalues and eigenvectors of their covariance with
+    divisor N, accumulated in float64 (as pylearn2's ZCA with filter_bias .1).
+    Other kinds: {}.
+
+    inputs: [N, ...], raw, memory-mapped if need be.  examples: [n], the indices to fit on; no other
+    row is read.
 
     Raises:
-      UserError: an unknown kind, 'image' on inputs that are no images, no examples to fit on.
+      UserError: an unknown kind, inputs that are no images where the kind wants them, no examples
+        to fit on, fewer images than D for ZCA.
     """
     _check(kind, inputs.shape)
-    if kind != 'feature':
+    if kind not in FITTED:
         return {}
-    if len(inputs) == 0:
-        raise UserError("config.data.preprocess 'feature' has no training examples; add some")
-    mean = sum(part.sum(axis=0) for part in _parts(inputs)) / len(inputs)
-    variance = sum(((part - mean) ** 2).sum(axis=0) for part in _parts(inputs)) / len(inputs)
-    return {'mean': mean.astype(np.float32), 'deviation': np.sqrt(variance).astype(np.float32)}
+    if len(examples) == 0:
+        raise UserError(f'config.data.preprocess {kind!r} has no training examples; add some')
+    return {'feature': _fit_features, 'gcn_zca': _fit_zca}[kind](inputs, examples)
 
 
-def apply(kind: str, stats: Mapping[str, np.ndarray], inputs: jax.Array) -> jax.Array:
+def apply(
+    kind: str, stats: Mapping[str, np.ndarray], inputs: jax.Array, raw_type=None
+) -> jax.Array:
     """The net's inputs.
 
     kind 'image': each image minus its mean, over its deviation, both over all of H, W and C (Urban
     et al. 2017); a constant image gives zeros.
     kind 'feature': each feature minus its training mean, over its training deviation; one that was
     constant gives 0.
-    kind 'scale': uint8 over 255; floating-point inputs as they are.
+    kind 'scale': over 255 where the raw type is uint8; as they are where it is floating-point.
+    kind 'gcn': each image minus its mean, over its L2 norm, times 55; a constant image gives zeros.
+    kind 'gcn_zca': 'gcn', then ZCA whitening fitted to the training images (Ba & Caruana 2014,
+    section 4, after Goodfellow et al. 2013).
 
-    stats: from `fit` with the same kind.  inputs: [B, ...], after the view.
+    stats: from `fit` with the same kind.  inputs: [B, ...], after the view.  raw_type: of the inputs
+    before a view that may have changed it; their own when left out.
     Returns [B, ...] float32.
 
     Raises:
-      UserError: an unknown kind, or 'image' on inputs that are no images.
+      UserError: an unknown kind, or inputs that are no images where the kind wants them.
     """
     _check(kind, inputs.shape)
     values = jnp.asarray(inputs).astype(jnp.float32)
@@ -59,8 +76,15 @@ def apply(kind: str, stats: Mapping[str, np.ndarray], inputs: jax.Array) -> jax.
             deviation = jnp.asarray(stats['deviation'])
             divisor = jnp.where(deviation > 0, deviation, 1.0)
             return jnp.where(deviation > 0, (values - stats['mean']) / divisor, 0.0)
+        case 'gcn':
+            return whitening.contrast_normalise(values, GCN_SCALE)
+        case 'gcn_zca':
+            rows = _contrast_normalised_rows(values)
+            mean, matrix = jnp.asarray(stats['mean']), jnp.asarray(stats['matrix'])
+            return whitening.whiten(rows, mean, matrix).reshape(values.shape)
         case _:
-            return values / 255 if inputs.dtype == jnp.uint8 else values
+            raw_type = inputs.dtype if raw_type is None else raw_type
+            return values / 255 if raw_type == jnp.uint8 else values
 
 
 def _standardise_images(images: jax.Array) -> jax.Array:
@@ -72,18 +96,45 @@ def _standardise_images(images: jax.Array) -> jax.Array:
     return (images - images.mean(axis=axes, keepdims=True)) / deviation
 
 
-def _parts(inputs: np.ndarray):
-    for start in range(0, len(inputs), _ROWS):
-        # By way of float32, `apply`'s precision: equal float32 values have an exact float64 sum
-        # (up to 2²⁹ of them), so that the variance of a constant feature is exactly 0.
-        yield np.asarray(inputs[start : start + _ROWS], np.float32).astype(np.float64)
+def _contrast_normalised_rows(images: jax.Array) -> jax.Array:
+    return whitening.contrast_normalise(images, GCN_SCALE).reshape(len(images), -1)
+
+
+def _fit_features(inputs: np.ndarray, examples: np.ndarray) -> dict[str, np.ndarray]:
+    # Equal float32 values have an exact float64 sum (up to 2²⁹ of them), so that the variance of a
+    # constant feature is exactly 0.
+    def parts():
+        return (part.astype(np.float64) for part in _parts(inputs, examples))
+
+    mean = sum(part.sum(axis=0) for part in parts()) / len(examples)
+    variance = sum(((part - mean) ** 2).sum(axis=0) for part in parts()) / len(examples)
+    return {'mean': mean.astype(np.float32), 'deviation': np.sqrt(variance).astype(np.float32)}
+
+
+def _fit_zca(inputs: np.ndarray, examples: np.ndarray) -> dict[str, np.ndarray]:
+    dimensions = int(np.prod(inputs.shape[1:]))
+    if len(examples) < dimensions:
+        raise UserError(
+            f"config.data.preprocess 'gcn_zca' whitens {dimensions} dimensions, but there are only "
+            f"{len(examples)} images to fit it to; add training images or set it to 'gcn'"
+        )
+    rows = (_contrast_normalised_rows(jnp.asarray(part)) for part in _parts(inputs, examples))
+    mean, covariance = whitening.moments(map(np.asarray, rows))
+    matrix = whitening.zca_matrix(covariance, ZCA_BIAS)
+    return {'mean': mean.astype(np.float32), 'matrix': matrix.astype(np.float32)}
+
+
+def _parts(inputs: np.ndarray, examples: np.ndarray):
+    """The examples' inputs a few at a time, in `apply`'s precision."""
+    for start in range(0, len(examples), _ROWS):
+        yield np.asarray(inputs[examples[start : start + _ROWS]], np.float32)
 
 
 def _check(kind: str, shape: tuple[int, ...]) -> None:
     if kind not in KINDS:
         raise UserError(f'config.data.preprocess is {kind!r}; {nearest(kind, KINDS)}')
-    if kind == 'image' and len(shape) != 4:
+    if kind in IMAGES and len(shape) != 4:
         raise UserError(
-            f"config.data.preprocess is 'image', but the inputs have shape {shape}; "
+            f'config.data.preprocess is {kind!r}, but the inputs have shape {shape}; '
             "set it to 'feature', or give images [N, H, W, C]"
         )

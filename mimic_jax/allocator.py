@@ -1,0 +1,29 @@
+"""How the C library's allocator treats the large temporaries of a training step on the CPU backend.
+
+By default glibc gives each back to the kernel when it is freed, and the next step has its pages made
+and zeroed anew: 24,000 page faults a step for 32c5-p2-200L-2000 at batch 128, a third of the step's
+time on 2 CPU cores. Here freed memory stays with the process: no page faults once the first steps are
+done, and a resident size that stays at its peak. benchmarks/page_faults.py measures both.
+"""
+
+import ctypes
+import sys
+
+# From glibc's malloc.h.
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8
+
+
+def keep_freed_memory() -> bool:
+    """Tells glibc to keep freed memory; whether it was told (elsewhere there is nothing to tell)."""
+    if not sys.platform.startswith('linux'):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)  # musl, for one, has none
+    if mallopt is None:
+        return False
+    settings = {
+        _MMAP_MAX: 0,  # large blocks from the heap, too, so that they can be used again
+        _TRIM_THRESHOLD: 2**31 - 1,
+        _TOP_PAD: 2**29,  # the heap grows by steps that hold a step's temporaries
+        _ARENA_MAX: 1,
+    }
+    return all(mallopt(key, value) for key, value in settings.items())

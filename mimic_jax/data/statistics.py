@@ -1,0 +1,59 @@
+"""What preprocessing was fitted to, fitted once a workdir and kept as the artifact `preprocess-<id>`."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from mimic_jax import artifacts
+from mimic_jax.data import preprocess
+from mimic_jax.data.splits import Dataset
+
+# Of the files' content. What a kind does to an example is no version's matter: a net's name holds
+# the kind alone, so that another formula needs another kind.
+VERSION = 1
+
+MOST_IMAGES = 100_000  # that ZCA is fitted to: more would take longer and change the matrix little
+
+
+def open_fitted(
+    workdir: Path, data: Dataset, say: Callable[[str], None] = print
+) -> dict[str, np.ndarray]:
+    """The arrays that `preprocess.apply` wants for the data's kind, memory-mapped; {} for most kinds.
+
+    Fits them first where the workdir does not have them yet, on `examples(data)`.
+
+    Raises:
+      UserError: what `preprocess.fit` refuses; a file that has changed since.
+    """
+    kind = data.preprocess
+    if kind not in preprocess.FITTED:
+        return preprocess.fit(kind, data.inputs, data.splits['train'])  # checks the kind
+
+    def build(folder: Path) -> dict:
+        start = time.monotonic()
+        chosen = examples(data)
+        for name, array in preprocess.fit(kind, data.inputs, chosen).items():
+            np.save(folder / f'{name}.npy', array)
+        return {'examples': len(chosen), 'seconds': round(time.monotonic() - start, 3)}
+
+    recipe = artifacts.Recipe(
+        'preprocess', {'kind': kind, 'version': VERSION}, data=data.fingerprint
+    )
+    folder = artifacts.make(workdir, recipe, build, say)
+    names = [name for name in artifacts.manifest(folder)['files'] if name.endswith('.npy')]
+    return {Path(name).stem: np.load(folder / name, mmap_mode='r') for name in names}
+
+
+def examples(data: Dataset) -> np.ndarray:
+    """The sorted indices [n] that the data's kind is fitted on: never validation or test examples.
+
+    'feature': the split 'train'.  'gcn_zca': 'train' and 'unlabelled', all that training may see;
+    of more than 100,000 images all of 'train', as far as they go, and others drawn by a fixed seed.
+    """
+    train = np.asarray(data.splits['train'])
+    if data.preprocess == 'feature':
+        return np.sort(train)
+    unlabelled = np.random.default_rng(0).permutation(data.splits['unlabelled'])
+    return np.sort(np.concatenate([train, unlabelled])[:MOST_IMAGES])
