@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 
 from mimic_jax.errors import UserError
-from mimic_jax.settings import nearest, one_of, section, setting
+from mimic_jax.settings import as_json, nearest, one_of, section, setting
 
 LOSSES = {  # and the settings that each reads
     'cross_entropy': (),
@@ -24,6 +24,8 @@ _FROM_0 = (lambda value: value >= 0, '0 or more')
 _FROM_1 = (lambda value: value >= 1, '1 or more')
 _POSITIVE = (lambda value: 0 < value < float('inf'), 'a finite number above 0')
 _NOT_NEGATIVE = (lambda value: 0 <= value < float('inf'), 'a finite number, 0 or more')
+_TO_1 = (lambda value: 0 <= value <= 1, 'from 0 to 1')
+_CROP = (lambda value: value == 0 or value >= 2, '0 (off), or 2 or more pixels')
 _BELOW_1 = (lambda value: 0 <= value < 1, 'from 0 up to, but not including, 1')
 # jax keeps 32 bits of a seed and drops the others without a word.
 _SEED = (lambda value: 0 <= value < 2**32, f'from 0 to {2**32 - 1}')
@@ -35,12 +37,36 @@ _NAMES = (bool, 'a tuple of at least one name')
 
 
 @dataclasses.dataclass(frozen=True)
+class Unlabelled:
+    """Images without labels from elsewhere, of the data set's own size and number of channels.
+
+    `kind` 'npz': the array `unlabelled`, or else `images`, [N, H, W, C] uint8, of the .npz file
+    `root`; also a single array's .npy file. 'folder': all files below `root`, hidden ones aside, in
+    the order of their names, in any format that Pillow opens. 'tfds': the `split` of `name`, a data
+    set that TensorFlow Datasets has prepared in array_record files under `root` (when empty, under
+    $TFDS_DATA_DIR or ~/tensorflow_datasets).
+
+    Ba & Caruana's million Tiny Images are withdrawn; ImageNet resized to 32×32, TFDS's
+    'imagenet_resized/32x32', is the natural substitute for CIFAR-10.
+    """
+
+    kind: str = one_of('none', ('none', 'npz', 'folder', 'tfds'))
+    root: str = ''
+    name: str = ''
+    split: str = 'train'
+    limit: int = setting(0, _FROM_0)  # images at most, the first of them; 0: all
+
+
+@dataclasses.dataclass(frozen=True)
 class Data:
     """Which examples, and how they are divided.
 
     `test` examples are set aside first (all of a data set's own test split when it has one and
     `test` is 0), then `validation` and `train` are drawn from the rest by `seed`; `train` 0 means
-    all that remain. What is left over loses its labels and becomes the split 'unlabelled'.
+    all that remain. What is left over loses its labels and becomes the split 'unlabelled', followed
+    by the source's own unlabelled examples and by the images of `transfer`. Of the latter two, images
+    that equal a validation or test image in every pixel are left out, and the report says how many.
+    `mimic_jax.data.preprocess.apply` says what each kind of `preprocess` does.
     """
 
     name: str = 'digits'
@@ -49,8 +75,11 @@ class Data:
     validation: int = setting(0, _FROM_0)
     test: int = setting(0, _FROM_0)
     unlabelled: int = setting(-1, (lambda value: value >= -1, '-1 (all), 0 or more'))  # at most
+    transfer: Unlabelled = Unlabelled()
+    # The part of the training labels that is replaced by another class, drawn by the seed.
+    label_noise: float = setting(0.0, _BELOW_1)
     seed: int = setting(0, _SEED)
-    preprocess: str = one_of('image', ('image', 'feature', 'scale'))
+    preprocess: str = one_of('image', ('image', 'feature', 'scale', 'gcn', 'gcn_zca'))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,12 +87,23 @@ class Views:
     """Augmentation: a mirror image with probability ½, and a shift by up to `shift` pixels.
 
     `seed` is that of a logit cache's views. A net trained on labels draws its views from its own seed.
+
+    The others are Urban et al.'s, off at 0. `crop`: the side in pixels of the smallest square crop,
+    resampled to the image's size. Their D and A of hue (1 is the whole circle), saturation and value
+    are `hue`, `saturation`, `value` (shifts by up to ±D), `saturation_scale` and `value_scale`
+    (factors from 1/(1 + A) to 1 + A).
     """
 
     seed: int = setting(0, _SEED)
     mirror: bool = False
     shift: int = setting(0, _FROM_0)
     padding: str = one_of('zero', ('zero', 'reflect'))
+    crop: int = setting(0, _CROP)
+    hue: float = setting(0.0, _TO_1)
+    saturation: float = setting(0.0, _TO_1)
+    value: float = setting(0.0, _TO_1)
+    saturation_scale: float = setting(0.0, _NOT_NEGATIVE)
+    value_scale: float = setting(0.0, _NOT_NEGATIVE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,6 +153,7 @@ class Logits:
         ('train', 'unlabelled'),
         (lambda value: value and 'test' not in value, 'at least one split, and not the test split'),
     )
+    limit: int = setting(0, _FROM_0)  # transfer examples at most, the first of them; 0: all
     views: int = setting(1, _FROM_1)
     dtype: str = one_of('float16', ('float16', 'float32'))
 
@@ -131,8 +172,35 @@ class Student:
 
 
 @dataclasses.dataclass(frozen=True)
+class Baseline:
+    """What is no net: k-means features of image patches and a linear SVM (Coates, Lee & Ng 2011).
+
+    Fitted to the split 'train', on the raw pixels. `penalties` are the SVM's C, which multiplies
+    the mean of the squared hinges as in the authors' code (liblinear's multiplies their sum); the
+    validation split decides among several.
+    """
+
+    kind: str = one_of('kmeans_svm', ('kmeans_svm',))
+    patches: int = setting(400_000, _FROM_1)  # drawn from the training images for k-means
+    patch_size: int = setting(6, _FROM_1)  # pixels a side
+    centroids: int = setting(4000, _FROM_1)
+    iterations: int = setting(50, _FROM_1)  # of k-means at most
+    penalties: tuple[float, ...] = setting(
+        (100.0,),
+        (
+            lambda value: value and len(set(value)) == len(value) and all(map(_POSITIVE[0], value)),
+            f'a tuple of different numbers, at least one, each {_POSITIVE[1]}',
+        ),
+    )
+    seed: int = setting(0, _SEED)
+
+
+@dataclasses.dataclass(frozen=True)
 class Row:
-    """A row of the report: `source` is 'members.NAME', 'logits.NAME' or 'students.NAME'."""
+    """A row of the report.
+
+    `source` is 'members.NAME', 'logits.NAME', 'students.NAME' or 'baselines.NAME'.
+    """
 
     source: str = ''
     label: str = ''  # what the table calls it; the row's own name when left out
@@ -140,6 +208,15 @@ class Row:
     paper: float = setting(
         -1.0, (lambda value: value <= 1, 'a fraction of 1, or negative for none')
     )
+    # What the paper prints of the net's size, as it stands there, and what to say of the row.
+    paper_parameters: str = ''
+    paper_units: str = ''
+    note: str = ''
+    # Of a student: with its bottleneck multiplied into the layer after it.
+    absorbed: bool = False
+    # In the figure 'curves.png': rows with the same `curve` are joined, each at its own `x`.
+    curve: str = ''
+    x: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,6 +242,8 @@ class Report:
     rows: Mapping[str, Row] = dataclasses.field(default_factory=dict)
     order: tuple[str, ...] = ()
     ensemble: str = ''
+    x_label: str = ''  # of 'curves.png'
+    latency: bool = False  # measures how long the rows' nets take to answer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,6 +255,7 @@ class Experiment:
     members: Mapping[str, Member] = dataclasses.field(default_factory=dict)
     logits: Mapping[str, Logits] = dataclasses.field(default_factory=dict)
     students: Mapping[str, Student] = dataclasses.field(default_factory=dict)
+    baselines: Mapping[str, Baseline] = dataclasses.field(default_factory=dict)
     report: Report = Report()
     run: Run = Run()
     presets: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -196,6 +276,12 @@ def experiment(config: Mapping) -> Experiment:
                 f'{where} has target {student.target!r} and loss.kind {student.loss.kind!r}; '
                 'labels go with cross_entropy, logits with the other losses'
             )
+    for name, baseline in result.baselines.items():
+        if baseline.centroids > baseline.patches:
+            raise UserError(
+                f'config.baselines.{name}.centroids is {baseline.centroids}, more than its '
+                f'{baseline.patches} patches; lower it or set more patches'
+            )
     if result.report.ensemble:
         _known(result.report.ensemble, result.logits, 'config.report.ensemble', 'config.logits')
     for name in result.report.order:
@@ -203,17 +289,30 @@ def experiment(config: Mapping) -> Experiment:
     for name, row in result.report.rows.items():
         group, _, entry = row.source.partition('.')
         where = f'config.report.rows.{name}.source'
-        if group not in ('members', 'logits', 'students'):
+        if group not in ('members', 'logits', 'students', 'baselines'):
             raise UserError(
-                f'{where} is {row.source!r}; write members.NAME, logits.NAME or students.NAME'
+                f'{where} is {row.source!r}; write members.NAME, logits.NAME, students.NAME or '
+                'baselines.NAME'
             )
         _known(entry, getattr(result, group), where, f'config.{group}')
+        if row.absorbed and group != 'students':
+            raise UserError(f'config.report.rows.{name}.absorbed is of students, not of {group}')
     return result
 
 
 def loss_as_json(loss: Loss) -> dict:
     """A loss without the settings that its kind does not read."""
     return {key: getattr(loss, key) for key in ('kind', *LOSSES[loss.kind])}
+
+
+def views_as_json(views: Views) -> dict:
+    """Views without the augmentations that are off, but for the first ones, which are always named.
+
+    Whatever artifacts are named by holds views in this form: an augmentation that is added later
+    leaves the names of those made without it as they were.
+    """
+    always = ('seed', 'mirror', 'shift', 'padding')
+    return {key: value for key, value in as_json(views).items() if key in always or value}
 
 
 def _known(name: str, known: Iterable[str], where: str, group: str) -> None:

@@ -1,5 +1,6 @@
 """What trained nets say: a net's logits over many examples, and an open, checked logit cache."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 
@@ -7,10 +8,12 @@ import jax
 import numpy as np
 
 from mimic_jax import artifacts, checkpoint, logit_cache, sharding
+from mimic_jax.config import views_as_json
 from mimic_jax.data import batches, views
+from mimic_jax.models import absorb
 from mimic_jax.plan import CachePlan, NetPlan
 from mimic_jax.session import Session
-from mimic_jax.train_step import forward
+from mimic_jax.train_step import Task, forward
 
 
 def load(session: Session, plan: NetPlan, done: Callable[[], None] = lambda: None):
@@ -19,6 +22,20 @@ def load(session: Session, plan: NetPlan, done: Callable[[], None] = lambda: Non
     ids: padded batches of indices.  settings: of the view, None for the examples as they are.
     done: called after every batch.
     """
+    return _logits(session, plan.task, variables(session, plan), done)
+
+
+def load_absorbed(session: Session, plan: NetPlan):
+    """Like `load`, the net's bottleneck multiplied into the layer after it."""
+    net = plan.task.net
+    task = dataclasses.replace(
+        plan.task, net=dataclasses.replace(net, spec=absorb.absorbed(net.spec))
+    )
+    return _logits(session, task, absorb.absorb_variables(variables(session, plan)))
+
+
+def variables(session: Session, plan: NetPlan):
+    """A finished net's variables, placed on the session's mesh."""
     folder = session.workdir / plan.recipe.name
     artifacts.manifest(folder)  # checks every file's digest
     example = jax.ShapeDtypeStruct((1, *session.data.input_shape), np.float32)
@@ -29,7 +46,15 @@ def load(session: Session, plan: NetPlan, done: Callable[[], None] = lambda: Non
         ),
         shapes,
     )
-    variables = checkpoint.load_variables(folder, placed)
+    return checkpoint.load_variables(folder, placed)
+
+
+def plain_forward(net, kind: str, variables, constants, inputs) -> jax.Array:
+    """Logits [B, K] of raw inputs [B, ...] as they are."""
+    return forward(net, kind, None, variables, constants, 0, {'inputs': inputs})
+
+
+def _logits(session: Session, task: Task, variables, done: Callable[[], None] = lambda: None):
     call = _forward_call(session.mesh)
 
     def logits(ids, view: int = 0, settings=None, view_seed: int = 0) -> np.ndarray:
@@ -38,8 +63,8 @@ def load(session: Session, plan: NetPlan, done: Callable[[], None] = lambda: Non
         for _, batch in session.feed(ids, view):
             outputs.append(
                 call(
-                    plan.task.net,
-                    plan.task.preprocess,
+                    task.net,
+                    task.preprocess,
                     settings,
                     variables,
                     session.constants,
@@ -123,10 +148,7 @@ def _own_facts(session: Session, cache: CachePlan) -> dict:
         'view_function': {
             'version': views.VERSION,
             'prng': views.PRNG,
-            'seed': cache.views.seed,
-            'mirror': cache.views.mirror,
-            'shift': cache.views.shift,
-            'padding': cache.views.padding,
+            **views_as_json(cache.views),
         },
         'views': cache.settings.views,
         'dtype': cache.settings.dtype,

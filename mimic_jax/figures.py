@@ -3,18 +3,29 @@
 from collections import defaultdict
 from pathlib import Path
 
+import jax
 import numpy as np
 
 from mimic_jax import metrics_log
+from mimic_jax.config import Report
+from mimic_jax.data import preprocess, views
 from mimic_jax.plan import Plan
 from mimic_jax.session import Session
 
+SHOWN = 8  # examples in the sheet of views, and views of each
+
 
 def draw(
-    session: Session, plan: Plan, report: dict, ensemble_accuracy: float | None, folder: Path
+    session: Session,
+    plan: Plan,
+    settings: Report,
+    report: dict,
+    ensemble_accuracy: float | None,
+    folder: Path,
 ) -> list[str]:
     """Draws all figures into `folder`; returns their file names.
 
+    settings: the config's.  report: what report.json holds.
     ensemble_accuracy: on the validation split, for the line in the training curves.
     """
     import matplotlib  # a second to import, needed for the report alone
@@ -24,11 +35,14 @@ def draw(
 
     plt.rcParams.update({'font.size': 9, 'axes.spines.top': False, 'axes.spines.right': False})
     names = []
-    for name, picture in (
-        ('accuracy.png', lambda axes: _training_curves(axes, session, plan, ensemble_accuracy)),
-        ('agreement.png', lambda axes: _agreement(axes, report['rows'])),
+    for name, height, picture in (
+        ('accuracy.png', 4, lambda axes: _training_curves(axes, session, plan, ensemble_accuracy)),
+        ('agreement.png', 4, lambda axes: _agreement(axes, report['rows'])),
+        ('curves.png', 4, lambda axes: _curves(axes, settings, report['rows'])),
+        ('whitened.png', 1.6, lambda axes: _whitened(axes, session)),
+        ('views.png', 6, lambda axes: _views(axes, session, plan)),
     ):
-        figure, axes = plt.subplots(figsize=(6.4, 4), dpi=120, layout='constrained')
+        figure, axes = plt.subplots(figsize=(6.4, height), dpi=120, layout='constrained')
         if picture(axes):
             figure.savefig(folder / name, metadata={'Software': None})
             names.append(name)
@@ -64,6 +78,25 @@ def _training_curves(axes, session: Session, plan: Plan, ensemble_accuracy: floa
     return bool(axes.lines)
 
 
+def _curves(axes, settings: Report, rows: list[dict]) -> bool:
+    """Test accuracy of the rows that the config gives a curve and an x, mean ± deviation."""
+    curves = defaultdict(list)
+    names = settings.order or tuple(settings.rows)
+    for place, row in zip((settings.rows[name] for name in names), rows, strict=bool(names)):
+        if place.curve:
+            curves[place.curve].append((place.x, 100 * row['mean'], 100 * (row['std'] or 0)))
+    for label, points in curves.items():
+        x, mean, deviation = zip(*sorted(points), strict=True)
+        axes.errorbar(x, mean, yerr=deviation, marker='o', capsize=3, label=label)
+    places = [x for points in curves.values() for x, _, _ in points]
+    if places and 0 < 10 * min(places) <= max(places):
+        axes.set_xscale('log')
+    axes.set(xlabel=settings.x_label, ylabel='test accuracy, %')
+    if curves:
+        axes.legend(frameon=False, loc='best')
+    return bool(curves)
+
+
 def _agreement(axes, rows: list[dict]) -> bool:
     """Test accuracy against agreement with the ensemble: who is right, and who is faithful."""
     shown = [row for row in rows if row['agreement'] is not None]
@@ -85,3 +118,60 @@ def _agreement(axes, rows: list[dict]) -> bool:
     if shown:
         axes.legend(frameon=False, loc='best')
     return bool(shown)
+
+
+def _whitened(axes, session: Session) -> bool:
+    """The first ten validation images as they are and, below, as whitening gives them to the nets."""
+    data = session.data
+    if data.preprocess != 'gcn_zca' or data.input_shape[-1] not in (1, 3):
+        return False
+    raw = np.asarray(data.inputs[data.splits['validation'][:10]])
+    white = np.asarray(preprocess.apply(data.preprocess, session.constants['inputs'], raw))
+    grid = np.concatenate([_strip(raw / np.float32(255)), _strip(_to_unit_range(white))])
+    axes.imshow(np.broadcast_to(grid, (*grid.shape[:2], 3)), interpolation='nearest')
+    middles = len(grid) * np.array([1, 3]) / 4 - 0.5
+    axes.set(xticks=[], yticks=middles, yticklabels=['raw', 'whitened'])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return True
+
+
+def _views(axes, session: Session, plan: Plan) -> bool:
+    """Eight training images, each followed by its first eight views: a logit cache's, or a net's own."""
+    data = session.data
+    caches, nets = list(plan.caches.values()), list(plan.nets())
+    if not (caches or nets):
+        return False
+    # A net trained on labels draws its views from its own seed.
+    settings = caches[0].views if caches else nets[0].task.views
+    seed = settings.seed if caches else nets[0].seed
+    if views.is_identity(settings) or data.input_shape[-1] not in (1, 3):
+        return False
+    index = data.splits['train'][:SHOWN]
+    raw = np.asarray(data.inputs[index])
+    call = jax.jit(views.batch_views, static_argnums=4)
+    seen = [np.asarray(call(raw, view, index, seed, settings)) for view in range(SHOWN)]
+    sheet = np.stack([raw, *seen], axis=1) / np.float32(255)
+    grid = np.concatenate([_strip(row) for row in sheet])
+    axes.imshow(np.broadcast_to(grid, (*grid.shape[:2], 3)), interpolation='nearest')
+    side = grid.shape[1] / (1 + SHOWN)
+    axes.set(
+        xticks=side * (0.5 + np.arange(1 + SHOWN)) - 0.5,
+        xticklabels=['raw', *(f'view {view}' for view in range(SHOWN))],
+        yticks=[],
+    )
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return True
+
+
+def _to_unit_range(images: np.ndarray) -> np.ndarray:
+    """Each image [H, W, C] from its least value, 0, to its largest, 1."""
+    images = images - images.min(axis=(1, 2, 3), keepdims=True)
+    return images / np.maximum(images.max(axis=(1, 2, 3), keepdims=True), 1e-12)
+
+
+def _strip(images: np.ndarray) -> np.ndarray:
+    """Images [N, H, W, C] side by side, with a white pixel around each."""
+    framed = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=1)
+    return np.concatenate(list(framed), axis=1)

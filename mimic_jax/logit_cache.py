@@ -148,9 +148,10 @@ def open_cache(folder: Path, expected: Mapping) -> LogitCache:
 def _difference(expected, found, field: str):
     """(field, expected, found) of the first value in a tree that is not as expected, or None."""
     if isinstance(expected, Mapping) and isinstance(found, Mapping):
-        pairs = [
-            (f'{field}.{key}'.strip('.'), value, found.get(key)) for key, value in expected.items()
-        ]
+        # Below the top, where a run whose teachers are gone has nothing to say of them, a field that
+        # is not expected differs too: what is off is left out.
+        keys = [*expected, *(key for key in found if field and key not in expected)]
+        pairs = [(f'{field}.{key}'.strip('.'), expected.get(key), found.get(key)) for key in keys]
     elif isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
         pairs = [
             (f'{field}[{i}]', *pair) for i, pair in enumerate(zip(expected, found, strict=True))

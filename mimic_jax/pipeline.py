@@ -4,10 +4,11 @@ Every phase reads artifacts and writes one; they meet only through the folders o
 can be killed, resumed, moved and shared.
 
     phase     reads                      writes
-    prepare   the source                 data-<id>
+    prepare   the source                 data-<id>; preprocess-<id> where a kind is fitted
     teacher   data                       teacher-<id>, one a member
     logits    data, teachers             logits-<id>, one a cache
     student   data, logits (or labels)   student-<id>, one a student and seed
+    baseline  data                       baseline-<id>, one a baseline
     evaluate  data, a trained net        evaluate-<id>, one a net
     report    evaluations, metrics       <experiment>/report.json, report.md, figures
 """
@@ -18,11 +19,11 @@ from pathlib import Path
 from mimic_jax import artifacts, config, sharding, tables
 from mimic_jax import plan as plans
 from mimic_jax.errors import UserError
-from mimic_jax.phases import evaluate, logits, prepare, report, student, teacher
+from mimic_jax.phases import baseline, evaluate, logits, prepare, report, student, teacher
 from mimic_jax.progress import Progress
 from mimic_jax.session import Session
 
-PHASES = ('teacher', 'logits', 'student', 'evaluate', 'report')
+PHASES = ('teacher', 'logits', 'student', 'baseline', 'evaluate', 'report')
 
 
 def run(
@@ -53,6 +54,7 @@ def run(
     plan = plans.make(checked, data)
     session = Session(workdir, data, checked.run, progress, mesh)
     _announce(progress, plan, wanted, workdir)
+    prepare.fit(session)
 
     if 'teacher' in wanted:
         for member in plan.members.values():
@@ -64,6 +66,9 @@ def run(
         for seeds in plan.students.values():
             for net in seeds:
                 student.run(session, net)
+    if 'baseline' in wanted:
+        for fitted in plan.baselines.values():
+            baseline.run(session, fitted)
     if 'evaluate' in wanted:
         for net in plan.nets():
             evaluate.run(session, net, net.recipe.phase)
@@ -93,6 +98,10 @@ def _announce(progress: Progress, plan: plans.Plan, wanted, workdir: Path) -> No
     for cache in plan.caches.values():
         if 'logits' in wanted and not artifacts.is_complete(workdir / cache.recipe.name):
             progress.plan('label', cache.work)
+    for fitted in plan.baselines.values():
+        if 'baseline' in wanted and not artifacts.is_complete(workdir / fitted.recipe.name):
+            progress.plan('k-means', fitted.clustering)
+            progress.plan('features', fitted.coding * (len(fitted.examples) + fitted.evaluated))
 
 
 def _advice(checked: config.Experiment) -> str:

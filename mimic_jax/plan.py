@@ -5,8 +5,19 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from mimic_jax import baseline_plan
 from mimic_jax.artifacts import Recipe
-from mimic_jax.config import Experiment, Logits, Loss, Member, Student, Train, loss_as_json
+from mimic_jax.baseline_plan import BaselinePlan
+from mimic_jax.config import (
+    Experiment,
+    Logits,
+    Loss,
+    Member,
+    Student,
+    Train,
+    loss_as_json,
+    views_as_json,
+)
 from mimic_jax.config import Views as ViewSettings
 from mimic_jax.data import batches, views
 from mimic_jax.data.splits import Dataset
@@ -30,6 +41,7 @@ class NetPlan:
     seed: int
     flops: float  # forward, one example
     parameters: int
+    units: int  # as Ba & Caruana count them
     cache: 'CachePlan | None' = None  # of a student on logits
 
     @property
@@ -64,6 +76,7 @@ class Plan:
     members: Mapping[str, NetPlan]
     caches: Mapping[str, CachePlan]
     students: Mapping[str, tuple[NetPlan, ...]]
+    baselines: Mapping[str, BaselinePlan]
 
     def nets(self) -> Iterator[NetPlan]:
         """Every net that is trained: members, then students by name and seed."""
@@ -92,7 +105,11 @@ def make(experiment: Experiment, data: Dataset) -> Plan:
         )
         for name, student in experiment.students.items()
     }
-    return Plan(members, caches, students)
+    baselines = {
+        name: baseline_plan.make(name, settings, data)
+        for name, settings in experiment.baselines.items()
+    }
+    return Plan(members, caches, students, baselines)
 
 
 def _member(name: str, member: Member, experiment: Experiment, data: Dataset) -> NetPlan:
@@ -135,13 +152,15 @@ def _cache(
     name: str, settings: Logits, experiment: Experiment, data: Dataset, members
 ) -> CachePlan:
     chosen = tuple(members[member] for member in settings.members)
+    limited = {'limit': settings.limit} if settings.limit else {}
     recipe = Recipe(
         phase='logits',
         config={
+            **limited,
             'transfer': list(settings.transfer),
             'views': settings.views,
             'dtype': settings.dtype,
-            'augmentation': as_json(experiment.views),
+            'augmentation': views_as_json(experiment.views),
             'preprocess': data.preprocess,
         },
         data=data.fingerprint,
@@ -149,6 +168,12 @@ def _cache(
         view_version=views.VERSION,
     )
     examples = data.examples(settings.transfer, f'config.logits.{name}.transfer')
+    if settings.limit > len(examples):
+        raise UserError(
+            f'config.logits.{name}.limit is {settings.limit}, but the splits '
+            f'{", ".join(settings.transfer)} hold {len(examples)} examples; lower it'
+        )
+    examples = examples[: settings.limit or None]
     return CachePlan(name, recipe, settings, experiment.views, chosen, examples)
 
 
@@ -224,7 +249,16 @@ def _net(
         'evaluate', {'splits': ['validation', 'test']}, data.fingerprint, (recipe.name,)
     )
     return NetPlan(
-        name, recipe, evaluation, task, examples, seed, counted.flops, counted.params, cache
+        name=name,
+        recipe=recipe,
+        evaluation=evaluation,
+        task=task,
+        examples=examples,
+        seed=seed,
+        flops=counted.flops,
+        parameters=counted.params,
+        units=counted.units,
+        cache=cache,
     )
 
 
@@ -238,4 +272,4 @@ def _solved(student: Student, data: Dataset, where: str) -> str:
 
 def _augmentation(settings: ViewSettings) -> dict:
     """What of the views decides a net trained on labels: all but the caches' seed."""
-    return {key: value for key, value in as_json(settings).items() if key != 'seed'}
+    return {key: value for key, value in views_as_json(settings).items() if key != 'seed'}

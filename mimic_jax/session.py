@@ -10,11 +10,12 @@ import numpy as np
 
 from mimic_jax import sharding
 from mimic_jax.config import Run
-from mimic_jax.data import batches, preprocess
+from mimic_jax.data import batches, mapped, statistics
 from mimic_jax.data.splits import Dataset
 from mimic_jax.progress import Progress
 
 DEVICE_BYTES = 4 << 30  # raw arrays up to this size are kept whole on every device
+HOST_BYTES = 1 << 30  # and where the device is the host, up to this size
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -33,7 +34,8 @@ class Session:
     @property
     def on_device(self) -> bool:
         if self.run.placement == 'auto':
-            return self.data.inputs.nbytes <= DEVICE_BYTES
+            limit = HOST_BYTES if jax.default_backend() == 'cpu' else DEVICE_BYTES
+            return self.data.inputs.nbytes <= limit
         return self.run.placement == 'device'
 
     @functools.cached_property
@@ -43,10 +45,8 @@ class Session:
 
     @functools.cached_property
     def constants(self) -> dict:
-        """What preprocessing was fitted to, on the training split."""
-        data = self.data
-        rows = data.splits['train'] if data.preprocess == 'feature' else []
-        stats = preprocess.fit(data.preprocess, data.inputs[np.sort(np.asarray(rows, int))])
+        """What preprocessing was fitted to, whole on every device."""
+        stats = statistics.open_fitted(self.workdir, self.data, self.progress.say)
         return {'inputs': batches.to_device(stats, sharding.replicated(self.mesh))}
 
     def padded(self, batch_size: int) -> int:
@@ -75,6 +75,7 @@ class Session:
             part = [{**item, 'view': np.int32(view)} for item in part]
             if not self.on_device:
                 part = [batches.gather(host, item) for item in part]
+                mapped.release(self.data.inputs)
             leading = len(part) > 1
             tree = batches.stack(part) if leading else part[0]
             whole = sharding.replicated(self.mesh)

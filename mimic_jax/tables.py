@@ -74,6 +74,7 @@ def page(report: dict, pictures: Sequence[str]) -> str:
         parts.append(
             f'{removed:,} unlabelled images equal a validation or test image and were left out.'
         )
+    parts.append(timings(report))
     parts.extend(f'![{name}]({name})' for name in pictures)
     costs = ['| phase | artifacts | seconds | MiB |', '|---|---|---|---|']
     for phase, cost in report['costs'].items():
@@ -87,6 +88,20 @@ def page(report: dict, pictures: Sequence[str]) -> str:
 def _without_dropout(model: str) -> str:
     """The model without its `d` tokens: regularisation aside, twins are one net."""
     return '-'.join(token for token in model.split('-') if not re.fullmatch(r'd[\d.]+', token))
+
+
+def timings(report: dict) -> str:
+    """What each row took to train and, where that was measured, takes to answer."""
+    measured = [timing['milliseconds'] or {} for timing in report['timings']]
+    sizes = list(dict.fromkeys(size for found in measured for size in found))
+    head = ['', 'training, s', *(f'{size} at a time, ms' for size in sizes)]
+    lines = ['| ' + ' | '.join(head) + ' |', '|' + '---|' * len(head)]
+    for row, timing, found in zip(report['rows'], report['timings'], measured, strict=True):
+        seconds = timing['training_seconds']
+        cells = ['–' if seconds is None else f'{seconds:g}']
+        cells += [f'{found[size]:g}' if size in found else '–' for size in sizes]
+        lines.append(f'| {row["name"]} | ' + ' | '.join(cells) + ' |')
+    return '\n'.join(lines)
 
 
 def notes(rows: Sequence[dict]) -> str:

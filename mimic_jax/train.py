@@ -215,15 +215,11 @@ class _Window:
         if sums['nonfinite_steps']:
             # Once not finite, always so: parameters carry it from step to step.
             self._stop(step - int(sums['nonfinite_steps']) + 1)
-        values = metrics.summarise(sums)
+        # Without an accuracy where no example of the window has a label.
+        values = {key: value for key, value in metrics.summarise(sums).items() if value is not None}
         self.loop.text = f'loss {values["loss"]:.4g}{self.loop.validation}'
-        self.log.write(
-            step,
-            epoch=round(step / self.loop.epoch_steps, 4),
-            loss=float(values['loss']),
-            accuracy=float(values['accuracy']),
-            learning_rate=rate,
-        )
+        epoch = round(step / self.loop.epoch_steps, 4)
+        self.log.write(step, epoch=epoch, **values, learning_rate=rate)
 
     def _stop(self, step: int) -> None:
         job, good = self.loop.job, self.checkpoints.latest_step

@@ -169,7 +169,7 @@ def _prepare(kind: str, views: Views | None, constants: Mapping, view_seed, batc
     inputs = batch['inputs']
     if views is not None:
         inputs = batch_views(inputs, batch['view'], batch['index'], view_seed, views)
-    return preprocess.apply(kind, constants['inputs'], inputs)
+    return preprocess.apply(kind, constants['inputs'], inputs, batch['inputs'].dtype)
 
 
 def _keys(seed: jax.Array) -> jax.Array:

@@ -169,7 +169,7 @@ NAN, INFINITY = float('nan'), float('inf')
         ('data.test', [-1], [0, 1]),
         ('data.seed', [-1, 2**32], [0, 2**32 - 1]),
         ('data.unlabelled', [-2], [-1, 0, 1]),
-        ('data.preprocess', ['images', ''], ['image', 'feature', 'scale']),
+        ('data.preprocess', ['images', ''], ['image', 'feature', 'scale', 'gcn', 'gcn_zca']),
         ('views.seed', [-1, 2**32], [0, 2**32 - 1]),
         ('views.shift', [-1], [0, 4]),
         ('views.padding', ['black'], ['zero', 'reflect']),

@@ -90,6 +90,11 @@ def test_page_holds_table_pictures_and_costs():
     report = {
         'experiment': 'tiny',
         'rows': ROWS,
+        'timings': [
+            {'training_seconds': 61.5, 'milliseconds': {'1': 0.5, '128': 20.25}},
+            {'training_seconds': None, 'milliseconds': None},
+            {'training_seconds': 7.0, 'milliseconds': {'1': 0.25}},
+        ],
         'costs': {
             'teacher': {'artifacts': ['teacher-1', 'teacher-2'], 'seconds': 61.5, 'bytes': 3 << 20},
             'logits': {'artifacts': ['logits-1'], 'seconds': 2.0, 'bytes': 1 << 19},
@@ -105,13 +110,19 @@ def test_page_holds_table_pictures_and_costs():
     lines = page.splitlines()
     assert '| teacher | teacher-1, teacher-2 | 61.5 | 3.0 |' in lines
     assert '| logits | logits-1 | 2 | 0.5 |' in lines
+    assert '| | training, s | 1 at a time, ms | 128 at a time, ms |' in page.replace('|  |', '| |')
+    assert '| ECNN | 61.5 | 0.5 | 20.25 |' in lines
+    assert '| SNN | – | – | – |' in lines
+    assert '| mimic | 7 | 0.25 | – |' in lines
     for words in ('`python -m mimic_jax.main`', 'one machine', '2024-02-03'):
         assert words in page
 
 
 def test_page_without_a_pair_to_compare_has_no_headline():
     report = {
-        'experiment': 'tiny', 'rows': [TEACHERS], 'costs': {}, 'command': '', 'machine': '',
+        'experiment': 'tiny', 'rows': [TEACHERS], 'timings': [
+            {'training_seconds': 1.0, 'milliseconds': None}
+        ], 'costs': {}, 'command': '', 'machine': '',
         'date': '',
     }  # fmt: skip
     assert 'Mimicking' not in tables.page(report, [])

@@ -90,9 +90,9 @@ def test_order_batch_size_jit_and_loops_change_nothing():
     np.testing.assert_array_equal(JITTED(inputs[order], 4, index[order], 9, settings), whole[order])
     parts = [JITTED(inputs[rows], 4, index[rows], 9, settings) for rows in np.split(order, 3)]
     np.testing.assert_array_equal(np.concatenate(parts), whole[order])
-    one = jax.jit(functools.partial(views.view, mirror=True, shift=3, padding='reflect'))
+    one = jax.jit(views.view, static_argnums=2)
     for image, number, expected in zip(inputs[:3], index[:3], whole[:3], strict=True):
-        alone = one(views.view_key(9, 4, number), image)
+        alone = one(views.view_key(9, 4, number), image, settings)
         np.testing.assert_array_equal(alone, expected)
 
 
@@ -134,11 +134,13 @@ def test_identity_passes_anything_unchanged():
     frames = np.ones((3, 5), np.float32)
     assert views.batch_views(frames, 0, jnp.arange(3), 0, Views()) is frames
     key, frame = views.view_key(0, 0, 0), frames[0]
-    assert views.view(key, frame, mirror=False, shift=0, padding='zero') is frame
+    assert views.view(key, frame, Views()) is frame
     traced = jax.make_jaxpr(lambda x, i: views.batch_views(x, 0, i, 0, Views()))
     assert not traced(frames, jnp.arange(3)).eqns  # and costs nothing
     assert views.is_identity(Views(padding='reflect', seed=3))
-    assert not views.is_identity(Views(mirror=True)) and not views.is_identity(Views(shift=1))
+    for on in ('mirror', 'shift', 'crop', 'hue', 'saturation', 'value', 'saturation_scale'):
+        assert not views.is_identity(Views(**{on: 2}))
+    assert not views.is_identity(Views(value_scale=0.1))
 
 
 def test_ops_by_hand():
@@ -164,6 +166,9 @@ def test_settings_come_from_a_config_and_are_static():
         ({'shift': -1}, 'config.views.shift is -1'),
         ({'seed': 2**32}, 'config.views.seed is 4294967296'),  # jax would drop its upper bits
         ({'shift': 1.5}, 'config.views.shift is 1.5'),
+        ({'crop': 1}, 'config.views.crop is 1; it must be 0'),
+        ({'hue': 1.5}, 'config.views.hue is 1.5; it must be from 0 to 1'),
+        ({'value_scale': -0.1}, 'config.views.value_scale is -0.1'),
     ):
         with pytest.raises(UserError, match=message):
             section(Views, wrong, 'config.views')
@@ -175,6 +180,11 @@ def test_mistakes_are_one_line():
         (np.ones((3, 5)), Views(mirror=True), r'augments images .* shape \(5,\)'),
         (np.ones((3, 8, 8)), Views(shift=1), r'augments images .* shape \(8, 8\)'),
         (np.ones((3, 8, 4, 1)), Views(shift=4), r'shift is 4, but images are 8×4'),
+        (np.ones((3, 8, 4, 1)), Views(crop=3), r'crop is for square images, .* 8×4'),
+        (np.ones((3, 8, 8, 1)), Views(crop=9), r'crop is 9, but images are 8×8'),
+        (np.ones((3, 8, 8, 3)), Views(crop=6, shift=1), r'both crop and shift'),
+        (np.ones((3, 8, 8, 1)), Views(value=0.1), r'changes colours, .* 1 channels'),
+        (np.ones((3, 5)), Views(hue=0.1), r'augments images .* shape \(5,\)'),
     ):
         with pytest.raises(UserError, match=message) as error:
             views.batch_views(inputs, 0, index, 0, settings)

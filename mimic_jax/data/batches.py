@@ -1,5 +1,6 @@
 """Batches as indices: the same order and the same numbers wherever the arrays lie."""
 
+import functools
 import queue
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,7 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mimic_jax.data import mapped
+
 PREFETCH = 3  # batches gathered ahead on the host
+PIECE_BYTES = 256 << 20  # of an array, sent to the device at a time
 
 
 def epoch(
@@ -107,7 +111,24 @@ def stack(group: list[dict]) -> dict:
 
 def to_device(arrays: Mapping, sharding) -> dict:
     """Host arrays as device arrays, whole on every device of the sharding."""
-    return {
-        key: jax.device_put(jnp.asarray(np.asarray(value)), sharding)
-        for key, value in arrays.items()
-    }
+    return {key: _whole(value, sharding) for key, value in arrays.items()}
+
+
+def _whole(array: np.ndarray, sharding) -> jax.Array:
+    array = np.asanyarray(array)
+    if array.nbytes <= PIECE_BYTES:
+        return jax.device_put(jnp.asarray(np.asarray(array)), sharding)
+    # Piece by piece: the way to an accelerator leads through a copy in the host's memory.
+    rows = max(1, PIECE_BYTES // array[0].nbytes)
+    dtype = jax.dtypes.canonicalize_dtype(array.dtype)
+    result = jax.jit(jnp.zeros, static_argnums=(0, 1), out_shardings=sharding)(array.shape, dtype)
+    for start in range(0, len(array), rows):
+        piece = jax.device_put(np.array(array[start : start + rows], dtype), sharding)
+        result = _set_rows(result, piece, start).block_until_ready()
+        mapped.release(array)
+    return result
+
+
+@functools.partial(jax.jit, donate_argnums=0)
+def _set_rows(array: jax.Array, piece: jax.Array, start: jax.Array) -> jax.Array:
+    return jax.lax.dynamic_update_slice_in_dim(array, piece, start, axis=0)

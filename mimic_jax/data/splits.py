@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from mimic_jax.config import Data
+from mimic_jax.data import duplicates
 from mimic_jax.errors import UserError
 from mimic_jax.settings import nearest
 
@@ -17,6 +18,7 @@ class Dataset:
 
     inputs: [N, ...] raw, possibly memory-mapped.  labels: [N] int32, -1 outside the labelled splits.
     splits: index arrays [n] int32 by name.  fingerprint: hash of content and splits.
+    removed: unlabelled examples left out because they equal a validation or test example.
     """
 
     inputs: np.ndarray
@@ -25,6 +27,7 @@ class Dataset:
     num_classes: int
     fingerprint: str
     preprocess: str
+    removed: int = 0
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -48,18 +51,21 @@ def divide(
     num_classes: int,
     content: str,
     data: Data,
+    digests: np.ndarray | None = None,
 ) -> Dataset:
     """The splits that `data` asks for.
 
     inputs [N, ...] and labels [N] hold, one region after another, `regions['pool']` labelled
     examples, `regions['unlabelled']` and `regions['test']`, the source's own test split.
-    content: the hash of the arrays.
+    content: the hash of the arrays.  digests: [N, 16] of the inputs (see `duplicates`), by which
+    unlabelled examples that equal a validation or test example are left out; None keeps all.
     """
     pool, unlabelled, own_test = (regions[key] for key in ('pool', 'unlabelled', 'test'))
     order = np.random.default_rng(data.seed).permutation(pool).astype(np.int32)
-    test = np.arange(pool + unlabelled, pool + unlabelled + own_test, dtype=np.int32)
+    own = np.arange(pool + unlabelled, pool + unlabelled + own_test, dtype=np.int32)
+    test = own
     if own_test and data.test:
-        test = test[_take('test', data.test, own_test)]
+        test = own[_take('test', data.test, own_test)]
     elif not own_test:
         if not data.test:
             raise UserError(
@@ -71,7 +77,11 @@ def divide(
     validation = order[_take('validation', data.validation, len(order))]
     order = order[data.validation :]
     train = order[_take('train', data.train, len(order))] if data.train else order
-    rest = np.concatenate([order[len(train) :], np.arange(pool, pool + unlabelled, dtype=np.int32)])
+    others = np.arange(pool, pool + unlabelled, dtype=np.int32)
+    if digests is not None:
+        held_out = np.concatenate([validation, test, own])
+        others = others[~duplicates.among(digests[others], digests[held_out])]
+    rest = np.concatenate([order[len(train) :], others])
     if data.unlabelled >= 0:
         rest = rest[: data.unlabelled]
     if not len(validation):
@@ -83,9 +93,30 @@ def divide(
     for name in ('train', 'validation', 'test'):
         known[splits[name]] = labels[splits[name]]
     fingerprint = hashlib.sha256(content.encode())
+    if data.label_noise:
+        known[train] = _flipped(known[train], num_classes, data)
+        fingerprint.update(known[train].tobytes())
     for name in sorted(splits):
         fingerprint.update(name.encode() + splits[name].tobytes())
-    return Dataset(inputs, known, splits, num_classes, fingerprint.hexdigest(), data.preprocess)
+    return Dataset(
+        inputs=inputs,
+        labels=known,
+        splits=splits,
+        num_classes=num_classes,
+        fingerprint=fingerprint.hexdigest(),
+        preprocess=data.preprocess,
+        removed=unlabelled - len(others),
+    )
+
+
+def _flipped(labels: np.ndarray, num_classes: int, data: Data) -> np.ndarray:
+    """Labels of which the part `data.label_noise` names another class, each as likely as the next."""
+    random = np.random.default_rng([data.seed, len(labels)])
+    chosen = random.permutation(len(labels))[: round(data.label_noise * len(labels))]
+    flipped = labels.copy()
+    flipped[chosen] += random.integers(1, num_classes, len(chosen), dtype=np.int32)
+    flipped[chosen] %= num_classes
+    return flipped
 
 
 def _take(name: str, wanted: int, available: int) -> slice:

@@ -1,47 +1,113 @@
 """Reads a source once, keeps it as plain arrays in the workdir, and divides it into splits."""
 
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from mimic_jax import artifacts
 from mimic_jax.config import Data
-from mimic_jax.data import sources, splits
+from mimic_jax.data import duplicates, sources, splits, statistics, unlabelled
 from mimic_jax.progress import Progress
+from mimic_jax.session import Session
+
+INPUTS, LABELS, DIGESTS = 'inputs.npy', 'labels.npy', 'digests.npy'
 
 
 def run(data: Data, workdir: Path, progress: Progress) -> splits.Dataset:
     """The data set of a config; its arrays are memory-mapped from the artifact `data-<id>`."""
-    recipe = artifacts.Recipe('data', sources.identity(data))
-
-    def build(folder: Path) -> dict:
-        start = time.monotonic()
-        source = sources.load(data, progress.count)
-        inputs = np.concatenate([source.inputs, source.unlabelled, source.test_inputs])
-        unknown = np.full(len(source.unlabelled), -1, np.int32)
-        labels = np.concatenate([source.labels, unknown, source.test_labels])
-        np.save(folder / 'inputs.npy', inputs)
-        np.save(folder / 'labels.npy', labels)
-        regions = {
-            'pool': len(source.inputs),
-            'unlabelled': len(source.unlabelled),
-            'test': len(source.test_inputs),
-        }
-        return {
-            'regions': regions,
-            'num_classes': source.num_classes,
-            'seconds': round(time.monotonic() - start, 3),
-        }
-
-    folder = artifacts.make(workdir, recipe, build, progress.say)
+    identity = sources.identity(data)
+    if data.transfer.kind != 'none':
+        identity = {**identity, 'transfer': unlabelled.identity(data.transfer)}
+    folder = artifacts.make(
+        workdir,
+        artifacts.Recipe('data', identity),
+        lambda folder: _build(folder, data, progress),
+        progress.say,
+    )
     facts = artifacts.manifest(folder)
-    content = [facts['files'][name] for name in ('inputs.npy', 'labels.npy')]
-    return splits.divide(
-        inputs=np.load(folder / 'inputs.npy', mmap_mode='r'),
-        labels=np.load(folder / 'labels.npy'),
+    inputs = np.load(folder / INPUTS, mmap_mode='r')
+    dataset = splits.divide(
+        inputs=inputs,
+        labels=np.load(folder / LABELS),
         regions=facts['regions'],
         num_classes=facts['num_classes'],
-        content=artifacts.canonical_json(content),
+        content=artifacts.canonical_json([facts['files'][name] for name in (INPUTS, LABELS)]),
         data=data,
+        digests=_digests(folder, inputs, facts['regions']),
     )
+    if dataset.removed:
+        progress.say(
+            f'{dataset.removed} unlabelled images equal a validation or test image: left out'
+        )
+    return dataset
+
+
+def _build(folder: Path, data: Data, progress: Progress) -> dict:
+    """Writes the examples region after region; images from elsewhere are never all in memory."""
+    start = time.monotonic()
+    source = sources.load(data, progress.count)
+    count, images = 0, iter(())
+    if data.transfer.kind != 'none':
+        count, images = unlabelled.load(data.transfer, source.inputs.shape[1:])
+    regions = {
+        'pool': len(source.inputs),
+        'unlabelled': len(source.unlabelled) + count,
+        'test': len(source.test_inputs),
+    }
+
+    def parts() -> Iterator[np.ndarray]:
+        done = 0
+        yield from (source.inputs, source.unlabelled)
+        for chunk in images:
+            yield chunk
+            done += len(chunk)
+            progress.count('reading unlabelled images', done, count)
+        yield source.test_inputs
+
+    shape = (sum(regions.values()), *source.inputs.shape[1:])
+    _save(folder / INPUTS, shape, source.inputs.dtype, parts())
+    unknown = np.full(regions['unlabelled'], -1, np.int32)
+    np.save(folder / LABELS, np.concatenate([source.labels, unknown, source.test_labels]))
+    if _has_images_to_compare(source.inputs, regions):
+        np.save(folder / DIGESTS, duplicates.digests(np.load(folder / INPUTS, mmap_mode='r')))
+    return {
+        'regions': regions,
+        'num_classes': source.num_classes,
+        'seconds': round(time.monotonic() - start, 3),
+    }
+
+
+def _save(path: Path, shape: tuple[int, ...], dtype: np.dtype, parts: Iterable[np.ndarray]) -> None:
+    """What `numpy.save` writes of the parts together, without holding more than one of them."""
+    header = {
+        'descr': np.lib.format.dtype_to_descr(dtype),
+        'fortran_order': False,
+        'shape': shape,
+    }
+    with path.open('wb') as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for part in parts:
+            file.write(np.ascontiguousarray(part).data)
+
+
+def _digests(folder: Path, inputs: np.ndarray, regions: dict) -> np.ndarray | None:
+    if not _has_images_to_compare(inputs, regions):
+        return None
+    path = folder / DIGESTS
+    # Artifacts of the first versions hold none.
+    return np.load(path) if path.is_file() else duplicates.digests(inputs)
+
+
+def _has_images_to_compare(inputs: np.ndarray, regions: dict) -> bool:
+    # Equal features, unlike equal pixels, may well be of different things.
+    return inputs.ndim == 4 and regions['unlabelled'] > 0
+
+
+def fit(session: Session) -> None:
+    """Writes the artifact `preprocess-<id>` where the data's kind of preprocessing is fitted.
+
+    Before any net is trained, so that data which cannot be fitted to is told of at once.
+    """
+    statistics.open_fitted(session.workdir, session.data, session.progress.say)

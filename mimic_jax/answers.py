@@ -1,0 +1,157 @@
+"""Rows of a report: what the evaluated nets answer, beside the true labels and the ensemble."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from mimic_jax import artifacts, ensemble
+from mimic_jax.artifacts import Recipe
+from mimic_jax.config import Report, Row
+from mimic_jax.data import batches
+from mimic_jax.models import absorb, counts
+from mimic_jax.ops import metrics
+from mimic_jax.plan import CachePlan, NetPlan, Plan
+from mimic_jax.session import Session
+
+
+class _Found(NamedTuple):
+    """What a row's source is: its size, and its outputs [n, K] on the test split, one a seed."""
+
+    model: str
+    parameters: int
+    units: int
+    target: str | None
+    outputs: list[np.ndarray]
+    note: str = ''
+
+
+class Answers:
+    """The evaluated nets' logits, and what rows are made of them."""
+
+    def __init__(self, session: Session, plan: Plan, report: Report):
+        self._session, self._plan = session, plan
+        name = report.ensemble or next(iter(plan.caches), '')
+        self._ensemble = plan.caches.get(name)
+
+    def row(self, name: str, row: Row) -> dict:
+        """A row of report.json."""
+        group, _, entry = row.source.partition('.')
+        found = {
+            'logits': self._of_ensemble,
+            'baselines': self._of_baseline,
+            'members': self._of_member,
+            'students': self._of_absorbed if row.absorbed else self._of_student,
+        }[group](entry)
+        labels = self._labels('test')
+        values = [metrics.accuracy(logits, labels) for logits in found.outputs]
+        mean, std = metrics.mean_std(values)
+        return {
+            'name': row.label or name,
+            'model': found.model,
+            'parameters': found.parameters,
+            'target': found.target,
+            'metric': 'accuracy',
+            'values': values,
+            'mean': mean,
+            'std': std,
+            'n': len(values),
+            'agreement': None if group == 'logits' else self._agreement(found.outputs),
+            'paper': row.paper if row.paper >= 0 else None,
+            'units': found.units,
+            'paper_parameters': row.paper_parameters or None,
+            'paper_units': row.paper_units or None,
+            'note': '; '.join(filter(None, (row.note, found.note))) or None,
+        }
+
+    def nets(self, row: Row) -> list[NetPlan]:
+        """The nets that answer together for a row: an ensemble's members, else one net or none."""
+        group, _, entry = row.source.partition('.')
+        match group:
+            case 'logits':
+                return list(self._plan.caches[entry].members)
+            case 'members':
+                return [self._plan.members[entry]]
+            case 'students' if not row.absorbed:
+                return [self._plan.students[entry][0]]
+        return []
+
+    def ensemble_accuracy(self, split: str) -> float | None:
+        if self._ensemble is None:
+            return None
+        return metrics.accuracy(self._mean_logits(self._ensemble, split), self._labels(split))
+
+    def _of_ensemble(self, entry: str) -> _Found:
+        cache = self._plan.caches[entry]
+        models = ' + '.join(dict.fromkeys(member.model for member in cache.members))
+        return _Found(
+            model=f'{len(cache.members)} × {models}',
+            parameters=sum(member.parameters for member in cache.members),
+            units=sum(member.units for member in cache.members),
+            target=None,
+            outputs=[self._mean_logits(cache, 'test')],
+        )
+
+    def _of_baseline(self, entry: str) -> _Found:
+        fitted = self._plan.baselines[entry]
+        outputs = [self._outputs(fitted.recipe, 'test')]
+        return _Found(fitted.model, fitted.parameters, fitted.units, 'labels', outputs)
+
+    def _of_member(self, entry: str) -> _Found:
+        return self._of_nets([self._plan.members[entry]])
+
+    def _of_student(self, entry: str) -> _Found:
+        return self._of_nets(self._plan.students[entry])
+
+    def _of_nets(self, nets) -> _Found:
+        first = nets[0]
+        outputs = [self._outputs(net.evaluation, 'test') for net in nets]
+        target = 'logits' if first.cache else 'labels'
+        return _Found(first.model, first.parameters, first.units, target, outputs)
+
+    def _of_absorbed(self, entry: str) -> _Found:
+        """Students without their bottleneck (Ba & Caruana 2014, section 2.3)."""
+        whole = self._of_student(entry)
+        session = self._session
+        model = absorb.absorbed(whole.model)
+        counted = counts.count(model, session.data.input_shape, session.data.num_classes)
+        size = session.run.evaluation_batch_size
+        ids = list(batches.in_order(session.data.splits['test'], size, session.padded(size)))
+        outputs = [ensemble.load_absorbed(session, net)(ids) for net in self._plan.students[entry]]
+        apart = max(
+            float(np.abs(one - other).max())
+            for one, other in zip(outputs, whole.outputs, strict=True)
+        )
+        note = f'its logits lie within {apart:.1e} of the net with the bottleneck'
+        return _Found(model, counted.params, counted.units, whole.target, outputs, note)
+
+    def _agreement(self, outputs: list[np.ndarray]) -> float | None:
+        if self._ensemble is None:
+            return None
+        reference = self._mean_logits(self._ensemble, 'test')
+        return float(np.mean([metrics.agreement(logits, reference) for logits in outputs]))
+
+    def _labels(self, split: str) -> np.ndarray:
+        return self._session.data.labels[self._session.data.splits[split]]
+
+    def _outputs(self, recipe: Recipe, split: str) -> np.ndarray:
+        """The logits, or a baseline's decision values, that an artifact holds of a split."""
+        folder = self._session.workdir / recipe.name
+        artifacts.manifest(folder)
+        return np.load(folder / f'{split}.npy')
+
+    def _mean_logits(self, cache: CachePlan, split: str) -> np.ndarray:
+        members = [self._outputs(member.evaluation, split) for member in cache.members]
+        return np.mean(members, axis=0)
+
+
+def chosen_rows(plan: Plan, report: Report) -> Iterator[tuple[str, Row]]:
+    """The rows that the config names, or one for every teacher, ensemble, student and baseline."""
+    if report.rows:
+        for name in report.order or report.rows:
+            yield name, report.rows[name]
+        return
+    for group in ('members', 'logits', 'students', 'baselines'):
+        entries = plan.caches if group == 'logits' else getattr(plan, group)
+        for name in entries:
+            yield name, Row(source=f'{group}.{name}')

@@ -1,0 +1,120 @@
+"""The images of a data set that TensorFlow Datasets (TFDS) has prepared, without TensorFlow."""
+
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from mimic_jax.config import Unlabelled
+from mimic_jax.data import cifar10
+from mimic_jax.errors import UserError
+
+WHERE = 'config.data.transfer'
+INFO = 'dataset_info.json'
+
+
+def identity(settings: Unlabelled) -> dict:
+    """Name, version, split and number of images, without reading any.
+
+    Raises:
+      UserError: no such data set prepared, in array_record files, or no such split.
+    """
+    folder, info, count = _found(settings)
+    return {
+        'name': '/'.join(filter(None, (info['name'], info.get('configName')))),
+        'version': info.get('version', folder.name),
+        'split': settings.split,
+        'images': count,
+    }
+
+
+def load(
+    settings: Unlabelled, size: int, decode: Callable[[io.BytesIO, str], np.ndarray]
+) -> tuple[int, Iterator[np.ndarray]]:
+    """How many images the split has, and chunks of `size` of them, [n, H, W, C] uint8.
+
+    decode(file, name) gives one image [H, W, C] of an encoded file.
+
+    Raises:
+      UserError: as `identity`; a data set without images, a file that is damaged.
+    """
+    folder, _, count = _found(settings)
+    # Importing TFDS takes two seconds, which no other source should have to wait for.
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder_from_directory(str(folder))
+        kinds = dict(builder.info.features.items())
+        keys = [key for key, kind in kinds.items() if isinstance(kind, tfds.features.Image)]
+        skip = {key: tfds.decode.SkipDecoding() for key in keys}
+        source = builder.as_data_source(settings.split, decoders=skip)
+    except Exception as error:  # TFDS, protobuf and JSON raise a dozen kinds on a damaged file
+        raise _damaged(folder, error) from error
+    if not keys:
+        raise UserError(f'{folder} has no images among {sorted(kinds)}; choose another data set')
+    key = 'image' if 'image' in keys else keys[0]
+
+    def chunks() -> Iterator[np.ndarray]:
+        for start in range(0, count, size):
+            numbers = range(start, min(start + size, count))
+            try:
+                examples = source.__getitems__(numbers)
+            except Exception as error:  # array_record raises RuntimeError, others their own
+                raise _damaged(folder, error) from error
+            yield np.stack(
+                [
+                    decode(io.BytesIO(example[key]), f'{folder}: {settings.split} image {number}')
+                    for number, example in zip(numbers, examples, strict=True)
+                ]
+            )
+
+    return count, chunks()
+
+
+def _found(settings: Unlabelled) -> tuple[Path, dict, int]:
+    """The prepared data set's folder, what it says of itself, and how many images are wanted."""
+    if not settings.name:
+        raise UserError(f"{WHERE}.name is empty; name a TFDS data set: 'imagenet_resized/32x32'")
+    root = Path(settings.root or cifar10.default_data_dir()).expanduser()
+    prepare = (
+        'prepare it, where TensorFlow is installed, with: '
+        f'tfds build {settings.name} --file_format=array_record --data_dir={root}'
+    )
+    folder = _newest(root / settings.name)
+    if folder is None:
+        raise UserError(f'{root} holds no prepared {settings.name}; {prepare}')
+    try:
+        info = json.loads((folder / INFO).read_text())
+        lengths = {s['name']: sum(map(int, s['shardLengths'])) for s in info['splits']}
+        file_format = info.get('fileFormat', 'tfrecord')
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(folder, error) from error
+    if file_format != 'array_record':
+        raise UserError(f'{folder} holds {file_format} files, which need TensorFlow; {prepare}')
+    if settings.split not in lengths:
+        known = ', '.join(sorted(lengths))
+        raise UserError(f'{WHERE}.split is {settings.split!r}; {settings.name} has {known}')
+    count = lengths[settings.split]
+    if not count:
+        raise UserError(f'{WHERE}.split {settings.split!r} of {settings.name} is empty')
+    return folder, info, min(count, settings.limit or count)
+
+
+def _newest(folder: Path) -> Path | None:
+    """The version of a data set that is prepared in `folder`, the newest of several."""
+    if (folder / INFO).is_file():  # the name ends in a version
+        return folder
+    versions = [
+        path
+        for path in (folder.iterdir() if folder.is_dir() else ())
+        if re.fullmatch(r'\d+\.\d+\.\d+', path.name) and (path / INFO).is_file()
+    ]
+    return max(versions, key=lambda path: [int(n) for n in path.name.split('.')], default=None)
+
+
+def _damaged(folder: Path, error: Exception) -> UserError:
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return UserError(f'{folder} cannot be read ({reason}); delete it and prepare it again')

@@ -1,0 +1,47 @@
+"""Context: a frame with its neighbours, gathered when needed rather than stored."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+CHANNELS = 3  # static, Δ, ΔΔ
+
+
+def windows(
+    frames: jax.Array, first: jax.Array, last: jax.Array, index: jax.Array, width: int = 7
+) -> jax.Array:
+    """Frames with `width` neighbours on each side; pure, inside jit or outside.
+
+    Beyond its utterance's edges a frame sees the first or last frame repeated, never another
+    utterance.
+
+    frames: [N, 3 F], the features of a frame ordered so that its reshape to [F, 3] has static, Δ
+    and ΔΔ last (123 = 41 × 3).
+    index: [B] int, rows of `frames`.  first, last: [B] int, the first and the last row (included)
+    of the utterance that each row of `index` belongs to, as `edges(bounds)` gives them.
+    Returns [B, 2 width + 1, F, 3] of the frames' type; `flat` of it is [B, (2 width + 1) 3 F].
+    """
+    chex.assert_rank([frames, first, last, index], [2, 1, 1, 1])
+    chex.assert_type([first, last, index], int)
+    chex.assert_equal_shape([first, last, index])
+    rows = index[:, None] + jnp.arange(-width, width + 1)
+    rows = jnp.clip(rows, first[:, None], last[:, None])
+    return frames[rows].reshape(*rows.shape, -1, CHANNELS)
+
+
+def flat(windows: jax.Array) -> jax.Array:
+    """[B, T, F, 3] windows as [B, 3 T F]: frame by frame, band by band, static, Δ, ΔΔ."""
+    return windows.reshape(len(windows), -1)
+
+
+def edges(bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first and the last row of every row's utterance. Host arrays.
+
+    bounds: [U + 1] int, rising; utterance u holds the rows from bounds[u] to bounds[u + 1] − 1.
+    Returns first and last, each [N] int32.
+    """
+    lengths = np.diff(bounds)
+    first = np.repeat(bounds[:-1], lengths).astype(np.int32)
+    last = np.repeat(bounds[1:] - 1, lengths).astype(np.int32)
+    return first, last

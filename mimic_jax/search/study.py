@@ -1,0 +1,152 @@
+"""The shared record of a search: an Optuna study in a database."""
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import optuna
+import sqlalchemy
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+from sqlalchemy.engine import make_url
+
+from mimic_jax.errors import UserError
+from mimic_jax.search.sampler import STARTUP, GaussianProcessSampler
+from mimic_jax.search.space import Space
+from mimic_jax.settings import as_json
+
+_HEARTBEAT = 60  # seconds between a running trial's signs of life; without two, it was killed
+
+
+def open_study(
+    url: str | Path,
+    name: str,
+    space: Space,
+    *,
+    direction: str = 'minimize',
+    seed: int = 0,
+    startup: int = STARTUP,
+) -> optuna.Study:
+    """The study of that name, made when the database has none; workers open it at the same time.
+
+    `study.optimize` then runs trials, `trial.suggest` of this module reads their parameters. A trial
+    whose process was killed is seen by its silence, marked as failed, and run again.
+
+    Args:
+      url: a database's URL (sqlite, postgresql, mysql), or a path: a file of SQLite.
+      space: what is searched, as `space.read` gives it.
+      direction: 'minimize' or 'maximize'.
+      seed, startup: of the GaussianProcessSampler.
+
+    Raises:
+      UserError: the database is not reachable, or the study's space or direction is another.
+    """
+    with _reachable(url) as storage:
+        study = optuna.create_study(
+            storage=storage,
+            study_name=name,
+            direction=direction,
+            load_if_exists=True,
+            sampler=GaussianProcessSampler(seed, distributions(space), startup),
+        )
+        _check_or_record(study, space, direction)
+    return study
+
+
+def suggest(trial: optuna.Trial, space: Space) -> dict[str, float | int]:
+    """The trial's value of every parameter, by name."""
+    values = {}
+    for name, p in space.items():
+        if p.int:
+            values[name] = trial.suggest_int(name, int(p.low), int(p.high), log=p.log)
+        else:
+            values[name] = trial.suggest_float(name, p.low, p.high, log=p.log)
+    return values
+
+
+def best(study: optuna.Study, count: int) -> list[optuna.trial.FrozenTrial]:
+    """The best `count` finished trials, the very best first; of equals, the earlier.
+
+    Raises:
+      UserError: fewer have finished.
+    """
+    states = (optuna.trial.TrialState.COMPLETE,)
+    finished = study.get_trials(deepcopy=False, states=states)
+    if len(finished) < count:
+        raise UserError(
+            f'study {study.study_name!r} has {len(finished)} finished trials and {count} are asked '
+            'for; run more trials or ask for fewer members'
+        )
+    sign = -1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else 1
+    return sorted(finished, key=lambda trial: (sign * trial.value, trial.number))[:count]
+
+
+def distributions(space: Space) -> dict[str, BaseDistribution]:
+    """A space in Optuna's terms."""
+    return {
+        name: IntDistribution(int(p.low), int(p.high), log=p.log)
+        if p.int
+        else FloatDistribution(p.low, p.high, log=p.log)
+        for name, p in space.items()
+    }
+
+
+@contextlib.contextmanager
+def _reachable(url: str | Path) -> Iterator[optuna.storages.RDBStorage]:
+    """The database's storage; what it raises on the way is one line, its password left out."""
+    if isinstance(url, Path) or '://' not in url:
+        Path(url).parent.mkdir(parents=True, exist_ok=True)
+        url = f'sqlite:///{url}'
+    try:
+        shown = make_url(url).render_as_string(hide_password=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', optuna.exceptions.ExperimentalWarning)
+            yield optuna.storages.RDBStorage(
+                url,
+                heartbeat_interval=_HEARTBEAT,
+                heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(),
+            )
+    except sqlalchemy.exc.ArgumentError:
+        raise UserError(
+            'the study database is no URL that can be read; write sqlite:///FILE, '
+            'postgresql://USER:PASSWORD@HOST/NAME or mysql://USER:PASSWORD@HOST/NAME'
+        ) from None
+    except (ImportError, sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError) as error:
+        reason = str(error.__cause__ or error).strip().splitlines()[0]
+        raise UserError(
+            f'the study database {shown} cannot be opened: {reason}; check that it is reachable, '
+            'and that its driver is installed'
+        ) from error
+
+
+def _check_or_record(study: optuna.Study, space: Space, direction: str) -> None:
+    """A new study is told its space; an old one must have the same."""
+    if study.direction.name.lower() != direction:
+        raise UserError(
+            f'study {study.study_name!r} is to {study.direction.name.lower()} and the config to '
+            f'{direction}; name another study'
+        )
+    ours = {name: as_json(space[name]) for name in sorted(space)}
+    stored = study.user_attrs.get('space')
+    if stored is None:
+        study.set_user_attr('space', ours)
+    elif stored != ours:
+        raise UserError(
+            f'study {study.study_name!r} searches another space: {_difference(stored, ours)}; '
+            "name another study, or use that one's space"
+        )
+
+
+def _difference(stored: dict, ours: dict) -> str:
+    """The first parameter that differs, in words."""
+    for name in sorted({*stored, *ours}):
+        if name not in stored:
+            return f'{name} is new in the config'
+        if name not in ours:
+            return f'{name} is missing from the config'
+        for key, value in ours[name].items():
+            if stored[name].get(key) != value:
+                return (
+                    f'{name}.{key} is {stored[name].get(key)!r} there and {value!r} in the config'
+                )
+    return 'its entries are in another form'

@@ -1,0 +1,95 @@
+import json
+
+import numpy as np
+import pytest
+
+from mimic_jax import artifacts, ensemble, pipeline
+from mimic_jax.errors import UserError
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory, device):
+    """A tiny run whose report asks for all that a report can show."""
+    from conftest import tiny_digits
+
+    config = tiny_digits()
+    config.report = {
+        'ensemble': 'ensemble',
+        'order': ('labels', 'mimic', 'absorbed', 'ensemble'),
+        'x_label': 'hidden units',
+        'latency': True,
+        'rows': {
+            'labels': {'source': 'students.labels', 'curve': 'on labels', 'x': 4.0},
+            'mimic': {'source': 'students.mimic', 'curve': 'mimicking', 'x': 40.0},
+            'absorbed': {
+                'source': 'students.mimic',
+                'absorbed': True,
+                'paper': 0.9,
+                'paper_parameters': '~70M',
+                'paper_units': '~190k',
+                'note': 'section 2.3',
+            },
+            'ensemble': {'source': 'logits.ensemble'},
+        },
+    }
+    workdir = tmp_path_factory.mktemp('runs')
+    pipeline.run(config, workdir=workdir, experiment='tiny', devices=[device])
+    report = json.loads((workdir / 'tiny' / 'report.json').read_text())
+    return config, workdir, report
+
+
+def test_the_absorbed_net_is_larger_and_answers_alike(finished):
+    _, _, report = finished
+    _, mimic, absorbed, _ = report['rows']
+    assert absorbed['model'] == '32'
+    # 64 pixels, 32 units, 10 classes
+    assert absorbed['parameters'] == 64 * 32 + 32 + 32 * 10 + 10
+    np.testing.assert_allclose(absorbed['values'], mimic['values'], atol=0.004)
+    assert absorbed['note'].startswith('section 2.3; its logits lie within ')
+    assert 0 < float(absorbed['note'].split('within ')[1].split()[0]) < 1e-3
+    assert (absorbed['paper_parameters'], absorbed['paper_units']) == ('~70M', '~190k')
+
+
+def test_absorbed_logits_are_the_products(finished, make_session):
+    config, workdir, _ = finished
+    session, plan = make_session(config, workdir)
+    net = plan.students['mimic'][0]
+    params = ensemble.variables(session, net)['params']
+    inputs = session.data.inputs[session.data.splits['test']].reshape(500, -1) / 255
+    first, second, last = (
+        {key: np.asarray(value, np.float64) for key, value in params[name].items()}
+        for name in sorted(params, key=lambda name: name.split('_')[1])
+    )
+    kernel = first['kernel'] @ second['kernel']
+    bias = first['bias'] @ second['kernel'] + second['bias']
+    expected = np.maximum(inputs @ kernel + bias, 0) @ last['kernel'] + last['bias']
+    ids = [{'index': session.data.splits['test'], 'mask': np.ones(len(inputs), np.float32)}]
+    found = ensemble.load_absorbed(session, net)(ids)
+    np.testing.assert_allclose(found, expected, atol=2e-4)
+
+
+def test_timings_stand_beside_the_rows(finished):
+    _, workdir, report = finished
+    labels, mimic, absorbed, teachers = report['timings']
+    for timing in (labels, mimic, teachers):
+        assert set(timing['milliseconds']) == {'1', '128'}
+        assert all(value > 0 for value in timing['milliseconds'].values())
+    assert absorbed == {'training_seconds': None, 'milliseconds': None}
+    costs = report['costs']['teacher']['artifacts']
+    seconds = sum(artifacts.manifest(workdir / name)['seconds'] for name in costs)
+    assert teachers['training_seconds'] == pytest.approx(seconds, abs=0.06)
+    page = (workdir / 'tiny' / 'report.md').read_text()
+    assert '128 at a time, ms' in page and 'section 2.3' in page and '~190k' in page
+
+
+def test_curves_are_drawn_where_rows_have_one(finished, tmp_path):
+    _, workdir, _ = finished
+    assert (workdir / 'tiny' / 'curves.png').stat().st_size > 1000
+
+
+def test_only_students_can_be_absorbed(finished):
+    config, workdir, _ = finished
+    config = config.copy_and_resolve_references()
+    config.report.rows.ensemble = {'source': 'logits.ensemble', 'absorbed': True}
+    with pytest.raises(UserError, match='absorbed is of students'):
+        pipeline.run(config, workdir=workdir, experiment='other')

@@ -1,0 +1,575 @@
+"""Unlabelled images from elsewhere: read, joined to the data, rid of test images, streamed."""
+
+import dataclasses
+import io
+import mmap
+import os
+import shutil
+
+import jax
+import ml_collections
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from conftest import tiny_digits
+from PIL import Image
+
+from mimic_jax import artifacts, config, ensemble, metrics_log, pipeline, tables
+from mimic_jax.config import Data, Unlabelled
+from mimic_jax.data import batches, cifar10, duplicates, mapped, tfds_builder, unlabelled
+from mimic_jax.errors import UserError
+from mimic_jax.phases import logits, prepare, student, teacher
+from mimic_jax.progress import Progress
+
+SHAPE = (6, 5, 3)  # height and width differ, so that exchanging them is seen
+
+
+def images(count, seed=0, shape=SHAPE):
+    return np.random.default_rng(seed).integers(0, 256, (count, *shape), np.uint8)
+
+
+def read(settings, shape=SHAPE):
+    count, chunks = unlabelled.load(settings, shape)
+    found = np.concatenate(list(chunks))
+    assert len(found) == count and found.dtype == np.uint8
+    return found
+
+
+def refusal(function, *args):
+    with pytest.raises(UserError) as caught:
+        function(*args)
+    message = str(caught.value)
+    assert '\n' not in message
+    return message
+
+
+@pytest.fixture
+def few_at_a_time(monkeypatch):
+    """Chunks of four images."""
+    monkeypatch.setattr(unlabelled, 'CHUNK_BYTES', 4 * int(np.prod(SHAPE)))
+
+
+# Reading .npz and .npy files.
+
+
+def save_npz(path, **arrays):
+    np.savez(path, **arrays)
+
+
+def save_compressed(path, **arrays):
+    np.savez_compressed(path, **arrays)
+
+
+def save_npy(path, **arrays):
+    (array,) = arrays.values()
+    with path.open('wb') as file:
+        np.save(file, array)
+
+
+@pytest.mark.parametrize('save', [save_npz, save_compressed, save_npy])
+@pytest.mark.parametrize('limit', [0, 4, 7, 1000])
+def test_a_file_of_images_is_read_chunk_by_chunk(tmp_path, few_at_a_time, save, limit):
+    expected = images(11)
+    path = tmp_path / 'set.npz'
+    save(path, images=expected)
+    settings = Unlabelled('npz', str(path), limit=limit)
+    found = read(settings)
+    np.testing.assert_array_equal(found, expected[: limit or None])
+    sizes = [len(chunk) for chunk in unlabelled.load(settings, SHAPE)[1]]
+    assert max(sizes) == 4 and sum(sizes) == len(found)
+
+
+def test_of_a_whole_data_set_the_unlabelled_images_are_taken(tmp_path):
+    np.savez(tmp_path / 'own.npz', images=images(3), labels=np.arange(3), unlabelled=images(2, 1))
+    found = read(Unlabelled('npz', str(tmp_path / 'own.npz')))
+    np.testing.assert_array_equal(found, images(2, 1))
+
+
+BAD_ARRAYS = [
+    ({'pictures': images(3)}, 'holds pictures; it needs unlabelled or images'),
+    ({'images': images(3).astype(np.float32)}, 'is float32; it must be uint8'),
+    ({'images': images(3, shape=(5, 6, 3))}, 'of shape (5, 6, 3), config.data of (6, 5, 3)'),
+    ({'images': images(3, shape=(6, 5, 1))}, 'of shape (6, 5, 1), config.data of (6, 5, 3)'),
+    ({'images': images(3)[..., 0]}, 'has shape (3, 6, 5); it must be [N, H, W, C]'),
+    ({'images': images(0)}, 'none of them 0'),
+    ({'images': np.asfortranarray(images(3))}, 'numpy.ascontiguousarray'),
+    ({'images': np.array([object()])}, 'must be [N, H, W, C]'),
+]
+
+
+@pytest.mark.parametrize(('arrays', 'words'), BAD_ARRAYS)
+def test_a_bad_array_is_one_line(tmp_path, arrays, words):
+    path = tmp_path / 'bad.npz'
+    np.savez(path, **arrays)
+    message = refusal(read, Unlabelled('npz', str(path)))
+    assert words in message and str(path) in message
+
+
+def test_a_damaged_file_is_one_line(tmp_path):
+    path = tmp_path / 'set.npz'
+    np.savez_compressed(path, images=images(50))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:1000] + bytes([whole[1000] ^ 255]) + whole[1001:])
+    assert 'cannot be read' in refusal(read, Unlabelled('npz', str(path)))
+    path.write_bytes(b'not an array at all')
+    assert 'is no plain array' in refusal(read, Unlabelled('npz', str(path)))
+    save_npy(path, images=images(5))
+    path.write_bytes(path.read_bytes()[:-1])
+    assert 'ends early' in refusal(read, Unlabelled('npz', str(path)))
+
+
+# Reading a folder.
+
+
+def fill(folder):
+    """Images in several formats and folders; returns them in the order of their names."""
+    expected = images(6)
+    (folder / 'b').mkdir(parents=True)
+    (folder / '.cache').mkdir()
+    (folder / '.cache' / 'index').write_text('hidden')
+    (folder / '.DS_Store').write_text('hidden')
+    for name, pixels in zip(('a.png', 'b/c.bmp', 'b/d.tif', 'z.webp'), expected, strict=False):
+        Image.fromarray(pixels).save(folder / name, lossless=True)
+    palette = Image.fromarray(expected[4]).quantize(16)
+    palette.save(folder / 'zz.png')
+    with Image.open(folder / 'zz.png') as image:
+        assert image.mode == 'P'
+    expected[4] = np.asarray(palette.convert('RGB'))
+    buffer = io.BytesIO()
+    Image.fromarray(expected[5]).save(buffer, 'JPEG')
+    (folder / 'zzz.jpg').write_bytes(buffer.getvalue())
+    expected[5] = np.asarray(Image.open(buffer))
+    return expected
+
+
+def test_a_folder_is_read_in_the_order_of_its_names(tmp_path, few_at_a_time):
+    expected = fill(tmp_path / 'set')
+    settings = Unlabelled('folder', str(tmp_path / 'set'))
+    np.testing.assert_array_equal(read(settings), expected)
+    two = dataclasses.replace(settings, limit=2)
+    np.testing.assert_array_equal(read(two), expected[:2])
+
+
+def test_grey_images_stand_for_one_channel_alone(tmp_path):
+    grey = images(1, shape=(6, 5, 1))
+    Image.fromarray(grey[0, ..., 0]).save(tmp_path / 'grey.png')
+    bits = np.eye(6, 5, dtype=bool)
+    Image.fromarray(bits).save(tmp_path / 'half.png')
+    found = read(Unlabelled('folder', str(tmp_path)), (6, 5, 1))
+    np.testing.assert_array_equal(found, np.stack([grey[0], 255 * bits[..., None]]))
+
+
+def as_text(path):
+    path.write_text('three images follow')
+
+
+def as_image(pixels):
+    return lambda path: Image.fromarray(pixels).save(path, 'PNG')
+
+
+def as_cut_image(path):
+    as_image(images(1, shape=SHAPE)[0])(path)
+    path.write_bytes(path.read_bytes()[:70])
+
+
+BAD_FILES = [
+    (as_text, 'is no image'),
+    (as_cut_image, 'cannot be decoded'),
+    (as_image(images(1, shape=(5, 6, 3))[0]), 'has 5×6 pixels; convert it to 6×5 pixels'),
+    (as_image(images(1, shape=(6, 5))[0]), 'has 1 channel (mode L)'),
+    (as_image(images(1, shape=(6, 5, 4))[0]), 'has 4 channels (mode RGBA)'),
+    (as_image(images(1, shape=(6, 5))[0].astype(np.uint16)), 'mode I;16'),
+]
+
+
+@pytest.mark.parametrize(('make', 'words'), BAD_FILES)
+def test_a_bad_file_is_named_in_one_line(tmp_path, make, words):
+    fill(tmp_path)
+    make(tmp_path / 'b' / 'x')
+    message = refusal(read, Unlabelled('folder', str(tmp_path)))
+    assert f'{tmp_path}/b/x' in message and words in message
+
+
+def test_places_where_there_is_nothing_are_named(tmp_path):
+    (tmp_path / 'empty').mkdir()
+    for settings, words in [
+        (Unlabelled('folder', str(tmp_path / 'empty')), 'holds no files'),
+        (Unlabelled('folder', str(tmp_path / 'none')), 'not a folder'),
+        (Unlabelled('npz', str(tmp_path / 'none')), 'not an .npz or .npy file'),
+        (Unlabelled('npz', str(tmp_path)), 'not an .npz or .npy file'),
+        (Unlabelled('folder'), 'root is empty'),
+        (Unlabelled('tfds', str(tmp_path)), "'imagenet_resized/32x32'"),
+    ]:
+        assert words in refusal(unlabelled.identity, settings)
+
+
+def test_images_do_not_join_features(tmp_path):
+    message = refusal(unlabelled.load, Unlabelled('folder', str(tmp_path)), (64,))
+    assert 'shape (64,)' in message
+
+
+# Data sets prepared by TFDS.
+
+
+class TinyPictures(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Encoded images in two configs, as imagenet_resized has them."""
+
+    VERSION = tfds.core.Version('1.10.0')
+    BUILDER_CONFIGS = [tfds.core.BuilderConfig(name='6x5')]  # noqa: RUF012
+
+    def _info(self):
+        features = {
+            'image': tfds.features.Image(),
+            'label': tfds.features.ClassLabel(num_classes=2),
+        }
+        return tfds.core.DatasetInfo(
+            builder=self, features=tfds.features.FeaturesDict(features), description='tiny'
+        )
+
+    def _split_generators(self, dl_manager):
+        return {'train': self._generate_examples(7), 'validation': self._generate_examples(2)}
+
+    def _generate_examples(self, count):
+        for number, pixels in enumerate(images(count, seed=count)):
+            buffer = io.BytesIO()
+            Image.fromarray(pixels).save(buffer, 'PNG')
+            yield number, {'image': buffer.getvalue(), 'label': 0}
+
+
+@pytest.fixture(scope='module')
+def tfds_root(tmp_path_factory):
+    root = tmp_path_factory.mktemp('tfds')
+    TinyPictures(data_dir=root, config='6x5', file_format='array_record').download_and_prepare()
+    folder = root / 'tiny_pictures' / '6x5'
+    # An older version beside it, which must not be taken.
+    shutil.copytree(folder / '1.10.0', folder / '1.9.0')
+    return root
+
+
+def test_a_prepared_tfds_data_set_is_read(tfds_root, monkeypatch, few_at_a_time):
+    settings = Unlabelled('tfds', str(tfds_root), 'tiny_pictures/6x5')
+    found = read(settings)
+    expected = {pixels.tobytes() for pixels in images(7, seed=7)}
+    assert {pixels.tobytes() for pixels in found} == expected and len(found) == 7
+    stock = tfds.builder_from_directory(tfds_root / 'tiny_pictures/6x5/1.10.0')
+    order = [example['image'] for example in stock.as_data_source('train')]
+    np.testing.assert_array_equal(found, order)
+    np.testing.assert_array_equal(read(dataclasses.replace(settings, limit=5)), order[:5])
+    assert len(read(dataclasses.replace(settings, split='validation'))) == 2
+    monkeypatch.setenv('TFDS_DATA_DIR', str(tfds_root))
+    np.testing.assert_array_equal(read(dataclasses.replace(settings, root='')), order)
+    assert unlabelled.identity(settings) == {
+        'kind': 'tfds', 'limit': 0, 'name': 'tiny_pictures/6x5', 'version': '1.10.0',
+        'split': 'train', 'images': 7,
+    }  # fmt: skip
+
+
+def test_what_tfds_has_not_prepared_is_told_with_the_command_that_does(tfds_root):
+    settings = Unlabelled('tfds', str(tfds_root), 'imagenet_resized/32x32')
+    message = refusal(unlabelled.identity, settings)
+    command = 'tfds build imagenet_resized/32x32 --file_format=array_record'
+    assert f'{command} --data_dir={tfds_root}' in message
+    other = dataclasses.replace(settings, name='tiny_pictures/6x5', split='test')
+    assert "split is 'test'; tiny_pictures/6x5 has train, validation" in refusal(read, other)
+    assert 'convert it to 6×4 pixels' in refusal(
+        read, dataclasses.replace(other, split='train'), (6, 4, 3)
+    )
+
+
+def test_a_damaged_tfds_folder_is_one_line(tfds_root, tmp_path):
+    shutil.copytree(tfds_root / 'tiny_pictures', tmp_path / 'tiny_pictures')
+    settings = Unlabelled('tfds', str(tmp_path), 'tiny_pictures/6x5/1.10.0')
+    folder = tmp_path / 'tiny_pictures/6x5/1.10.0'
+    (records,) = folder.glob('*train*')
+    records.write_bytes(records.read_bytes()[:100])
+    assert f'{folder} cannot be read' in refusal(read, settings)
+    text = (folder / 'dataset_info.json').read_text()
+    (folder / 'dataset_info.json').write_text(text.replace('array_record', 'tfrecord'))
+    message = refusal(read, settings)
+    assert 'tfrecord' in message and 'tfds build' in message
+    (folder / 'dataset_info.json').write_text('{')
+    assert f'{folder} cannot be read' in refusal(read, settings)
+
+
+# Digests.
+
+
+def test_digests_tell_equal_images_from_others_by_every_byte(monkeypatch):
+    monkeypatch.setattr(duplicates, '_ROWS', 3)
+    pixels = images(8)
+    pixels[5] = pixels[2]
+    found = duplicates.digests(pixels)
+    assert len({row.tobytes() for row in found}) == 7
+    np.testing.assert_array_equal(duplicates.among(found, found[2:3]), np.arange(8) % 3 == 2)
+    changed = pixels[2:3].copy()
+    changed[0, -1, -1, -1] ^= 1
+    assert not duplicates.among(duplicates.digests(changed), found).any()
+
+
+def test_digests_are_compared_whole():
+    rows = np.zeros((4, duplicates.BYTES), np.uint8)
+    rows[1, 0], rows[2, -1] = 1, 1
+    for number in range(3):
+        expected = [False, number == 1, number == 2, False] if number else [True, 0, 0, True]
+        assert duplicates.among(rows, rows[number : number + 1]).tolist() == expected
+
+
+# The data artifact.
+
+
+def prepared(workdir, **settings):
+    stream = io.StringIO()
+    dataset = prepare.run(Data(**settings), workdir, Progress(stream=stream))
+    return dataset, stream.getvalue()
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A data set of 20 labelled and 5 unlabelled images, with a test split of 4 where wanted."""
+
+    def make(test):
+        arrays = {'images': images(20), 'labels': np.arange(20) % 2, 'unlabelled': images(5, 1)}
+        if test:
+            arrays |= {'test_images': images(4, 2), 'test_labels': np.arange(4) % 2}
+        np.savez(tmp_path / 'own.npz', **arrays)
+        return {'name': 'npz', 'root': str(tmp_path / 'own.npz'), 'train': 10, 'validation': 4}
+
+    return make
+
+
+def elsewhere(tmp_path, pixels):
+    np.savez(tmp_path / 'elsewhere.npz', images=pixels)
+    return Unlabelled('npz', str(tmp_path / 'elsewhere.npz'))
+
+
+def test_images_from_elsewhere_follow_the_sources_own_unlabelled(tmp_path, own, few_at_a_time):
+    settings = own(test=True)
+    alone, _ = prepared(tmp_path, **settings)
+    dataset, _ = prepared(tmp_path, **settings, transfer=elsewhere(tmp_path, images(9, 3)))
+    expected = np.concatenate([images(20), images(5, 1), images(9, 3), images(4, 2)])
+    np.testing.assert_array_equal(dataset.inputs, expected)
+    pool, others = np.split(dataset.splits['unlabelled'], [6])
+    np.testing.assert_array_equal(pool, alone.splits['unlabelled'][:6])
+    np.testing.assert_array_equal(others, np.arange(20, 34))
+    np.testing.assert_array_equal(dataset.splits['test'], np.arange(34, 38))
+    for split in ('train', 'validation'):
+        np.testing.assert_array_equal(dataset.splits[split], alone.splits[split])
+    assert (dataset.labels[20:34] == -1).all() and (dataset.labels[34:] == np.arange(4) % 2).all()
+    assert dataset.removed == 0 and dataset.fingerprint != alone.fingerprint
+    capped, _ = prepared(
+        tmp_path, **settings, unlabelled=8, transfer=elsewhere(tmp_path, images(9, 3))
+    )
+    np.testing.assert_array_equal(capped.splits['unlabelled'], dataset.splits['unlabelled'][:8])
+
+
+def test_images_of_the_test_split_are_removed_and_told_of(tmp_path, own):
+    others = images(9, 3)
+    others[1], others[4], others[7] = images(4, 2)[3], images(4, 2)[0], images(4, 2)[3]
+    others[8] = others[0]  # equal to one another, they may both stay
+    others[5] = images(20)[prepared(tmp_path, **own(test=True))[0].splits['train'][0]]
+    transfer = elsewhere(tmp_path, others)
+    dataset, said = prepared(tmp_path, **own(test=True), transfer=transfer)
+    assert dataset.splits['unlabelled'][6:].tolist() == [
+        index for index in range(20, 34) if index - 25 not in (1, 4, 7)
+    ]
+    assert dataset.removed == 3 and '3 unlabelled images equal a validation or test' in said
+    again, _ = prepared(tmp_path, **own(test=True), transfer=transfer)
+    assert again.removed == 3 and again.fingerprint == dataset.fingerprint
+    # What a smaller test split leaves out is still test images.
+    assert prepared(tmp_path, **own(test=True), test=1, transfer=transfer)[0].removed == 3
+
+
+@pytest.mark.parametrize('seed', [0, 1])
+def test_a_test_split_drawn_by_seed_is_removed_too(tmp_path, own, seed):
+    transfer = elsewhere(tmp_path, images(20))  # the labelled images themselves
+    settings = own(test=False)
+    dataset, _ = prepared(tmp_path, **settings, test=3, seed=seed, transfer=transfer)
+    held_out = {*dataset.splits['test'].tolist(), *dataset.splits['validation'].tolist()}
+    assert dataset.removed == len(held_out) == 7
+    kept = {index - 25 for index in dataset.splits['unlabelled'].tolist() if index >= 25}
+    assert kept == set(range(20)) - held_out
+
+
+def test_a_sources_own_unlabelled_images_are_looked_at_as_well(tmp_path, own):
+    settings = own(test=True)
+    with np.load(settings['root']) as file:
+        arrays = dict(file)
+    arrays['unlabelled'][2] = arrays['test_images'][1]
+    np.savez(settings['root'], **arrays)
+    dataset, _ = prepared(tmp_path, **settings)
+    assert dataset.removed == 1 and 22 not in dataset.splits['unlabelled']
+    # Artifacts of the first versions hold no digests.
+    (folder,) = tmp_path.glob('data-*')
+    (folder / prepare.DIGESTS).unlink()
+    artifacts.seal(folder, artifacts.manifest(folder))
+    artifacts._verified_manifest.cache_clear()
+    assert prepared(tmp_path, **settings)[0].removed == 1
+
+
+def test_without_a_transfer_set_data_artifacts_are_what_they_always_were(tmp_path, own):
+    settings = own(test=True)
+    dataset, _ = prepared(tmp_path, **settings)
+    (folder,) = tmp_path.glob('data-*')
+    identity = {'name': 'npz', 'sha256': artifacts.file_digest(tmp_path / 'own.npz')}
+    assert folder.name == artifacts.Recipe('data', identity).name
+    expected = np.concatenate([images(20), images(5, 1), images(4, 2)])
+    np.save(tmp_path / 'expected.npy', expected)
+    assert (folder / 'inputs.npy').read_bytes() == (tmp_path / 'expected.npy').read_bytes()
+    assert isinstance(dataset.inputs, np.memmap)
+
+
+def test_a_transfer_set_is_named_by_its_content(tmp_path):
+    fill(tmp_path / 'set')
+    settings = Unlabelled('folder', str(tmp_path / 'set'))
+    first = unlabelled.identity(settings)
+    assert unlabelled.identity(settings) == first
+    assert unlabelled.identity(dataclasses.replace(settings, limit=3)) != first
+    shutil.copytree(tmp_path / 'set', tmp_path / 'copy')  # which keeps times of change
+    assert unlabelled.identity(Unlabelled('folder', str(tmp_path / 'copy'))) == first
+    (tmp_path / 'copy' / 'a.png').touch()
+    assert unlabelled.identity(Unlabelled('folder', str(tmp_path / 'copy'))) != first
+    np.savez(tmp_path / 'a.npz', images=images(2))
+    np.savez(tmp_path / 'b.npz', images=images(2, 1))
+    names = [unlabelled.identity(Unlabelled('npz', str(tmp_path / f'{n}.npz'))) for n in ('a', 'b')]
+    assert names[0] != names[1]
+
+
+def test_the_config_reads_a_transfer_set():
+    settings = {'data': {'transfer': {'kind': 'folder', 'root': 'pictures', 'limit': 5}}}
+    checked = config.experiment(ml_collections.ConfigDict(settings))
+    assert checked.data.transfer == Unlabelled('folder', 'pictures', limit=5)
+    settings['data']['transfer']['kind'] = 'foldr'
+    message = refusal(config.experiment, settings)
+    assert message.startswith('config.data.transfer.kind') and "'folder'" in message
+
+
+# The pipeline.
+
+
+def digits_with(tmp_path, extra):
+    """The tiny digits experiment, most of its images in a transfer set."""
+    settings = tiny_digits()
+    settings.data.update({'unlabelled': -1, 'train': 100, 'validation': 50, 'test': 100})
+    del settings.members.cnn_2
+    settings.members.cnn_1.model = '4c3-p2-16'
+    settings.members.cnn_1.train.epochs = 1
+    settings.logits.ensemble.members = ('cnn_1',)
+    settings.run.log_steps = 1
+    np.savez(tmp_path / 'extra.npz', images=extra)
+    settings.data.transfer = {'kind': 'npz', 'root': str(tmp_path / 'extra.npz')}
+    return settings
+
+
+def test_labelling_and_training_stream_to_the_same_numbers(tmp_path, make_session, monkeypatch):
+    """Arrays streamed from the file give bit for bit what arrays on the device give."""
+    extra = images(1000, shape=(8, 8, 1))
+    found, released = {}, []
+    monkeypatch.setattr(mapped, 'release', lambda array: released.append(type(array)))
+    for placement in ('device', 'host'):
+        settings = digits_with(tmp_path, extra)
+        settings.run.placement = placement
+        settings.students.mimic.seeds = (0,)
+        settings.students.mimic.train.update({'epochs': 1, 'batch_size': 32})
+        session, plan = make_session(settings, tmp_path / placement)
+        assert isinstance(session.data.inputs, np.memmap)
+        released.clear()
+        for member in plan.members.values():
+            teacher.run(session, member)
+        (cache,) = plan.caches.values()
+        assert len(cache.examples) > 2000
+        logits.run(session, cache)
+        (net,) = plan.students['mimic']
+        folder = student.run(session, net)
+        facts = artifacts.manifest(folder)
+        view = ensemble.open_checked(session, cache).view(0)
+        found[placement] = view, facts['variables_sha256']
+        assert bool(session.arrays()) == (placement == 'device')
+        assert set(released) == ({np.memmap} if placement == 'host' else set())
+    np.testing.assert_array_equal(found['device'][0], found['host'][0])
+    assert found['device'][1] == found['host'][1]
+    # Some windows of steps hold no labelled example, and so have no accuracy.
+    records = [record for record in metrics_log.read(folder) if 'loss' in record]
+    assert 0 < sum('accuracy' in record for record in records) < len(records)
+
+
+def test_large_arrays_reach_the_device_in_pieces(tmp_path, monkeypatch, make_session):
+    session, _ = make_session(tiny_digits(), devices=jax.devices())
+    sharding = jax.sharding.NamedSharding(session.mesh, jax.sharding.PartitionSpec())
+    monkeypatch.setattr(batches, 'PIECE_BYTES', 1000)
+    released = []
+    monkeypatch.setattr(mapped, 'release', lambda array: released.append(array))
+    arrays = {'inputs': session.data.inputs, 'floats': np.arange(999, dtype=np.float64)}
+    found = batches.to_device(arrays, sharding)
+    assert len(released) == -(-1797 // 15) + 8
+    for key, array in arrays.items():
+        np.testing.assert_array_equal(found[key], array)
+        assert found[key].sharding.is_equivalent_to(sharding, array.ndim)
+    assert found['inputs'].dtype == np.uint8 and found['floats'].dtype == np.float32
+
+
+def test_released_pages_read_as_before(tmp_path):
+    np.save(tmp_path / 'array.npy', images(5000))
+    array = np.load(tmp_path / 'array.npy', mmap_mode='r')
+    assert isinstance(array.base, mmap.mmap)  # or there would be nothing to release
+    before = array.sum()
+    mapped.release(array)
+    assert array.sum() == before
+    mapped.release(images(2))  # what is no file is left alone
+
+
+def test_what_lies_on_the_host_anyway_is_streamed_sooner(make_session):
+    session, _ = make_session(tiny_digits())
+    for gigabytes, expected in ((0.5, True), (2, False), (8, False)):
+        shape = (int(gigabytes * 2**20), 32, 32)
+        data = dataclasses.replace(session.data, inputs=np.broadcast_to(np.uint8(0), shape))
+        assert dataclasses.replace(session, data=data).on_device == expected
+
+
+def test_the_report_says_how_many_images_were_removed(tmp_path, device):
+    extra = images(20, shape=(8, 8, 1))
+    checked = config.experiment(digits_with(tmp_path, extra))
+    data = prepare.run(checked.data, tmp_path, Progress(stream=io.StringIO()))
+    extra[3:6] = data.inputs[data.splits['test'][:3]]
+    settings = digits_with(tmp_path, extra)
+    settings.students = {}
+    settings.logits = {}
+    settings.report = {'rows': {}, 'order': (), 'ensemble': ''}
+    pipeline.run(settings, workdir=tmp_path / 'work', experiment='tiny', devices=device)
+    text = (tmp_path / 'work' / 'tiny' / 'report.json').read_text()
+    assert '"unlabelled_removed": 3' in text
+    page = (tmp_path / 'work' / 'tiny' / 'report.md').read_text()
+    assert '3 unlabelled images equal a validation or test image and were left out.' in page
+    assert 'left out' not in tables.page(
+        {'experiment': '', 'rows': [], 'costs': {}, 'command': '', 'machine': '', 'date': ''}, []
+    )
+
+
+# Real images.
+
+
+@pytest.fixture(scope='module')
+def real_images():
+    root = os.environ.get('TFDS_DATA_DIR')
+    if not root or not tfds_builder.prepared_folder(root).is_dir():
+        pytest.skip('TFDS_DATA_DIR names no folder with a prepared cifar10')
+    return cifar10.load(None)
+
+
+def test_held_out_cifar_images_as_a_transfer_set(tmp_path, real_images):
+    """1,000 labelled images; 500 others and three of the test split come from elsewhere."""
+    arrays = real_images
+    np.savez(
+        tmp_path / 'own.npz',
+        images=arrays['train_images'][:1000],
+        labels=arrays['train_labels'][:1000],
+        test_images=arrays['test_images'][:500],
+        test_labels=arrays['test_labels'][:500],
+    )
+    others = arrays['train_images'][1000:1500]
+    known = np.concatenate([arrays['train_images'][:1000], arrays['test_images'][:500]])
+    assert not (set(map(bytes, others)) & set(map(bytes, known)))
+    transfer = elsewhere(tmp_path, np.concatenate([others, arrays['test_images'][[5, 50, 499]]]))
+    settings = {'name': 'npz', 'root': str(tmp_path / 'own.npz'), 'validation': 100}
+    dataset, said = prepared(tmp_path, **settings, transfer=transfer)
+    assert dataset.removed == 3 and '3 unlabelled images equal' in said
+    np.testing.assert_array_equal(dataset.inputs[dataset.splits['unlabelled']], others)
