@@ -16,7 +16,9 @@ its lead to its views alone; the million unlabelled Tiny Images are withdrawn. F
 training images stand in for them, or any other images that `config.data.transfer` names: ImageNet
 resized to 32×32 (TFDS 'imagenet_resized/32x32') is the natural substitute.
 
-`:small` is another setting: 5,000 labels, 35,000 further training images without theirs, narrow nets.
+`:small` is another setting: 5,000 labels, 35,000 further training images without theirs, narrow nets,
+no whitening. Its teachers, their cache and the last row are cifar_student.py:small's, used where the
+workdir has them. Rates are those chosen there.
 """
 
 import ml_collections
@@ -56,11 +58,17 @@ def whole():
         'dnn': ('2000-d.5-2000-d.5', deep),
         'hinton': ('64c5-p3/2s-lrn-64c5-ap3/2s-lrn-64c5-ap3/2s-16lc3-d.5', deep),
         'zeiler': ('64c5-sp3/2s-lrn-64c5-sp3/2s-lrn-128c5-sp3/2s-d.5', deep),
-        **{f'cnn_{n}': ('128c5-sp3/2-128c5-sp3/2-128c5-sp3/2-1k-d.5', deep) for n in (1, 2, 3, 4)},
     }
+    for number in (1, 2, 3, 4):
+        models[f'cnn_{number}'] = ('128c5-sp3/2-128c5-sp3/2-128c5-sp3/2-1k-d.5', deep)
     config.members = {
-        name: {'model': model, 'seed': seed, 'subset': 1.0, 'train': settings}
-        for seed, (name, (model, settings)) in enumerate(models.items(), 1)
+        name: {
+            'model': model,
+            'seed': int(name[4:]) if name.startswith('cnn_') else 1,
+            'subset': 1.0,
+            'train': settings,
+        }
+        for name, (model, settings) in models.items()
     }
     config.logits = {
         'cnn': cache(('cnn_1',)),
@@ -142,6 +150,7 @@ def small(config):
     config.data.train = 5000
     config.data.validation = 5000
     config.data.unlabelled = 35000
+    config.data.preprocess = 'image'  # so that teachers and caches are cifar_student.py:small's
     cut_members(
         config,
         {
@@ -213,7 +222,14 @@ def cut_students(config, narrow, wide, seeds, views):
     for entry in config.logits.values():
         entry.views = views
     for entry in config.report.rows.values():
+        label = entry.label.replace('-30k', '').replace('128c', _filters(wide))
+        entry.label = label.replace('64c', _filters(narrow))
         entry.update({'paper': -1.0, 'paper_parameters': '', 'paper_units': '', 'note': ''})
+
+
+def _filters(model):
+    """'32c' of '32c5-p2-200L-2000'."""
+    return model[: model.index('c') + 1]
 
 
 def row(source, label, paper=-1.0, parameters='', units='', note=''):
