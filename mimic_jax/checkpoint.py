@@ -36,6 +36,10 @@ class Checkpoints:
     def latest_step(self) -> int | None:
         return self._manager.latest_step()
 
+    def is_last(self, step: int) -> bool:
+        """Whether a run ended with this step's checkpoint: it holds no optimiser state."""
+        return not (self._folder / str(step) / 'training').exists()
+
     def save(self, step: int, variables, training=None) -> None:
         """Starts writing the checkpoint of `step`; does nothing where that step is already there."""
         if step in self._manager.all_steps():

@@ -14,7 +14,7 @@ from mimic_jax.checkpoint import Checkpoints
 from mimic_jax.data import batches
 from mimic_jax.errors import UserError
 from mimic_jax.metrics_log import MetricsLog
-from mimic_jax.ops import metrics
+from mimic_jax.ops import metrics, plateau
 from mimic_jax.session import Session
 from mimic_jax.train_step import (
     Task,
@@ -69,12 +69,13 @@ def run(folder: Path, job: Job, session: Session) -> dict:
             interrupt.deferred(),
         ):
             state = loop.to_the_end(state, start, checkpoints, log, bar)
+            steps = int(state.step)
             # What inference reads is all that is kept of the last step.
-            checkpoints.save(job.task.steps, state.variables)
+            checkpoints.save(steps, state.variables)
             seconds = log.seconds
     params = state.variables['params']
     return {
-        'steps': job.task.steps,
+        'steps': steps,
         'parameters': sum(leaf.size for leaf in jax.tree.leaves(params)),
         'variables_sha256': checkpoint.digest(jax.device_get(state.variables)),
         'seconds': round(seconds, 3),
@@ -89,6 +90,9 @@ class _Loop:
         self.step_call = _train_call(session.mesh)
         self.eval_call = _eval_call(session.mesh)
         self.schedule = learning_rate(train, job.task.steps)
+        self.adaptive = train.schedule == 'plateau'
+        self.scale = 1.0  # on the schedule's rate
+        self.finished = False
         self.validation = ''
         self.text = ''
 
@@ -104,11 +108,14 @@ class _Loop:
         step = checkpoints.latest_step
         if step is None:
             return state, 0
-        if step == job.task.steps:  # finished, but killed before it was sealed
+        if checkpoints.is_last(step):  # finished, but killed before it was sealed
             items = checkpoints.restore(step, variables=state.variables)
-            return state.replace(variables=items['variables']), step
+            self.finished = True
+            return state.replace(variables=items['variables'], step=jnp.int32(step)), step
         items = checkpoints.restore(step, variables=state.variables, training=_training(state))
         training = items['training']
+        if self.adaptive:
+            self.scale = float(training['opt_state'][-1].scale)
         return state.replace(
             variables=items['variables'], step=training['step'], opt_state=training['opt_state']
         ), step
@@ -116,7 +123,7 @@ class _Loop:
     def to_the_end(self, state, step: int, checkpoints, log, bar) -> TrainState:
         run, job = self.session.run, self.job
         window = _Window(self, log, checkpoints)
-        while step < job.task.steps:
+        while step < job.task.steps and not self.finished:
             epoch = step // self.epoch_steps
             view = epoch % job.views if job.views else epoch
             extra = job.teacher(view) if job.teacher else {}
@@ -128,18 +135,36 @@ class _Loop:
                 bar.advance(count, self.text)
                 if full:
                     window.turn(step)
-                if interrupt.requested():
+                # At an epoch's end, the validation error comes first: the rate may hang on it.
+                if interrupt.requested() and step % self.epoch_steps:
                     window.flush(step)
                     checkpoints.save(step, state.variables, _training(state))
                     interrupt.check()
-            last = step == job.task.steps
-            if last or self._due(step, run.evaluation_steps):
+            self.finished = step == job.task.steps
+            if self.finished or self.adaptive or self._due(step, run.evaluation_steps):
                 window.flush(step)
-                self._evaluate(state, step, log)
-            if not last and self._due(step, run.checkpoint_steps):
+                error = self._evaluate(state, step, log)
+                if self.adaptive:
+                    state = self._adapt(state, error)
+            due = self._due(step, run.checkpoint_steps) or interrupt.requested()
+            if not self.finished and due:
                 window.flush(step)  # so that no checkpoint holds numbers that are not finite
                 checkpoints.save(step, state.variables, _training(state))
+                interrupt.check()
         return state
+
+    def _adapt(self, state: TrainState, error: float) -> TrainState:
+        """The state with the learning rate that this validation error leads to."""
+        *rest, old = state.opt_state
+        new = plateau.update(old, error)
+        self.finished |= plateau.stopped(new)
+        self.scale = float(new.scale)
+        new = jax.device_put(new, sharding.replicated(self.session.mesh))
+        return state.replace(opt_state=(*rest, new))
+
+    def rate(self, step: int) -> float:
+        """The learning rate that led to `step`."""
+        return self.scale * float(self.schedule(step - 1))
 
     def _due(self, step: int, every: int) -> bool:
         """Whether a multiple of `every` fell into the epoch that ended at `step`."""
@@ -155,8 +180,8 @@ class _Loop:
             next(ids)
         return self.session.feed(ids, view, extra, self.session.steps_per_call)
 
-    def _evaluate(self, state, step: int, log) -> None:
-        """Writes cross-entropy and accuracy on the validation split."""
+    def _evaluate(self, state, step: int, log) -> float:
+        """Writes cross-entropy and accuracy on the validation split; returns its error."""
         size = self.session.run.evaluation_batch_size
         ids = batches.in_order(
             self.session.data.splits['validation'], size, self.session.padded(size)
@@ -172,6 +197,7 @@ class _Loop:
             validation_accuracy=float(values['accuracy']),
         )
         self.validation = f', validation accuracy {values["accuracy"]:.4f}'
+        return 1 - float(values['accuracy'])
 
 
 class _Window:
@@ -211,7 +237,7 @@ class _Window:
 
     def _record(self, step: int, sums: list[dict]) -> None:
         sums = jax.tree.map(lambda *values: np.sum(values), *jax.device_get(sums))
-        rate = float(self.loop.schedule(step - 1))
+        rate = self.loop.rate(step)
         if sums['nonfinite_steps']:
             # Once not finite, always so: parameters carry it from step to step.
             self._stop(step - int(sums['nonfinite_steps']) + 1)
@@ -226,7 +252,7 @@ class _Window:
         kept = f'the last good checkpoint is step {good}' if good else 'no checkpoint was due yet'
         raise UserError(
             f'{job.name}: loss or gradient not finite at step {step}, learning rate '
-            f'{float(self.loop.schedule(step - 1)):.3g}; {kept} in {self.loop.folder}; lower '
+            f'{self.loop.rate(step):.3g}; {kept} in {self.loop.folder}; lower '
             'train.learning_rate or set train.clip_norm'
         )
 

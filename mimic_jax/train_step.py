@@ -13,7 +13,7 @@ from mimic_jax.config import Loss, Train, Views
 from mimic_jax.data import preprocess
 from mimic_jax.data.views import PRNG, batch_views
 from mimic_jax.models.net import Net
-from mimic_jax.ops import losses, metrics
+from mimic_jax.ops import losses, metrics, plateau
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,9 +63,12 @@ def create_train_state(task: Task, input_shape, seed: int, view_seed: int, const
 
 
 def learning_rate(train: Train, steps: int) -> optax.Schedule:
-    """The rate by step: linear warm-up from 0, then constant or a half cosine down to 0."""
+    """The rate by step: linear warm-up from 0, then constant or a half cosine down to 0.
+
+    'plateau' is constant here; `optimizer` scales what comes of it.
+    """
     warmup = round(train.warmup * steps)
-    if train.schedule == 'constant':
+    if train.schedule in ('constant', 'plateau'):
         if not warmup:  # which optax's warm-up schedule takes to mean a rate of 0 for ever
             return optax.constant_schedule(train.learning_rate)
         return optax.warmup_constant_schedule(0.0, train.learning_rate, warmup)
@@ -73,12 +76,27 @@ def learning_rate(train: Train, steps: int) -> optax.Schedule:
 
 
 def optimizer(train: Train, steps: int) -> optax.GradientTransformation:
-    """Clipping by global norm, L2 on kernels, then SGD with Nesterov momentum."""
-    return optax.chain(
+    """Clipping by global norm, L2 on kernels, then SGD with Nesterov momentum.
+
+    With the schedule 'plateau' the last part of its state is a `plateau.Plateau`, which the training
+    loop renews after every epoch.
+    """
+    parts = [
         optax.clip_by_global_norm(train.clip_norm) if train.clip_norm else optax.identity(),
         optax.add_decayed_weights(train.weight_decay, mask=_kernels),
         optax.sgd(learning_rate(train, steps), train.momentum, nesterov=True),
-    )
+    ]
+    if train.schedule == 'plateau':
+        parts.append(_scaled_by_plateau())
+    return optax.chain(*parts)
+
+
+def _scaled_by_plateau() -> optax.GradientTransformation:
+    # Momentum gathers gradients ahead of the rate, so that scaling the update scales the rate.
+    def scale(updates, state, params=None):
+        return jax.tree.map(lambda update: update * state.scale, updates), state
+
+    return optax.GradientTransformation(lambda params: plateau.start(), scale)
 
 
 def train_step(state: TrainState, batch: Mapping) -> tuple[TrainState, dict]:
