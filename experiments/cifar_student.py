@@ -46,6 +46,7 @@ def whole():
         'unlabelled': -1,
         'seed': 0,
         'preprocess': 'image',
+        'transfer': {'kind': 'none', 'root': '', 'name': '', 'split': 'train', 'limit': 0},
     }
     config.views = {'seed': 0, 'mirror': True, 'shift': 4, 'padding': 'reflect'}
     config.members = {
