@@ -2,11 +2,11 @@
 
     python benchmarks/search.py --json=results/search.json
 
-Five functions to minimise, a study a seed. Peers that are not installed are skipped (GPSampler needs
-`torch`, the other `bayesian-optimization`). `--functions`, `--samplers` and `--seeds` choose a part;
-what is done is kept in `--runs` and not run again, so that the whole can be run in pieces. Each
-sampler has its own defaults. A regret is the true value, noise left out, of the trial with the best
-observed value, above the function's minimum.
+Five functions to minimise, a study a seed. Peers that are not installed are skipped: GPSampler needs
+`torch` (and `greenlet` for its speed), the other `bayesian-optimization`. `--functions`, `--samplers`
+and `--seeds` choose a part; what is done is kept in `--runs` and not run again, so that the whole can
+be run in pieces. Each sampler has its own defaults. A regret is the true value, noise left out, of
+the trial with the best observed value, above the function's minimum.
 """
 
 import argparse

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mimic_jax import artifacts, ensemble
+from mimic_jax import artifacts, ensemble, speech_answers
 from mimic_jax.artifacts import Recipe
 from mimic_jax.config import Report, Row
 from mimic_jax.data import batches
@@ -34,15 +34,28 @@ class Answers:
         name = report.ensemble or next(iter(plan.caches), '')
         self._ensemble = plan.caches.get(name)
 
-    def row(self, name: str, row: Row) -> dict:
-        """A row of report.json."""
+    def rows(self, name: str, row: Row) -> list[dict]:
+        """The rows of report.json on a source: its accuracy; of speech, PER and frame accuracy."""
+        found = self._found(row)
+        made, data = self._row(name, row, found), self._session.data
+        if data.speech is None:
+            return [made]
+        of_frames = speech_answers.frame_row(made, found.outputs, data)
+        decodings = () if row.absorbed else self._plan.decodings.get(row.source, ())
+        folders = [self._session.workdir / plan.recipe.name for plan in decodings]
+        return [speech_answers.per_row(made, folders), of_frames] if folders else [of_frames]
+
+    def _found(self, row: Row) -> _Found:
         group, _, entry = row.source.partition('.')
-        found = {
+        return {
             'logits': self._of_ensemble,
             'baselines': self._of_baseline,
             'members': self._of_member,
             'students': self._of_absorbed if row.absorbed else self._of_student,
         }[group](entry)
+
+    def _row(self, name: str, row: Row, found: _Found) -> dict:
+        group = row.source.partition('.')[0]
         labels = self._labels('test')
         values = [metrics.accuracy(logits, labels) for logits in found.outputs]
         mean, std = metrics.mean_std(values)

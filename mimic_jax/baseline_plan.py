@@ -69,7 +69,7 @@ def make(name: str, settings: Baseline, data: Dataset) -> BaselinePlan:
 
 
 def _positions(settings: Baseline, data: Dataset, where: str) -> int:
-    if len(data.input_shape) != 3:
+    if data.speech is not None or len(data.input_shape) != 3:
         raise UserError(
             f'{where} takes patches of images, but the inputs have shape {data.input_shape}; '
             'remove it, or give images [N, H, W, C]'

@@ -9,6 +9,8 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 
 from mimic_jax.errors import UserError
+from mimic_jax.search import space as spaces
+from mimic_jax.search.space import Parameter
 from mimic_jax.settings import as_json, nearest, one_of, section, setting
 
 LOSSES = {  # and the settings that each reads
@@ -34,6 +36,16 @@ _SEEDS = (
     f'a tuple of different seeds, at least one, each {_SEED[1]}',
 )
 _NAMES = (bool, 'a tuple of at least one name')
+_SCALES = (
+    lambda value: value and len(set(value)) == len(value) and all(map(_NOT_NEGATIVE[0], value)),
+    f'a tuple of different numbers, at least one, each {_NOT_NEGATIVE[1]}',
+)
+_PENALTIES = (
+    lambda value: (
+        value and len(set(value)) == len(value) and all(abs(each) < float('inf') for each in value)
+    ),
+    'a tuple of different finite numbers, at least one',
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +79,12 @@ class Data:
     by the source's own unlabelled examples and by the images of `transfer`. Of the latter two, images
     that equal a validation or test image in every pixel are left out, and the report says how many.
     `mimic_jax.data.preprocess.apply` says what each kind of `preprocess` does.
+
+    'timit' is divided by speaker instead, and its examples are frames. `split` 'official': TIMIT's
+    training set, its 50 development and its 24 core test speakers. 'speakers': `validation` and
+    `test` speakers drawn by `seed`, the others train. 'fold': the speakers that fold number `fold`
+    of `folds` tests, then `validation` speakers. With `skip_bad` bad utterances are left out and
+    counted instead of stopping preparation.
     """
 
     name: str = 'digits'
@@ -80,6 +98,10 @@ class Data:
     label_noise: float = setting(0.0, _BELOW_1)
     seed: int = setting(0, _SEED)
     preprocess: str = one_of('image', ('image', 'feature', 'scale', 'gcn', 'gcn_zca'))
+    split: str = one_of('official', ('official', 'speakers', 'fold'))
+    fold: int = setting(0, _FROM_0)
+    folds: int = setting(4, _FROM_1)
+    skip_bad: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,12 +130,16 @@ class Views:
 
 @dataclasses.dataclass(frozen=True)
 class Train:
-    """One run of stochastic gradient descent with Nesterov momentum."""
+    """One run of stochastic gradient descent with Nesterov momentum.
+
+    schedule 'plateau' halves the rate where the validation error stays, and then stops (Urban et al.
+    2017; `mimic_jax.ops.plateau`): `epochs` is then the most there may be.
+    """
 
     epochs: int = setting(10, _FROM_1)
     batch_size: int = setting(128, _FROM_1)
     learning_rate: float = setting(0.1, _POSITIVE)
-    schedule: str = one_of('cosine', ('constant', 'cosine'))
+    schedule: str = one_of('cosine', ('constant', 'cosine', 'plateau'))
     warmup: float = setting(0.0, _BELOW_1)  # part of all steps over which the rate rises from 0
     momentum: float = setting(0.9, _BELOW_1)
     weight_decay: float = setting(0.0, _NOT_NEGATIVE)  # L2 on kernels, added to the gradient
@@ -133,15 +159,67 @@ class Loss:
 
 
 @dataclasses.dataclass(frozen=True)
+class FromStudy:
+    """Which of a search's members: number `rank`, from 1, of the study's finished trials.
+
+    `storage` is the URL of the study's database; empty: the workdir's own, studies.sqlite.
+    """
+
+    study: str = setting('', (bool, "a study's name"))
+    storage: str = ''
+    rank: int = setting(1, _FROM_1)
+
+
+@dataclasses.dataclass(frozen=True)
 class Member:
-    """A teacher: one net of an ensemble, trained on labels."""
+    """A teacher: one net of an ensemble, trained on labels.
+
+    With `from_study` all else is read from the study of a search.
+    """
 
     model: str = ''
     seed: int = setting(0, _SEED)
-    # The part of the training split that this member sees, drawn by its seed.
+    # The part of the training split that this member sees, drawn by its seed; of speech, that part
+    # of its utterances.
     subset: float = setting(1.0, (lambda value: 0 < value <= 1, 'above 0 and at most 1'))
     train: Train = Train()
     views: Views | None = None  # the config's own `views` when left out
+    from_study: FromStudy | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """A search for teachers by Bayesian optimisation over the parameters that `space` names.
+
+    `member` is what every trial trains: '{name}' in its model stands for a parameter's value, and
+    `sets` says which of its settings others are, as {'rate': 'train.learning_rate'}. See
+    `mimic_jax.trials.member_at`. The study lies in the database `storage`, a URL, or when empty in
+    the workdir's studies.sqlite; all workers that name it share its `trials`. Trials up to `startup`
+    are spread evenly over the space. The objective is that on the validation split after the last
+    step.
+    """
+
+    space: Mapping[str, Parameter] = dataclasses.field(default_factory=dict)
+    member: Member = Member()
+    sets: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    trials: int = setting(30, _FROM_1)
+    study: str = setting('search', (bool, "a study's name"))
+    storage: str = ''
+    objective: str = one_of('validation_accuracy', ('validation_accuracy', 'validation_loss'))
+    seed: int = setting(0, _SEED)
+    startup: int = setting(10, _FROM_1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Alignment:
+    """How often the targets of speech are realigned: 0 leaves each segment split in three.
+
+    In a round `net` is trained on the targets so far, and the best path through the known phones
+    of each training and validation utterance by it gives new ones. All that follows uses those.
+    """
+
+    rounds: int = setting(0, _FROM_0)
+    net: Member = Member()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,6 +274,23 @@ class Baseline:
 
 
 @dataclasses.dataclass(frozen=True)
+class Decoding:
+    """How the logits of speech become phones; of other data nothing is decoded.
+
+    Every pair of a scale of the language model and an insertion penalty is tried on the validation
+    utterances, then pairs half-way to the best one's neighbours (see `mimic_jax.decoding.tune`). The
+    language model is a bigram over the 61 phones of the training utterances, or 'none': then
+    `lm_scales` is not read.
+    """
+
+    language_model: str = one_of('bigram', ('bigram', 'none'))
+    lm_scales: tuple[float, ...] = setting((1.0, 2.0, 4.0, 6.0), _SCALES)
+    # Taken off the log-likelihood of a path for each of its phones: more makes for fewer phones.
+    penalties: tuple[float, ...] = setting((-4.0, 0.0, 4.0), _PENALTIES)
+    batch_size: int = setting(32, _FROM_1)  # utterances that are decoded together
+
+
+@dataclasses.dataclass(frozen=True)
 class Row:
     """A row of the report.
 
@@ -204,7 +299,7 @@ class Row:
 
     source: str = ''
     label: str = ''  # what the table calls it; the row's own name when left out
-    # The paper's accuracy.
+    # The paper's accuracy; of speech its phone error rate.
     paper: float = setting(
         -1.0, (lambda value: value <= 1, 'a fraction of 1, or negative for none')
     )
@@ -251,11 +346,14 @@ class Experiment:
     """A whole config. `presets` says in words what each preset of the file is for."""
 
     data: Data = Data()
+    alignment: Alignment = Alignment()
     views: Views = Views()
+    search: Search | None = None
     members: Mapping[str, Member] = dataclasses.field(default_factory=dict)
     logits: Mapping[str, Logits] = dataclasses.field(default_factory=dict)
     students: Mapping[str, Student] = dataclasses.field(default_factory=dict)
     baselines: Mapping[str, Baseline] = dataclasses.field(default_factory=dict)
+    decoding: Decoding = Decoding()
     report: Report = Report()
     run: Run = Run()
     presets: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -263,6 +361,8 @@ class Experiment:
 
 def experiment(config: Mapping) -> Experiment:
     """A ConfigDict as an Experiment, with every reference inside it checked."""
+    if config.get('search') is not None:
+        spaces.read(config['search'].get('space', {}))
     result = section(Experiment, config, 'config')
     for name, cache in result.logits.items():
         for member in cache.members:

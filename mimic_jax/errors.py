@@ -6,3 +6,7 @@ class UserError(ValueError):
 
     `mimic_jax.main` prints it without a traceback and exits with status 2.
     """
+
+
+class NotFinite(UserError):
+    """Training diverged: a loss or gradient was not finite. Of a search's trial this is an outcome."""

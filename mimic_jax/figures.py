@@ -6,10 +6,11 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from mimic_jax import metrics_log
+from mimic_jax import metrics_log, speech_figures
 from mimic_jax.config import Report
 from mimic_jax.data import preprocess, views
 from mimic_jax.plan import Plan
+from mimic_jax.rows import by_source, of_speech
 from mimic_jax.session import Session
 
 SHOWN = 8  # examples in the sheet of views, and views of each
@@ -47,7 +48,7 @@ def draw(
             figure.savefig(folder / name, metadata={'Software': None})
             names.append(name)
         plt.close(figure)
-    return names
+    return names + speech_figures.draw(session, plan, folder)
 
 
 def _training_curves(axes, session: Session, plan: Plan, ensemble_accuracy: float | None) -> bool:
@@ -79,26 +80,38 @@ def _training_curves(axes, session: Session, plan: Plan, ensemble_accuracy: floa
 
 
 def _curves(axes, settings: Report, rows: list[dict]) -> bool:
-    """Test accuracy of the rows that the config gives a curve and an x, mean ± deviation."""
+    """Test accuracy of the rows that the config gives a curve and an x, mean ± deviation.
+
+    Of speech it is phone accuracy, 1 − PER.
+    """
     curves = defaultdict(list)
     names = settings.order or tuple(settings.rows)
-    for place, row in zip((settings.rows[name] for name in names), rows, strict=bool(names)):
+    places = [settings.rows[name] for name in names]
+    for place, source in zip(places, by_source(rows), strict=bool(names)):
         if place.curve:
-            curves[place.curve].append((place.x, 100 * row['mean'], 100 * (row['std'] or 0)))
+            row = source.get('per', source.get('accuracy'))
+            mean = 1 - row['mean'] if 'per' in source else row['mean']
+            curves[place.curve].append((place.x, 100 * mean, 100 * (row['std'] or 0)))
     for label, points in curves.items():
         x, mean, deviation = zip(*sorted(points), strict=True)
         axes.errorbar(x, mean, yerr=deviation, marker='o', capsize=3, label=label)
-    places = [x for points in curves.values() for x, _, _ in points]
-    if places and 0 < 10 * min(places) <= max(places):
+    found = [x for points in curves.values() for x, _, _ in points]
+    if found and 0 < 10 * min(found) <= max(found):
         axes.set_xscale('log')
-    axes.set(xlabel=settings.x_label, ylabel='test accuracy, %')
+    what = 'phone accuracy on test (100 − PER), %' if of_speech(rows) else 'test accuracy, %'
+    axes.set(xlabel=settings.x_label, ylabel=what)
     if curves:
         axes.legend(frameon=False, loc='best')
     return bool(curves)
 
 
 def _agreement(axes, rows: list[dict]) -> bool:
-    """Test accuracy against agreement with the ensemble: who is right, and who is faithful."""
+    """Test accuracy against agreement with the ensemble: who is right, and who is faithful.
+
+    Of speech both are of frames.
+    """
+    speech = of_speech(rows)
+    rows = [source['accuracy'] for source in by_source(rows) if 'accuracy' in source]
     shown = [row for row in rows if row['agreement'] is not None]
     for row in shown:
         axes.errorbar(
@@ -114,7 +127,8 @@ def _agreement(axes, rows: list[dict]) -> bool:
             axes.axhline(
                 100 * row['mean'], color='black', linestyle='--', linewidth=1, label=row['name']
             )
-    axes.set(xlabel='agreement with the ensemble on test, %', ylabel='test accuracy, %')
+    what = 'frame accuracy on test, %' if speech else 'test accuracy, %'
+    axes.set(xlabel='agreement with the ensemble on test, %', ylabel=what)
     if shown:
         axes.legend(frameon=False, loc='best')
     return bool(shown)

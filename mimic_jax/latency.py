@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from mimic_jax import ensemble
+from mimic_jax.data import batches
 from mimic_jax.plan import NetPlan
 from mimic_jax.session import Session
 
@@ -30,7 +31,8 @@ def measure(session: Session, nets: Sequence[NetPlan]) -> dict[str, float]:
 def _milliseconds(session: Session, net: NetPlan, size: int) -> float:
     variables = ensemble.variables(session, net)
     call = jax.jit(ensemble.plain_forward, static_argnums=(0, 1))
-    inputs = jax.device_put(np.asarray(session.data.inputs[:size]))
+    first = batches.gather(session.data.arrays, {'index': np.arange(size)})
+    inputs = jax.device_put(np.asarray(first['inputs']))
 
     def answer() -> float:
         start = time.perf_counter()

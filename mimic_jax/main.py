@@ -15,7 +15,10 @@ from ml_collections import config_flags
 from mimic_jax import allocator, interrupt
 from mimic_jax.errors import UserError
 
-_PHASES = ('all', 'teacher', 'logits', 'student', 'baseline', 'evaluate', 'report')
+_PHASES = (
+    *('all', 'search', 'teacher', 'logits', 'student'),
+    *('baseline', 'evaluate', 'decode', 'report'),
+)
 
 _CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'The experiment, FILE.py or FILE.py:PRESET,PRESET.', lock_config=True

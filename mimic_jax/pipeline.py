@@ -5,25 +5,43 @@ can be killed, resumed, moved and shared.
 
     phase     reads                      writes
     prepare   the source                 data-<id>; preprocess-<id> where a kind is fitted
+    align     data, a net of its own     align-<id>, one a round: new targets of speech
+    search    data                       a study in a database, and teacher-<id>, one a trial
     teacher   data                       teacher-<id>, one a member
     logits    data, teachers             logits-<id>, one a cache
     student   data, logits (or labels)   student-<id>, one a student and seed
     baseline  data                       baseline-<id>, one a baseline
     evaluate  data, a trained net        evaluate-<id>, one a net
+    decode    evaluations of speech      decode-<id>, one a row of the report and seed
     report    evaluations, metrics       <experiment>/report.json, report.md, figures
+
+A search is part of a run where the config has one, and comes first: members `from_study` are known only
+once it has ended. They then are members like any others, and their teachers are there already.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from mimic_jax import artifacts, config, sharding, tables
+from mimic_jax import artifacts, config, sharding, tables, trials
 from mimic_jax import plan as plans
 from mimic_jax.errors import UserError
-from mimic_jax.phases import baseline, evaluate, logits, prepare, report, student, teacher
+from mimic_jax.phases import (
+    align,
+    baseline,
+    decode,
+    evaluate,
+    logits,
+    prepare,
+    report,
+    search,
+    student,
+    teacher,
+)
 from mimic_jax.progress import Progress
 from mimic_jax.session import Session
 
-PHASES = ('teacher', 'logits', 'student', 'baseline', 'evaluate', 'report')
+PHASES = ('search', 'teacher', 'logits', 'student', 'baseline', 'evaluate', 'decode', 'report')
 
 
 def run(
@@ -51,10 +69,16 @@ def run(
     _make_workdir(workdir)
     progress = Progress(advice=_advice(checked))
     data = prepare.run(checked.data, workdir, progress)
-    plan = plans.make(checked, data)
     session = Session(workdir, data, checked.run, progress, mesh)
+    if phase == 'search' or ('search' in wanted and checked.search is not None):
+        _search(session, checked)
+    if phase == 'search':
+        return
+    checked = trials.with_members(checked, workdir, plans.realigned(checked, data).fingerprint)
+    plan = plans.make(checked, data)
     _announce(progress, plan, wanted, workdir)
     prepare.fit(session)
+    session = _aligned(session, plan)
 
     if 'teacher' in wanted:
         for member in plan.members.values():
@@ -72,11 +96,35 @@ def run(
     if 'evaluate' in wanted:
         for net in plan.nets():
             evaluate.run(session, net, net.recipe.phase)
+    if 'decode' in wanted:
+        for seeds in plan.decodings.values():
+            for decoding in seeds:
+                decode.run(session, decoding)
     if 'report' in wanted:
         result = report.run(session, plan, checked.report, experiment, command)
         lead = tables.headline(result['rows'])
         print('\n'.join(filter(None, (lead, '', tables.table(result['rows'])))))
         print(workdir / experiment / 'report.md')
+
+
+def _search(session: Session, checked: config.Experiment) -> None:
+    if checked.search is None:
+        raise UserError(
+            '--phase=search needs config.search, which this config does not have; choose an '
+            'experiment with one, such as experiments/urban_teachers.py'
+        )
+    plan = plans.make(trials.with_stand_ins(checked), session.data)
+    prepare.fit(session)
+    search.run(_aligned(session, plan), checked)
+
+
+def _aligned(session: Session, plan: plans.Plan) -> Session:
+    """The session with its targets realigned, round after round, whichever phase was asked for."""
+    for alignment in plan.alignments:
+        if not artifacts.is_complete(session.workdir / alignment.recipe.name):
+            teacher.run(session, alignment.net)
+        session = dataclasses.replace(session, data=align.run(session, alignment))
+    return session
 
 
 def _make_workdir(workdir: Path) -> None:
@@ -92,6 +140,10 @@ def _make_workdir(workdir: Path) -> None:
 
 def _announce(progress: Progress, plan: plans.Plan, wanted, workdir: Path) -> None:
     """Tells the progress display what work lies ahead, so that it can say how long all will take."""
+    for alignment in plan.alignments:
+        if not artifacts.is_complete(workdir / alignment.recipe.name):
+            net = alignment.net
+            progress.plan(f'train {net.model}', net.work_per_step * net.task.steps)
     for net in plan.nets():
         if net.recipe.phase in wanted and not artifacts.is_complete(workdir / net.recipe.name):
             progress.plan(f'train {net.model}', net.work_per_step * net.task.steps)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from mimic_jax import baseline_plan
+from mimic_jax import baseline_plan, decode_plan
 from mimic_jax.artifacts import Recipe
 from mimic_jax.baseline_plan import BaselinePlan
 from mimic_jax.config import (
@@ -19,14 +19,17 @@ from mimic_jax.config import (
     views_as_json,
 )
 from mimic_jax.config import Views as ViewSettings
-from mimic_jax.data import batches, views
+from mimic_jax.data import batches, timit_source, views
 from mimic_jax.data.splits import Dataset
+from mimic_jax.decode_plan import DecodePlan
 from mimic_jax.errors import UserError
 from mimic_jax.models import counts, net, notation
 from mimic_jax.settings import as_json
 from mimic_jax.train_step import Task
 
 FORWARD_AND_BACKWARD = 3  # a training step's FLOPs over a forward pass's
+ALIGNMENT_VERSION = 1  # raise when the same net would align otherwise
+ALIGNED = ('train', 'validation')  # test labels serve frame accuracy alone, and stay as they were
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -72,11 +75,21 @@ class CachePlan:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class AlignmentPlan:
+    """One round of realigning the targets of speech by a net trained on those it has."""
+
+    recipe: Recipe
+    net: NetPlan
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Plan:
+    alignments: tuple[AlignmentPlan, ...]  # of speech, one a round
     members: Mapping[str, NetPlan]
     caches: Mapping[str, CachePlan]
     students: Mapping[str, tuple[NetPlan, ...]]
     baselines: Mapping[str, BaselinePlan]
+    decodings: Mapping[str, tuple[DecodePlan, ...]]  # of speech, by a row's source; one a seed
 
     def nets(self) -> Iterator[NetPlan]:
         """Every net that is trained: members, then students by name and seed."""
@@ -86,14 +99,16 @@ class Plan:
 
 
 def make(experiment: Experiment, data: Dataset) -> Plan:
-    """The plan of an experiment on its data.
+    """The plan of an experiment on its data, as prepared: before any realignment.
 
     Raises:
       UserError: a model that does not parse or fit, a budget without '?', a split that is not there.
     """
-    views.check(experiment.views, data.input_shape, 'config.views')
+    _check_views(experiment.views, data, 'config.views')
+    alignments, data = _alignments(experiment, data)
     members = {
-        name: _member(name, member, experiment, data) for name, member in experiment.members.items()
+        name: _member(f'teacher {name}', member, experiment, data, f'config.members.{name}')
+        for name, member in experiment.members.items()
     }
     caches = {
         name: _cache(name, settings, experiment, data, members)
@@ -109,18 +124,95 @@ def make(experiment: Experiment, data: Dataset) -> Plan:
         name: baseline_plan.make(name, settings, data)
         for name, settings in experiment.baselines.items()
     }
-    return Plan(members, caches, students, baselines)
+    decodings = _decodings(experiment, data, members, caches, students)
+    return Plan(alignments, members, caches, students, baselines, decodings)
 
 
-def _member(name: str, member: Member, experiment: Experiment, data: Dataset) -> NetPlan:
-    where = f'config.members.{name}'
+def trial(name: str, member: Member, experiment: Experiment, data: Dataset) -> NetPlan:
+    """The net of a search's trial: an artifact like any member's."""
+    return _member(name, member, experiment, data, 'config.search.member')
+
+
+def realigned(experiment: Experiment, data: Dataset) -> Dataset:
+    """Prepared data under the name that they have after all realignment."""
+    return _alignments(experiment, data)[1]
+
+
+def _alignments(experiment: Experiment, data: Dataset) -> tuple[tuple[AlignmentPlan, ...], Dataset]:
+    """The rounds of realigning, and the data under the name that they have after the last.
+
+    A name depends on how targets are made and not on what they are, so all are known ahead.
+    """
+    settings, plans = experiment.alignment, []
+    if settings.rounds and data.speech is None:
+        raise UserError(
+            f'config.alignment.rounds is {settings.rounds}, but only speech has targets to align; '
+            'set it to 0'
+        )
+    for number in range(1, settings.rounds + 1):
+        net = _member(f'aligner {number}', settings.net, experiment, data, 'config.alignment.net')
+        recipe = Recipe(
+            phase='align',
+            config={'version': ALIGNMENT_VERSION, 'splits': list(ALIGNED)},
+            data=data.fingerprint,
+            reads=(net.recipe.name,),
+        )
+        plans.append(AlignmentPlan(recipe, net))
+        data = timit_source.realigned(data, data.labels, recipe.name)
+    return tuple(plans), data
+
+
+def _decodings(
+    experiment: Experiment, data: Dataset, members, caches, students
+) -> dict[str, tuple[DecodePlan, ...]]:
+    """What is decoded: of speech, the sources that the report shows."""
+    if data.speech is None:
+        return {}
+    answers = {
+        **{f'members.{name}': ((net,),) for name, net in members.items()},
+        **{f'logits.{name}': (cache.members,) for name, cache in caches.items()},
+        **{f'students.{name}': tuple((net,) for net in nets) for name, nets in students.items()},
+    }
+    report = experiment.report
+    rows = [report.rows[name] for name in report.order or report.rows]
+    shown = [row.source for row in rows if not row.absorbed] if rows else list(answers)
+    return {
+        source: tuple(
+            decode_plan.make(
+                source, tuple(net.evaluation for net in nets), experiment.decoding, data
+            )
+            for nets in answers[source]
+        )
+        for source in shown
+        if source in answers
+    }
+
+
+def _check_views(settings: ViewSettings, data: Dataset, where: str) -> None:
+    if data.speech is not None and not views.is_identity(settings):
+        raise UserError(
+            f'{where} augments images, but the examples are frames of speech; turn it off'
+        )
+    views.check(settings, data.input_shape, where)
+
+
+def _subset(member: Member, data: Dataset) -> np.ndarray:
+    """The training examples that a member sees: some of them, or all frames of some utterances."""
+    whole = data.splits['train']
+    if member.subset == 1:
+        return whole
+    things = whole if data.speech is None else data.utterances['train']
+    drawn = np.random.default_rng([member.seed, len(things)]).permutation(len(things))
+    kept = things[np.sort(drawn[: round(member.subset * len(things))])]
+    return kept if data.speech is None else data.speech.rows(kept)
+
+
+def _member(
+    name: str, member: Member, experiment: Experiment, data: Dataset, where: str
+) -> NetPlan:
     own_views = member.views or experiment.views
-    views.check(own_views, data.input_shape, f'{where}.views')
-    examples = data.splits['train']
-    if member.subset < 1:
-        kept = round(member.subset * len(examples))
-        drawn = np.random.default_rng([member.seed, len(examples)]).permutation(len(examples))
-        examples = examples[np.sort(drawn[:kept])]
+    _check_views(own_views, data, f'{where}.views')
+    examples = _subset(member, data)
     recipe = Recipe(
         phase='teacher',
         config={
@@ -135,7 +227,7 @@ def _member(name: str, member: Member, experiment: Experiment, data: Dataset) ->
         view_version=views.VERSION,
     )
     return _net(
-        f'teacher {name}',
+        name,
         where,
         recipe,
         data,

@@ -40,8 +40,7 @@ class Session:
 
     @functools.cached_property
     def _device_arrays(self) -> dict:
-        arrays = {'inputs': self.data.inputs, 'labels': self.data.labels}
-        return batches.to_device(arrays, sharding.replicated(self.mesh))
+        return batches.to_device(self.data.arrays, sharding.replicated(self.mesh))
 
     @functools.cached_property
     def constants(self) -> dict:
@@ -69,7 +68,7 @@ class Session:
         With the arrays on the device only ids travel; otherwise a thread gathers batches on the
         host, ahead of the step. The batches are the same either way.
         """
-        host = {'inputs': self.data.inputs, 'labels': self.data.labels, **(extra or {})}
+        host = {**self.data.arrays, **(extra or {})}
 
         def place(part: list[dict]):
             part = [{**item, 'view': np.int32(view)} for item in part]

@@ -4,17 +4,20 @@ import re
 from collections.abc import Sequence
 
 from mimic_jax.ops import metrics
+from mimic_jax.rows import by_source, of_speech
 
 
 def table(rows: Sequence[dict]) -> str:
     """The table of a report's rows, its columns aligned so that it reads as plain text too.
 
-    Units, and what the paper prints of sizes, have columns where any row has a paper's figure.
+    Units, and what the paper prints of sizes, have columns where any row has a paper's figure. Of
+    speech, a source's phone error rate and frame accuracy stand in one line.
     """
     if not rows:
         return 'The config names nothing to report.'
     sizes = any(row.get('paper_units') or row.get('paper_parameters') for row in rows)
-    named = [_cells(row, sizes) for row in rows]
+    cells_of = _speech_cells if of_speech(rows) else _cells
+    named = [cells_of(source, sizes) for source in by_source(rows)]
     cells = [tuple(named[0]), *(tuple(line.values()) for line in named)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
@@ -30,8 +33,12 @@ def table(rows: Sequence[dict]) -> str:
 def headline(rows: Sequence[dict]) -> str | None:
     """A sentence on what mimicking brought: the first student on logits beside its twin on labels.
 
-    None when the rows hold no such pair.
+    Of speech it is about phone error rates, of which the lower is the better. None when the rows hold
+    no such pair.
     """
+    speech = of_speech(rows)
+    if speech:
+        rows = [row for row in rows if row['metric'] == 'per']
     mimic = next((row for row in rows if row['target'] == 'logits'), None)
     ensemble = next((row for row in rows if row['target'] is None), None)
     if mimic is None:
@@ -54,10 +61,12 @@ def headline(rows: Sequence[dict]) -> str | None:
     }[sure]
     text = (
         f'Mimicking takes {mimic["model"]} from {100 * twin["mean"]:.2f}% to '
-        f'{100 * mimic["mean"]:.2f}% ({100 * gain:+.2f} points; {verdict})'
+        f'{100 * mimic["mean"]:.2f}%{" phone error rate" if speech else ""} '
+        f'({100 * gain:+.2f} points; {verdict})'
     )
-    if ensemble is not None and ensemble['mean'] > twin['mean']:
-        share = gain / (ensemble['mean'] - twin['mean'])
+    gap = ensemble['mean'] - twin['mean'] if ensemble is not None else 0.0
+    if (gap < 0) if speech else (gap > 0):
+        share = gain / gap
         text += f', {100 * share:.0f}% of the gap to its teachers'
     return text + '.'
 
@@ -92,28 +101,58 @@ def _without_dropout(model: str) -> str:
 
 def timings(report: dict) -> str:
     """What each row took to train and, where that was measured, takes to answer."""
+    rows = [next(iter(source.values())) for source in by_source(report['rows'])]
     measured = [timing['milliseconds'] or {} for timing in report['timings']]
+    decoded = any('real_time_factor' in timing for timing in report['timings'])
     sizes = list(dict.fromkeys(size for found in measured for size in found))
     head = ['', 'training, s', *(f'{size} at a time, ms' for size in sizes)]
+    head += ['real-time factor of Viterbi'] * decoded
     lines = ['| ' + ' | '.join(head) + ' |', '|' + '---|' * len(head)]
-    for row, timing, found in zip(report['rows'], report['timings'], measured, strict=True):
+    for row, timing, found in zip(rows, report['timings'], measured, strict=True):
         seconds = timing['training_seconds']
         cells = ['–' if seconds is None else f'{seconds:g}']
         cells += [f'{found[size]:g}' if size in found else '–' for size in sizes]
+        if decoded:
+            factor = timing.get('real_time_factor')
+            cells.append('–' if factor is None else f'{factor:.4f}')
         lines.append(f'| {row["name"]} | ' + ' | '.join(cells) + ' |')
     return '\n'.join(lines)
 
 
 def notes(rows: Sequence[dict]) -> str:
     """What the rows' notes say, a line each; empty without notes."""
-    return '\n'.join(f'- {row["name"]}: {row["note"]}' for row in rows if row.get('note'))
+    first = [next(iter(source.values())) for source in by_source(rows)]
+    return '\n'.join(f'- {row["name"]}: {row["note"]}' for row in first if row.get('note'))
 
 
-def _cells(row: dict, sizes: bool) -> dict[str, str]:
-    """A row's cells by the names of their columns."""
-    accuracy = _percent(row['mean'])
-    if row['std'] is not None:
-        accuracy += f' ± {_percent(row["std"])}'
+def _cells(source: dict[str, dict], sizes: bool) -> dict[str, str]:
+    """A source's cells by the names of their columns."""
+    row = source['accuracy']
+    return _size_cells(row, sizes) | {
+        'accuracy, %': _measured(row),
+        'n': str(row['n']),
+        'agreement, %': _percent(row['agreement']),
+        'paper, %': _percent(row['paper']),
+    }
+
+
+def _speech_cells(source: dict[str, dict], sizes: bool) -> dict[str, str]:
+    """The same of speech: PER with its interval over speakers and its errors, and frame accuracy."""
+    first = next(iter(source.values()))
+    rate, frames = source.get('per'), source.get('accuracy')
+    errors = ('insertions', 'deletions', 'substitutions')
+    return _size_cells(first, sizes) | {
+        'PER, %': _measured(rate),
+        '95% over speakers': _interval(rate),
+        'ins / del / sub': ' / '.join(f'{rate[kind]:.0f}' for kind in errors) if rate else '–',
+        'frame accuracy, %': _measured(frames),
+        'n': str(first['n']),
+        'agreement, %': _percent(frames and frames['agreement']),
+        'paper, %': _percent(rate and rate['paper']),
+    }
+
+
+def _size_cells(row: dict, sizes: bool) -> dict[str, str]:
     cells = {
         '': row['name'],
         'model': row['model'],
@@ -126,12 +165,20 @@ def _cells(row: dict, sizes: bool) -> dict[str, str]:
             'units': f'{row["units"]:,}',
             'paper’s units': row.get('paper_units') or '–',
         }
-    return cells | {
-        'accuracy, %': accuracy,
-        'n': str(row['n']),
-        'agreement, %': _percent(row['agreement']),
-        'paper, %': _percent(row['paper']),
-    }
+    return cells
+
+
+def _measured(row: dict | None) -> str:
+    """A mean over seeds, with its deviation where there is one."""
+    if row is None:
+        return '–'
+    return _percent(row['mean']) + (f' ± {_percent(row["std"])}' if row['std'] is not None else '')
+
+
+def _interval(row: dict | None) -> str:
+    if row is None or row['interval'] is None:
+        return '–'
+    return '–'.join(f'{100 * end:.1f}' for end in row['interval'])
 
 
 def _percent(fraction: float | None) -> str:

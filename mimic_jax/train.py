@@ -12,7 +12,7 @@ import numpy as np
 from mimic_jax import checkpoint, interrupt, sharding
 from mimic_jax.checkpoint import Checkpoints
 from mimic_jax.data import batches
-from mimic_jax.errors import UserError
+from mimic_jax.errors import NotFinite
 from mimic_jax.metrics_log import MetricsLog
 from mimic_jax.ops import metrics, plateau
 from mimic_jax.session import Session
@@ -55,7 +55,7 @@ def run(folder: Path, job: Job, session: Session) -> dict:
     Returns facts of the finished net: steps, parameters, digest of the variables, seconds.
 
     Raises:
-      UserError: a loss or gradient that is not finite.
+      NotFinite: a loss or gradient is not.
       Interrupted: after a checkpoint of the step it stopped at.
     """
     loop = _Loop(folder, job, session)
@@ -250,7 +250,7 @@ class _Window:
     def _stop(self, step: int) -> None:
         job, good = self.loop.job, self.checkpoints.latest_step
         kept = f'the last good checkpoint is step {good}' if good else 'no checkpoint was due yet'
-        raise UserError(
+        raise NotFinite(
             f'{job.name}: loss or gradient not finite at step {step}, learning rate '
             f'{self.loop.rate(step):.3g}; {kept} in {self.loop.folder}; lower '
             'train.learning_rate or set train.clip_norm'

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from conftest import ROOT, load_experiment
 
-from mimic_jax import config
-from mimic_jax.data import splits
+from mimic_jax import config, trials
+from mimic_jax.data import speech, splits, timit_source, timit_splits
 from mimic_jax.errors import UserError
 from mimic_jax.models import counts, notation
 
@@ -17,7 +17,34 @@ NAMES = sorted(path.stem for path in Path(ROOT, 'experiments').glob('*.py'))
 SOURCES = {
     'digits': ((8, 8, 1), 10, 1797, 0),
     'cifar10': ((32, 32, 3), 10, 50000, 10000),
+    'timit': ((15, 41, 3), 183, None, None),  # see `corpus`
 }
+
+
+def corpus(split):
+    """Frames of TIMIT's speakers for the official split, of 16 speakers for others, 8 sentences each."""
+    official = split == 'official'
+    test = (*timit_splits.DEV_SPEAKERS, *timit_splits.CORE_SPEAKERS) if official else ()
+    train = [f'm{number:03d}0' for number in range(462 if official else 16)]
+    utterances = [
+        speech.Spoken(part, 'dr1', speaker, f'sx{number}', np.zeros(40, np.int32))
+        for part, speakers in (('train', train), ('test', test))
+        for speaker in speakers
+        for number in range(8)
+    ]
+    bounds = np.arange(len(utterances) + 1) * 300
+    frames = np.broadcast_to(np.float32(0), (bounds[-1], 123))
+    return speech.Speech(frames, np.zeros(bounds[-1], np.int32), bounds, tuple(utterances), ())
+
+
+def divided(data):
+    """A data set of a config's size."""
+    _, classes, pool, test = SOURCES[data.name]
+    if data.name == 'timit':
+        return timit_source.divide(corpus(data.split), '', data, lambda line: None)
+    labels = np.zeros(pool + test, np.int32)
+    regions = {'pool': pool, 'unlabelled': 0, 'test': test}
+    return splits.divide(labels[:, None], labels, regions, classes, '', data)
 
 
 def presets(name):
@@ -49,8 +76,11 @@ def test_the_config_locks(settings):
 def test_the_config_is_valid_and_its_nets_can_be_made(settings):
     checked = config.experiment(settings)
     shape, classes, *_ = SOURCES[checked.data.name]
-    assert checked.members and checked.students
-    for member in checked.members.values():
+    assert checked.members and (checked.students or checked.search)
+    members = [member for member in checked.members.values() if member.from_study is None]
+    if checked.search:
+        members.append(trials.middle(checked.search))
+    for member in members:
         assert counts.count(member.model, shape, classes).params > 0
     for student in checked.students.values():
         model = student.model
@@ -59,14 +89,13 @@ def test_the_config_is_valid_and_its_nets_can_be_made(settings):
         assert counts.count(model, shape, classes).params > 0
         if student.budget:
             assert counts.count(model, shape, classes).params <= student.budget
+    if checked.alignment.rounds:
+        assert counts.count(checked.alignment.net.model, shape, classes).params > 0
 
 
 def test_the_splits_can_be_made_and_batches_filled(settings):
     checked = config.experiment(settings)
-    _, classes, pool, test = SOURCES[checked.data.name]
-    labels = np.zeros(pool + test, np.int32)
-    regions = {'pool': pool, 'unlabelled': 0, 'test': test}
-    dataset = splits.divide(labels[:, None], labels, regions, classes, '', checked.data)
+    dataset = divided(checked.data)
     train = len(dataset.splits['train'])
     for member in checked.members.values():
         assert member.train.batch_size <= round(member.subset * train)
@@ -121,7 +150,29 @@ def test_the_docstring_gives_the_commands(name):
 def test_configs_of_two_calls_share_nothing(name):
     first, second = (load_experiment(name).get_config() for _ in range(2))
     first.data.seed = 99
-    next(iter(first.members.values())).train.epochs = 99999
+    next(iter(first.students.values())).train.epochs = 99999
     assert second.data.seed != 99
-    for member in second.members.values():
-        assert member.train.epochs != 99999
+    for student in second.students.values():
+        assert student.train.epochs != 99999
+
+
+def test_the_students_of_urban_et_al_are_taught_by_the_members_that_their_search_finds():
+    """Same study, same ranks, same data: or the second experiment would refuse the first's trials."""
+    for preset in ('', 'small', 'smoke'):
+        search, table = (
+            load_experiment(name).get_config(preset)
+            for name in ('urban_teachers', 'urban_students')
+        )
+        assert search.logits.ensemble.members == table.logits.ensemble.members
+        for name in table.logits.ensemble.members:
+            assert table.members[name] == search.members[name]
+        assert search.members.best_01.from_study.study == search.search.study
+        assert search.data == table.data and search.views == table.views
+
+
+def test_the_search_of_urban_et_al_has_their_18_hyperparameters():
+    space = load_experiment('urban_teachers').get_config().search.space
+    assert len(space) == 18
+    ends = {name: (entry.low, entry.high) for name, entry in space.items()}
+    assert ends['c3'] == (128, 384) and ends['momentum'] == (0.8, 0.91)
+    assert {name for name, entry in space.items() if entry.get('log')} == {'rate', 'momentum'}

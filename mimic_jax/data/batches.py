@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mimic_jax.data import mapped
+from mimic_jax.ops import context
 
 PREFETCH = 3  # batches gathered ahead on the host
 PIECE_BYTES = 256 << 20  # of an array, sent to the device at a time
@@ -48,14 +49,23 @@ def gather(arrays: Mapping, ids: Mapping) -> dict:
     """The batch that `ids` name, from arrays on the device (inside jit) or on the host.
 
     arrays: inputs [N, ...], labels [N] and, for a student on logits, teacher_logits [M, K] with
-    rows [N], the row of each example.  ids: index [B], mask [B], view [].
-    Returns inputs [B, ...], labels [B], index [B], mask [B], view [] and teacher_logits [B, K].
+    rows [N], the row of each example. For speech inputs are frames [N, 123], and first and last
+    [N] the outermost rows of each frame's utterance.  ids: index [B], mask [B], view [].
+    Returns inputs [B, ...], labels [B], index [B], mask [B], view [] and teacher_logits [B, K];
+    of speech, inputs are frames in their context, [B, 15, 41, 3].
     """
     index = ids['index']
-    batch = {**ids, 'inputs': arrays['inputs'][index], 'labels': arrays['labels'][index]}
+    batch = {**ids, 'inputs': _inputs(arrays, index), 'labels': arrays['labels'][index]}
     if 'teacher_logits' in arrays:
         batch['teacher_logits'] = arrays['teacher_logits'][arrays['rows'][index]]
     return batch
+
+
+def _inputs(arrays: Mapping, index):
+    if 'first' not in arrays:
+        return arrays['inputs'][index]
+    first, last = arrays['first'][index], arrays['last'][index]
+    return context.windows(arrays['inputs'], first, last, index)
 
 
 def rows_of(examples: np.ndarray, total: int) -> np.ndarray:

@@ -10,11 +10,11 @@ import numpy as np
 
 from mimic_jax import artifacts
 from mimic_jax.config import Data
-from mimic_jax.data import cifar10
+from mimic_jax.data import cifar10, timit_source
 from mimic_jax.errors import UserError
 from mimic_jax.settings import nearest
 
-NAMES = ('digits', 'cifar10', 'npz')
+NAMES = ('digits', 'cifar10', 'npz', 'timit')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,11 +46,16 @@ def identity(data: Data) -> dict:
             return {'name': 'cifar10', 'version': '3.0.2'}
         case 'npz':
             return {'name': 'npz', 'sha256': artifacts.file_digest(_npz_path(data.root))}
+        case 'timit':
+            return timit_source.identity(data)
     raise UserError(f'config.data.name is {data.name!r}; {nearest(data.name, NAMES)}')
 
 
 def load(data: Data, progress: Callable[[str, int, int], None] | None = None) -> Source:
-    """The arrays of the source that `data` names; calls `progress(what, done, total)` on the way."""
+    """The arrays of the source that `data` names; calls `progress(what, done, total)` on the way.
+
+    Not of 'timit', whose arrays are larger than memory may be: see `speech.write`.
+    """
     match data.name:
         case 'digits':
             return _load_digits()

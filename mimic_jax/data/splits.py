@@ -1,14 +1,17 @@
 """A source divided into train, validation, test and unlabelled examples, all addressed by index."""
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Mapping
 
 import numpy as np
 
 from mimic_jax.config import Data
-from mimic_jax.data import duplicates
+from mimic_jax.data import duplicates, fbank
+from mimic_jax.data.speech import Speech
 from mimic_jax.errors import UserError
+from mimic_jax.ops import context
 from mimic_jax.settings import nearest
 
 
@@ -19,6 +22,9 @@ class Dataset:
     inputs: [N, ...] raw, possibly memory-mapped.  labels: [N] int32, -1 outside the labelled splits.
     splits: index arrays [n] int32 by name.  fingerprint: hash of content and splits.
     removed: unlabelled examples left out because they equal a validation or test example.
+    speech: of a corpus of speech, whose examples are frames; None for other data.
+    utterances: of speech, the positions [n] int32 of each split's utterances in `speech.utterances`;
+    the split's frames are theirs, one utterance after another.
     """
 
     inputs: np.ndarray
@@ -28,10 +34,23 @@ class Dataset:
     fingerprint: str
     preprocess: str
     removed: int = 0
+    speech: Speech | None = None
+    utterances: Mapping[str, np.ndarray] | None = None
 
     @property
     def input_shape(self) -> tuple[int, ...]:
+        """Of an example as nets get it; a frame of speech comes in its context."""
+        if self.speech is not None:
+            return (2 * context.WIDTH + 1, fbank.BANDS, fbank.CHANNELS)
         return self.inputs.shape[1:]
+
+    @functools.cached_property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What `batches.gather` makes batches of, on the host."""
+        arrays = {'inputs': self.inputs, 'labels': self.labels}
+        if self.speech is not None:
+            arrays['first'], arrays['last'] = context.edges(self.speech.bounds)
+        return arrays
 
     def examples(self, names: tuple[str, ...], where: str) -> np.ndarray:
         """The indices of several splits, one after another; UserError when there is none or no example."""

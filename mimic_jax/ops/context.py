@@ -2,14 +2,14 @@
 
 import chex
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 CHANNELS = 3  # static, Δ, ΔΔ
+WIDTH = 7  # frames on each side
 
 
 def windows(
-    frames: jax.Array, first: jax.Array, last: jax.Array, index: jax.Array, width: int = 7
+    frames: jax.Array, first: jax.Array, last: jax.Array, index: jax.Array, width: int = WIDTH
 ) -> jax.Array:
     """Frames with `width` neighbours on each side; pure, inside jit or outside.
 
@@ -20,13 +20,14 @@ def windows(
     and ΔΔ last (123 = 41 × 3).
     index: [B] int, rows of `frames`.  first, last: [B] int, the first and the last row (included)
     of the utterance that each row of `index` belongs to, as `edges(bounds)` gives them.
+    All of them may be host arrays, and then the windows are a host array too.
     Returns [B, 2 width + 1, F, 3] of the frames' type; `flat` of it is [B, (2 width + 1) 3 F].
     """
     chex.assert_rank([frames, first, last, index], [2, 1, 1, 1])
     chex.assert_type([first, last, index], int)
     chex.assert_equal_shape([first, last, index])
-    rows = index[:, None] + jnp.arange(-width, width + 1)
-    rows = jnp.clip(rows, first[:, None], last[:, None])
+    rows = index[:, None] + np.arange(-width, width + 1, dtype=np.int32)
+    rows = rows.clip(first[:, None], last[:, None])
     return frames[rows].reshape(*rows.shape, -1, CHANNELS)
 
 

@@ -8,11 +8,20 @@ import numpy as np
 
 from mimic_jax import artifacts
 from mimic_jax.config import Data
-from mimic_jax.data import duplicates, sources, splits, statistics, unlabelled
+from mimic_jax.data import (
+    duplicates,
+    sources,
+    speech,
+    splits,
+    statistics,
+    timit_source,
+    unlabelled,
+)
 from mimic_jax.progress import Progress
 from mimic_jax.session import Session
 
 INPUTS, LABELS, DIGESTS = 'inputs.npy', 'labels.npy', 'digests.npy'
+SPEECH = ('frames.npy', 'targets.npy', 'bounds.npy')
 
 
 def run(data: Data, workdir: Path, progress: Progress) -> splits.Dataset:
@@ -23,10 +32,13 @@ def run(data: Data, workdir: Path, progress: Progress) -> splits.Dataset:
     folder = artifacts.make(
         workdir,
         artifacts.Recipe('data', identity),
-        lambda folder: _build(folder, data, progress),
+        lambda folder: (_build_speech if data.name == 'timit' else _build)(folder, data, progress),
         progress.say,
     )
     facts = artifacts.manifest(folder)
+    if data.name == 'timit':
+        content = artifacts.canonical_json([facts['files'][name] for name in SPEECH])
+        return timit_source.divide(speech.load(folder), content, data, progress.say)
     inputs = np.load(folder / INPUTS, mmap_mode='r')
     dataset = splits.divide(
         inputs=inputs,
@@ -77,6 +89,13 @@ def _build(folder: Path, data: Data, progress: Progress) -> dict:
         'num_classes': source.num_classes,
         'seconds': round(time.monotonic() - start, 3),
     }
+
+
+def _build_speech(folder: Path, data: Data, progress: Progress) -> dict:
+    start = time.monotonic()
+    found = timit_source.find(data)
+    facts = speech.write(found, folder, data.skip_bad, progress.count)
+    return {**facts, 'seconds': round(time.monotonic() - start, 3)}
 
 
 def _save(path: Path, shape: tuple[int, ...], dtype: np.dtype, parts: Iterable[np.ndarray]) -> None:

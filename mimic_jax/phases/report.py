@@ -11,6 +11,7 @@ import jax
 from mimic_jax import artifacts, figures, latency, tables
 from mimic_jax.answers import Answers, chosen_rows
 from mimic_jax.config import Report
+from mimic_jax.decode_plan import DecodePlan
 from mimic_jax.plan import NetPlan, Plan
 from mimic_jax.session import Session
 
@@ -23,15 +24,22 @@ def run(session: Session, plan: Plan, report: Report, experiment: str, command: 
         )
     for baseline in plan.baselines.values():
         artifacts.require(session.workdir, baseline.recipe, baseline.name, 'baseline')
+    for decoding in _decodings(plan):
+        artifacts.require(
+            session.workdir, decoding.recipe, f'the decoding of {decoding.name}', 'decode'
+        )
     answers = Answers(session, plan, report)
     chosen = list(chosen_rows(plan, report))
-    rows = [answers.row(name, row) for name, row in chosen]
+    rows = [made for name, row in chosen for made in answers.rows(name, row)]
     folder = session.workdir / experiment
     folder.mkdir(parents=True, exist_ok=True)
     result = {
         'experiment': experiment,
         'rows': rows,
-        'timings': [_timings(session, report, answers.nets(row)) for _, row in chosen],
+        'timings': [
+            _timings(session, report, answers.nets(row), plan.decodings.get(row.source, ()))
+            for _, row in chosen
+        ],
         'command': command,
         'machine': machine(),
         'seconds': round(sum(cost['seconds'] for cost in _costs(session, plan).values()), 1),
@@ -40,6 +48,7 @@ def run(session: Session, plan: Plan, report: Report, experiment: str, command: 
         'data': {
             'examples': {name: len(rows) for name, rows in session.data.splits.items()},
             'unlabelled_removed': session.data.removed,  # equal to a validation or test image
+            **_spoken(session),
         },
     }
     artifacts.write_atomically(folder / 'report.json', json.dumps(result, indent=1))
@@ -50,12 +59,25 @@ def run(session: Session, plan: Plan, report: Report, experiment: str, command: 
     return result
 
 
-def _timings(session: Session, report: Report, nets: list[NetPlan]) -> dict:
-    """What the nets of a row took to train, in seconds, and to answer, in milliseconds."""
+def _decodings(plan: Plan) -> list[DecodePlan]:
+    return [decoding for seeds in plan.decodings.values() for decoding in seeds]
+
+
+def _timings(session: Session, report: Report, nets: list[NetPlan], decodings=()) -> dict:
+    """What the nets of a row took to train, in seconds, and to answer, in milliseconds.
+
+    Of speech, Viterbi's real-time factor too, the mean over the seeds.
+    """
+    factors = [
+        artifacts.manifest(session.workdir / decoding.recipe.name)['real_time_factor']
+        for decoding in decodings
+    ]
+    speech = {'real_time_factor': sum(factors) / len(factors)} if factors else {}
     seconds = [artifacts.manifest(session.workdir / net.recipe.name)['seconds'] for net in nets]
     return {
         'training_seconds': round(sum(seconds), 1) if nets else None,
         'milliseconds': latency.measure(session, nets) if nets and report.latency else None,
+        **speech,
     }
 
 
@@ -67,9 +89,11 @@ def _costs(session: Session, plan: Plan) -> dict:
         'student': [net.recipe for nets in plan.students.values() for net in nets],
         'baseline': [baseline.recipe for baseline in plan.baselines.values()],
         'evaluate': [net.evaluation for net in plan.nets()],
+        'decode': [decoding.recipe for decoding in _decodings(plan)],
     }
-    if not plan.baselines:
-        del recipes['baseline']
+    for phase, of_some in (('baseline', plan.baselines), ('decode', plan.decodings)):
+        if not of_some:
+            del recipes[phase]
     costs = {}
     for phase, group in recipes.items():
         folders = {session.workdir / recipe.name for recipe in group}
@@ -79,6 +103,23 @@ def _costs(session: Session, plan: Plan) -> dict:
             'bytes': sum(_size(folder) for folder in folders),
         }
     return costs
+
+
+def _spoken(session: Session) -> dict:
+    """Of speech, its utterances and speakers by split, and the bad utterances left out."""
+    data = session.data
+    if data.speech is None:
+        return {}
+    everything = data.speech.utterances
+    speakers = {
+        name: sorted({everything[position].speaker for position in chosen})
+        for name, chosen in data.utterances.items()
+    }
+    return {
+        'utterances': {name: len(chosen) for name, chosen in data.utterances.items()},
+        'speakers': speakers,
+        'bad_utterances': len(data.speech.bad),
+    }
 
 
 def _size(folder: Path) -> int:

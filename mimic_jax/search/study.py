@@ -1,6 +1,7 @@
 """The shared record of a search: an Optuna study in a database."""
 
 import contextlib
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 import optuna
 import sqlalchemy
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+from optuna.exceptions import OptunaError
+from optuna.storages import RetryHeartbeatStaleTrialCallback
 from sqlalchemy.engine import make_url
 
 from mimic_jax.errors import UserError
@@ -16,6 +19,7 @@ from mimic_jax.search.space import Space
 from mimic_jax.settings import as_json
 
 _HEARTBEAT = 60  # seconds between a running trial's signs of life; without two, it was killed
+_ATTEMPTS = 20  # to open a database that other workers are opening for the first time
 
 
 def open_study(
@@ -94,29 +98,47 @@ def distributions(space: Space) -> dict[str, BaseDistribution]:
 @contextlib.contextmanager
 def _reachable(url: str | Path) -> Iterator[optuna.storages.RDBStorage]:
     """The database's storage; what it raises on the way is one line, its password left out."""
-    if isinstance(url, Path) or '://' not in url:
-        Path(url).parent.mkdir(parents=True, exist_ok=True)
-        url = f'sqlite:///{url}'
+    path = isinstance(url, Path) or '://' not in url
     try:
-        shown = make_url(url).render_as_string(hide_password=True)
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore', optuna.exceptions.ExperimentalWarning)
-            yield optuna.storages.RDBStorage(
-                url,
-                heartbeat_interval=_HEARTBEAT,
-                heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(),
-            )
-    except sqlalchemy.exc.ArgumentError:
+        database = make_url(f'sqlite:///{url}' if path else url)
+    except (sqlalchemy.exc.ArgumentError, ValueError):  # a port that is no number is a ValueError
         raise UserError(
             'the study database is no URL that can be read; write sqlite:///FILE, '
             'postgresql://USER:PASSWORD@HOST/NAME or mysql://USER:PASSWORD@HOST/NAME'
         ) from None
-    except (ImportError, sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError) as error:
+    try:
+        if path:
+            Path(url).parent.mkdir(parents=True, exist_ok=True)
+        yield _storage(database)
+    except (OSError, ImportError, sqlalchemy.exc.SQLAlchemyError, OptunaError) as error:
         reason = str(error.__cause__ or error).strip().splitlines()[0]
         raise UserError(
-            f'the study database {shown} cannot be opened: {reason}; check that it is reachable, '
-            'and that its driver is installed'
+            f'the study database {database.render_as_string(hide_password=True)} cannot be opened: '
+            f'{reason}; check that it is reachable, and that its driver is installed'
         ) from error
+
+
+def _storage(database: sqlalchemy.URL) -> optuna.storages.RDBStorage:
+    """The database with its tables, made once however many workers come at the same time."""
+    sqlite = database.get_backend_name() == 'sqlite'
+    for attempt in range(_ATTEMPTS):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter('ignore', optuna.exceptions.ExperimentalWarning)
+                return optuna.storages.RDBStorage(
+                    database.render_as_string(hide_password=False),
+                    # A worker waits for the others' writing instead of failing after 5 s.
+                    engine_kwargs={'connect_args': {'timeout': 60}} if sqlite else None,
+                    heartbeat_interval=_HEARTBEAT,
+                    heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
+                )
+        except (sqlalchemy.exc.SQLAlchemyError, OptunaError) as error:
+            # Another worker was making the tables; the next look finds them.
+            words = f'{error} {error.__cause__}'
+            lost_race = 'already exists' in words or 'UNIQUE constraint' in words
+            if not lost_race or attempt == _ATTEMPTS - 1:
+                raise
+            time.sleep(0.2)
 
 
 def _check_or_record(study: optuna.Study, space: Space, direction: str) -> None:

@@ -1,0 +1,119 @@
+"""Ba & Caruana's Table 1 on a part of TIMIT, in folds of speakers: each speaker is tested once.
+
+    python benchmarks/timit_folds.py --root=FOLDER --json=results/timit_table1_sample.json
+
+FOLDER holds a corpus in TIMIT's layout. Runs `experiments/timit_table1.py:sample` (another with
+`--preset`) once a fold and puts the folds together: a phone error rate is the errors on all speakers
+over all of their reference tokens, a value a student's seed, and its interval is over all speakers; so
+is frame accuracy. Insertions, deletions and substitutions are sums over the folds of means over the
+seeds. Every fold tunes its own decoding on its own validation speakers. What is finished stays: a run
+that was stopped goes on with the same command. `--json=FILE` keeps the rows in a report's form.
+"""
+
+import argparse
+import datetime
+import importlib.util
+import json
+import shlex
+import sys
+from pathlib import Path
+
+import numpy as np
+from absl import logging
+
+from mimic_jax import allocator, pipeline, tables
+from mimic_jax.phases.report import machine
+from mimic_jax.rows import over_speakers
+
+EXPERIMENT = Path(__file__).parent.parent / 'experiments' / 'timit_table1.py'
+ERRORS = ('insertions', 'deletions', 'substitutions', 'tokens')
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--root', type=Path, required=True)
+    parser.add_argument('--preset', default='sample')
+    parser.add_argument('--workdir', type=Path, default=Path('runs') / 'timit_folds')
+    parser.add_argument('--json', type=Path)
+    arguments = parser.parse_args()
+    logging.set_verbosity(logging.WARNING)
+    allocator.keep_freed_memory()
+    folds = settings(arguments.preset, arguments.root).data.folds
+    reports = [
+        report(arguments.preset, arguments.root, fold, arguments.workdir) for fold in range(folds)
+    ]
+    result = together(reports, arguments.preset)
+    print(result['title'])
+    print('\n'.join(filter(None, (tables.headline(result['rows']), tables.table(result['rows'])))))
+    if arguments.json:
+        made = {
+            'experiment': arguments.json.stem,
+            **result,
+            'command': shlex.join(['python', *sys.argv]),
+            'machine': machine(),
+            'date': datetime.date.today().isoformat(),
+        }
+        arguments.json.write_text(json.dumps(made, indent=1) + '\n')
+
+
+def settings(preset: str, root: Path):
+    spec = importlib.util.spec_from_file_location('timit_table1', EXPERIMENT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    config = module.get_config(preset)
+    config.data.root = str(root)
+    return config
+
+
+def report(preset: str, root: Path, fold: int, workdir: Path) -> dict:
+    """The report of one fold."""
+    config = settings(preset, root)
+    config.data.fold = fold
+    name = f'timit_table1_{preset}_fold_{fold}'
+    pipeline.run(config, workdir=workdir, experiment=name)
+    return json.loads((workdir / name / 'report.json').read_text())
+
+
+def together(reports: list[dict], preset: str) -> dict:
+    """The folds' reports as one: title, rows, timings, seconds."""
+    rows = [pooled(list(folds)) for folds in zip(*(r['rows'] for r in reports), strict=True)]
+    timings = [timing(folds) for folds in zip(*(r['timings'] for r in reports), strict=True)]
+    return {
+        'title': f'TIMIT {preset}, {rows[0]["n_speakers"]} speakers',
+        'rows': rows,
+        'timings': timings,
+        'seconds': round(sum(r['seconds'] for r in reports), 1),
+    }
+
+
+def pooled(rows: list[dict]) -> dict:
+    """One row over the folds. A speaker that two folds test would count twice, and stops the run."""
+    speakers: dict[str, dict] = {}
+    for row in rows:
+        twice = speakers.keys() & row['speakers'].keys()
+        if twice:
+            sys.exit(f'speaker {min(twice)} is tested in two folds')
+        speakers |= row['speakers']
+    result = {**rows[0], **over_speakers(rows[0]['metric'], speakers), 'speakers': speakers}
+    if rows[0]['agreement'] is not None:  # of frames, of which the folds have unequal numbers
+        frames = [sum(counts['tokens'] for counts in row['speakers'].values()) for row in rows]
+        result['agreement'] = float(np.average([row['agreement'] for row in rows], weights=frames))
+    if rows[0]['metric'] == 'per':
+        result |= {kind: sum(row[kind] for row in rows) for kind in ERRORS}
+        result['sclite'] = {kind: sum(row['sclite'][kind] for row in rows) for kind in ERRORS}
+        for key in ('lm_scales', 'insertion_penalties'):  # a list a fold, a value a seed
+            result[key] = [row[key] for row in rows]
+    return result
+
+
+def timing(folds: tuple[dict, ...]) -> dict:
+    """Training seconds of all folds together, and Viterbi's mean real-time factor."""
+    return {
+        'training_seconds': round(sum(fold['training_seconds'] or 0.0 for fold in folds), 1),
+        'milliseconds': None,
+        'real_time_factor': float(np.mean([fold['real_time_factor'] for fold in folds])),
+    }
+
+
+if __name__ == '__main__':
+    main()

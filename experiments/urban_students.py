@@ -1,0 +1,289 @@
+"""CIFAR-10: Urban et al.'s students by depth and number of parameters, their Table 2 and Figure 1.
+
+    python -m mimic_jax.main --config=experiments/urban_students.py          # wants many GPUs or TPUs
+    python -m mimic_jax.main --config=experiments/urban_students.py:small    # about an hour on 2 cores
+    python -m mimic_jax.main --config=experiments/urban_students.py:smoke    # minutes, a first look
+
+Nets of 1 to 5 hidden layers and of 1 to 4 convolutions, with 1, 3.16, 10 and 31.6 million parameters,
+mimic the ensemble that urban_teachers.py finds (run it first, in the same workdir, with the same
+preset); five of them are trained on labels as well. The figure curves.png is the paper's Figure 1.
+Presets `:1M`, `:3M16`, `:10M` and `:31M6` keep one budget's nets. A stopped run goes on net by net with
+the same command. Nobody has run the whole of it here; the paper's figures stand in the table.
+
+As in the paper: squared error on raw logits without the ½, no weight decay, no dropout, 160 views of
+the 40,000 training images that all students see in the same order, a linear bottleneck with no or one
+convolution, 5×5 convolutions, 2×2 pools (3×3 after the only convolution), one width of each net solved
+from the budget. The paper's cells are the best of a search each; here widths stand in the middle of the
+ranges that it searched, nets of several hidden layers have equal widths, and all share one rate and
+momentum from inside its ranges. Not in the paper, chosen here: batches of 128, at most 480 epochs.
+
+`:small` is another setting: 8,000 images, the ensemble of 4 of urban_teachers.py:small, 20 views, 100
+and 320 thousand parameters, no to three convolutions, two seeds, the larger nets on labels beside, with
+the same settings. Rate and clipping are those that trials for cifar_student.py:small favoured. By FLOPs,
+at 25 GFLOP/s, the cache takes 15 to 30 minutes of 2 cores and the 24 nets 40. This is an estimate;
+nothing was measured.
+"""
+
+import ml_collections
+
+ENSEMBLE = 16
+BUDGETS = {'1M': 1e6, '3M16': 3.16e6, '10M': 10e6, '31M6': 31.6e6}
+# Of each family: what the paper calls it, nets by budget, the paper's accuracies.
+FAMILIES = {
+    'mlp_1': (
+        'bottleneck + 1 hidden',
+        ('?L-2k', '?L-5k', '?L-12k', '?L-20k'),
+        (0.658, 0.682, 0.695, 0.702),
+    ),
+    'mlp_2': ('2 hidden', ('?-?',) * 4, (0.662, 0.709, 0.734, 0.743)),
+    'mlp_3': ('3 hidden', ('?-?-?',) * 4, (0.668, 0.710, 0.730, 0.739)),
+    'mlp_4': ('4 hidden', ('?-?-?-?',) * 4, (0.667, 0.695, 0.716, 0.720)),
+    'mlp_5': ('5 hidden', ('?-?-?-?-?',) * 4, (0.664, 0.700, 0.714, 0.715)),
+    'conv_1': (
+        '1 conv, 1 mp, bottleneck',
+        ('80c5-p3-?L-1k', '150c5-p3-?L-2k', '250c5-p3-?L-4k', '400c5-p3-?L-4k'),
+        (0.845, 0.863, 0.873, 0.877),
+    ),
+    'conv_2': (
+        '2 conv, 2 mp',
+        (
+            *('60c5-p2-60c5-p2-?', '120c5-p2-100c5-p2-?'),
+            *('200c5-p2-110c5-p2-?', '400c5-p2-120c5-p2-?'),
+        ),
+        (0.879, 0.893, 0.900, 0.903),
+    ),
+    'conv_3': (
+        '3 conv, 3 mp',
+        tuple(f'{width}c5-p2-{width}c5-p2-{width}c5-p2-?' for width in (70, 110, 190, 350)),
+        (0.907, 0.916, 0.919, 0.923),
+    ),
+    'conv_4': (
+        '4 conv, 3 mp',
+        tuple(
+            f'{first}c5-p2-{first}c5-{second}c5-p2-{second}c5-p2-?'
+            for first, second in ((50, 60), (90, 110), (150, 190), (270, 340))
+        ),
+        (0.913, 0.918, 0.926, 0.926),
+    ),
+}
+# On labels, at 10 million: nets with dropout, and the paper's accuracies.
+ON_LABELS = {
+    'mlp_1': ('?L-12k-d.4', 0.668),
+    'conv_1': ('250c5-p3-d.2-?L-4k-d.4', 0.846),
+    'conv_2': ('200c5-p2-d.2-110c5-p2-d.35-?-d.4', 0.889),
+    'conv_3': ('190c5-p2-d.2-190c5-p2-d.35-190c5-p2-d.4-?-d.4', 0.912),
+    'conv_4': ('150c5-p2-d.2-150c5-190c5-p2-d.35-190c5-p2-d.4-?-d.4', 0.9175),
+}
+# Of :small, nets by budget.
+SMALL_BUDGETS = {'100k': 100e3, '320k': 320e3}
+SMALL_FAMILIES = {
+    'mlp_1': ('?L-500', '?L-1k'),
+    'conv_1': ('8c5-p3-?L-200', '12c5-p3-?L-400'),
+    'conv_2': ('12c5-p2-16c5-p2-?', '12c5-p2-24c5-p2-?'),
+    'conv_3': ('12c5-p2-16c5-p2-24c5-p2-?', '16c5-p2-24c5-p2-32c5-p2-?'),
+}
+
+
+def get_config(arg=''):
+    config = whole()
+    for preset in filter(None, arg.split(',')):
+        if preset not in PRESETS:
+            raise ValueError(f'unknown preset {preset!r}; this file has {", ".join(PRESETS)}')
+        PRESETS[preset](config)
+    return config
+
+
+def whole():
+    config = ml_collections.ConfigDict()
+    config.presets = {
+        'small': 'takes about an hour on 2 CPU cores',
+        'smoke': 'takes some minutes',
+    }
+    config.data = {
+        'name': 'cifar10',
+        'root': '',  # of TFDS; empty: $TFDS_DATA_DIR or ~/tensorflow_datasets
+        'train': 40000,
+        'validation': 10000,
+        'test': 0,  # all 10,000 of the test split
+        'unlabelled': -1,
+        'seed': 0,
+        'preprocess': 'image',
+        'transfer': {'kind': 'none', 'root': '', 'name': '', 'split': 'train', 'limit': 0},
+    }
+    config.views = {
+        'seed': 0,
+        'mirror': True,
+        'shift': 0,
+        'padding': 'zero',
+        'crop': 24,
+        'hue': 0.06,
+        'saturation': 0.26,
+        'value': 0.20,
+        'saturation_scale': 0.21,
+        'value_scale': 0.13,
+    }
+    config.run = {
+        'log_steps': 50,
+        'evaluation_steps': 1,
+        'checkpoint_steps': 1,
+        'steps_per_call': 0,
+        'model_axis': 1,
+        'placement': 'auto',
+        'evaluation_batch_size': 500,
+    }
+    teach(config, study='urban_teachers', ensemble=ENSEMBLE, views=160, paper=0.938)
+    for family, (label, models, figures) in FAMILIES.items():
+        cells = zip(BUDGETS, models, figures, strict=True)
+        for budget, model, paper in cells:
+            name = f'{family}_{budget}'
+            config.students[name] = student(model, BUDGETS[budget], train(epochs=480))
+            add_row(config, name, f'{label}, {written(budget)}', BUDGETS[budget], label, paper)
+    for family, (model, paper) in ON_LABELS.items():
+        name = f'{family}_labels'
+        settings = train(learning_rate=0.006, weight_decay=2e-4)
+        config.students[name] = student(model, BUDGETS['10M'], settings, target='labels')
+        add_row(config, name, f'{FAMILIES[family][0]}, 10M, on labels', 10e6, '', paper)
+    return config
+
+
+def small(config):
+    """8,000 images, 20 views, small budgets, two seeds: the table in about an hour on 2 cores."""
+    config.presets = {'smoke': 'takes some minutes'}
+    config.data.train = 8000
+    config.data.validation = 5000
+    teach(config, study='urban_teachers_small', ensemble=4, views=20)
+    settings = train(
+        epochs=20, batch_size=64, learning_rate=0.1, schedule='cosine', warmup=0.05, clip_norm=1.0
+    )
+    both(config, SMALL_FAMILIES, settings, seeds=(0, 1))
+    config.run.evaluation_steps = 500
+    config.run.checkpoint_steps = 500
+
+
+def smoke(config):
+    """1,000 images, 4 views, two families, one seed: every phase on real images, in minutes."""
+    config.presets = {}
+    config.data.train = 1000
+    config.data.validation = 500
+    config.data.test = 1000
+    config.data.unlabelled = 1000
+    teach(config, study='urban_teachers_smoke', ensemble=2, views=4)
+    settings = train(
+        epochs=4, batch_size=50, learning_rate=0.03, schedule='cosine', warmup=0.05, clip_norm=1.0
+    )
+    families = {name: SMALL_FAMILIES[name] for name in ('mlp_1', 'conv_1')}
+    both(config, families, settings, seeds=(0,))
+
+
+def only(budget):
+    """A preset that keeps the students of one budget."""
+
+    def preset(config):
+        kept = [name for name in config.students if name.endswith(f'_{budget}')]
+        if budget == '10M':
+            kept += [name for name in config.students if name.endswith('_labels')]
+        for name in set(config.students) - set(kept):
+            del config.students[name]
+            del config.report.rows[name]
+        config.report.order = tuple(
+            name for name in config.report.order if name in config.report.rows
+        )
+
+    return preset
+
+
+PRESETS = {'small': small, 'smoke': smoke, **{budget: only(budget) for budget in BUDGETS}}
+
+
+def teach(config, study, ensemble, views, paper=-1.0):
+    """An ensemble of a study's best members, its cache, and a report with no other row yet."""
+    names = tuple(f'best_{rank:02}' for rank in range(1, ensemble + 1))
+    config.members = {
+        name: {'from_study': {'study': study, 'storage': '', 'rank': int(name[-2:])}}
+        for name in names
+    }
+    config.logits = {
+        'ensemble': {
+            'members': names,
+            'transfer': ('train',),
+            'limit': 0,
+            'views': views,
+            'dtype': 'float16',
+        }
+    }
+    config.students = {}
+    config.report = {
+        'ensemble': 'ensemble',
+        'order': (),
+        'rows': {},
+        'x_label': 'parameters',
+    }
+    add_row(config, 'ensemble', f'ensemble of {ensemble}', 0.0, '', paper, 'logits')
+
+
+def both(config, families, settings, seeds):
+    """Small nets of each family and budget on logits, and of the largest budget on labels too."""
+    largest = list(SMALL_BUDGETS)[-1]
+    for family, models in families.items():
+        label = FAMILIES[family][0]
+        for (budget, parameters), model in zip(SMALL_BUDGETS.items(), models, strict=True):
+            name, words = f'{family}_{budget}', f'{label}, {budget}'
+            config.students[name] = student(model, parameters, settings, seeds=seeds)
+            add_row(config, name, words, parameters, label)
+            if budget == largest:
+                name, words = f'{family}_labels', f'{words}, on labels'
+                config.students[name] = student(model, parameters, settings, 'labels', seeds)
+                add_row(config, name, words, parameters, f'{label}, on labels')
+
+
+def add_row(config, name, label, parameters, curve, paper=-1.0, group='students'):
+    """A further row of the report; with a `curve` it is a point of the figure."""
+    config.report.rows[name] = {
+        'source': f'{group}.{name}',
+        'label': label,
+        'paper': paper,
+        'curve': curve,
+        'x': float(parameters),
+    }
+    config.report.order = (*config.report.order, name)
+
+
+def written(budget):
+    """'3.16M' of '3M16'; names in a config hold no point."""
+    millions, _, rest = budget.partition('M')
+    return f'{millions}.{rest}M' if rest else budget
+
+
+def student(model, budget, settings, target='logits', seeds=(0,)):
+    """A net whose free width the budget decides, mimicking the ensemble or on labels."""
+    return {
+        'model': model,
+        'budget': budget,
+        'target': target,
+        'logits': 'ensemble' if target == 'logits' else '',
+        'loss': {
+            'kind': 'logits' if target == 'logits' else 'cross_entropy',
+            'scale': 1.0,
+            'temperature': 1.0,
+            'soft_weight': 0.5,
+        },
+        'train': settings,
+        'seeds': seeds,
+    }
+
+
+def train(**changes):
+    """Settings of one training run; `changes` replace the common ones."""
+    return {
+        'epochs': 300,
+        'batch_size': 128,
+        'learning_rate': 0.005,
+        'schedule': 'plateau',
+        'warmup': 0.0,
+        'momentum': 0.9,
+        'weight_decay': 0.0,
+        'clip_norm': 0.0,
+        'dtype': 'float32',
+        'init_scale': 1.0,
+        **changes,
+    }

@@ -1,0 +1,29 @@
+"""Trains a teacher on labels: a member of an experiment, or a trial of a search."""
+
+from pathlib import Path
+
+from mimic_jax import artifacts, train
+from mimic_jax.plan import NetPlan
+from mimic_jax.session import Session
+
+
+def make(session: Session, member: NetPlan) -> Path:
+    """The artifact `teacher-<id>`: a member's checkpoints and metrics, trained where it is not there.
+
+    Raises:
+      NotFinite: training diverged.
+    """
+    job = train.Job(
+        name=member.name,
+        task=member.task,
+        examples=member.examples,
+        seed=member.seed,
+        view_seed=member.seed,  # no two members see the same augmented images
+        work_per_step=member.work_per_step,
+    )
+    return artifacts.make(
+        session.workdir,
+        member.recipe,
+        lambda folder: train.run(folder, job, session),
+        session.progress.say,
+    )

@@ -1,0 +1,79 @@
+"""Counts on decodings of real utterances, beside those of NIST's sclite."""
+
+import os
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from mimic_jax import decoding
+from mimic_jax.data import fbank, timit, timit_files
+from mimic_jax.ops import alignment, per, phones
+
+pytest.importorskip('soundfile', reason="needs soundfile: the extra 'speech'")
+SAMPLE = os.environ.get('TIMIT_SAMPLE_DIR')
+# Debian's package sctk keeps sclite off the PATH.
+SCLITE = shutil.which('sclite', path=f'{os.environ.get("PATH", "")}:/usr/lib/sctk/bin')
+
+
+@pytest.fixture(scope='module')
+def decoded():
+    """References (folded), decodings and keys of 32 utterances, from noise about their targets."""
+    if not SAMPLE:
+        pytest.skip('TIMIT_SAMPLE_DIR names no TIMIT sample')
+    utterances, paths, sequences = timit.find(SAMPLE)[::4], [], []
+    for utterance in utterances:
+        samples, segments = timit_files.read(utterance)
+        frames = fbank.frame_count(len(samples))
+        paths.append(alignment.split_segments(segments.ends, segments.phones, frames))
+        sequences.append(segments.phones)
+    model = decoding.estimate(paths, sequences, len(phones.PHONES))
+    random = np.random.default_rng(0)
+    likelihoods = []
+    for path in paths:
+        noise = random.normal(scale=2.0, size=(len(path), phones.NUM_STATES))
+        logits = noise + model.log_priors  # as a net would say that hears nothing
+        logits[np.arange(len(path)), path] += 3.0
+        likelihoods.append(decoding.scaled_likelihoods(logits, model.log_priors))
+    found = decoding.Decoder(likelihoods, model, batch_size=32)(1.0, -1.0)
+    references = [phones.fold_numbers(sequence) for sequence in sequences]
+    return references, found, [utterance.key for utterance in utterances]
+
+
+def test_errors_are_of_every_kind(decoded):
+    """Otherwise equal counts would say little."""
+    references, found, _ = decoded
+    total = sum(decoding.score(references, found, per.sclite_alignment), per.Counts())
+    assert 0.1 < total.rate < 0.9
+    assert min(total.substitutions, total.deletions, total.insertions) > 20
+    # Unit costs count otherwise on these, so that equality with sclite is no matter of course.
+    assert total != sum(decoding.score(references, found), per.Counts())
+
+
+def test_counts_are_those_of_sclite(decoded, tmp_path):
+    if SCLITE is None:
+        pytest.skip("NIST's sclite is missing: install Debian's sctk")
+    references, found, keys = decoded
+    hypotheses = [phones.fold_numbers(utterance.phones) for utterance in found]
+    for name, sequences in (('reference', references), ('hypothesis', hypotheses)):
+        lines = [
+            per.trn_line([phones.CLASSES[number] for number in sequence], key.replace('_', '-'))
+            for sequence, key in zip(sequences, keys, strict=True)
+        ]
+        (tmp_path / name).write_text('\n'.join(lines) + '\n')
+    command = [SCLITE, '-i', 'spu_id', '-o', 'pralign', 'stdout']
+    command += ['-r', tmp_path / 'reference', 'trn', '-h', tmp_path / 'hypothesis', 'trn']
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    form = r'id: \(([\w-]+)\)\s+Scores: \(#C #S #D #I\) (\d+) (\d+) (\d+) (\d+)'
+    theirs = {name: tuple(map(int, counts)) for name, *counts in re.findall(form, output)}
+    ours = {
+        key.replace('_', '-'): (
+            counts.correct, counts.substitutions, counts.deletions, counts.insertions
+        )
+        for key, counts in zip(
+            keys, decoding.score(references, found, per.sclite_alignment), strict=True
+        )
+    }  # fmt: skip
+    assert len(ours) == 32 and theirs == ours

@@ -1,0 +1,308 @@
+"""--phase=search on digits: trials are teachers, and an ensemble is made of the best."""
+
+import importlib.util
+import json
+
+import numpy as np
+import pytest
+from conftest import tiny_digits
+
+from mimic_jax import artifacts, interrupt, pipeline, train, trials
+from mimic_jax import config as config_module
+from mimic_jax.errors import NotFinite, UserError
+
+optuna = pytest.importorskip('optuna', reason='the search extra is not installed')
+
+from mimic_jax.search import study as studies  # noqa: E402
+
+FINISHED, FAILED = optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.FAIL
+RUNNING = optuna.trial.TrialState.RUNNING
+
+
+def searching(count=3):
+    """Tiny nets searched over rate, width and dropout, and an ensemble of the best two."""
+    config = tiny_digits()
+    template = config.members.cnn_1.to_dict()
+    del config.students.labels
+    config.students.mimic.seeds = (0,)
+    config.report = {}
+    config.search = {
+        'space': {
+            'rate': {'low': 0.01, 'high': 0.2, 'log': True},
+            'filters': {'low': 3, 'high': 8, 'int': True},
+            'drop': {'low': 0.0, 'high': 0.5},
+        },
+        'member': {**template, 'model': '{filters}c3-bn-p2-16-d{drop:.3f}'},
+        'sets': {'rate': 'train.learning_rate'},
+        'trials': count,
+        'study': 'tiny',
+        'startup': 10,
+    }
+    config.search.member.train.epochs = 4
+    config.members = {
+        f'best_{rank}': {'from_study': {'study': 'tiny', 'rank': rank}} for rank in (1, 2)
+    }
+    config.logits.ensemble.members = ('best_1', 'best_2')
+    return config
+
+
+def run(config, workdir, device, phase='search'):
+    pipeline.run(config, workdir=workdir, experiment='tiny', phase=phase, devices=device)
+
+
+def stored(workdir):
+    return optuna.load_study(
+        study_name='tiny', storage=f'sqlite:///{workdir / "studies.sqlite"}'
+    ).get_trials()
+
+
+def teachers(workdir):
+    return {path.name for path in workdir.glob('teacher-*') if artifacts.is_complete(path)}
+
+
+def last_accuracy(folder):
+    records = [json.loads(line) for line in (folder / 'metrics.jsonl').read_text().splitlines()]
+    return [r['validation_accuracy'] for r in records if 'validation_accuracy' in r][-1]
+
+
+@pytest.fixture(scope='module')
+def searched(tmp_path_factory, device):
+    """A workdir in which three trials were run, with the last interrupted and taken up again."""
+    workdir = tmp_path_factory.mktemp('searched')
+    run(searching(2), workdir, device)
+    with pytest.MonkeyPatch.context() as patch:
+        evaluate = train._Loop._evaluate
+
+        def stop_there(loop, state, step, log):
+            interrupt._Request.pending = step > 4  # as a signal in the second epoch would
+            return evaluate(loop, state, step, log)
+
+        patch.setattr(train._Loop, '_evaluate', stop_there)
+        with pytest.raises(interrupt.Interrupted):
+            run(searching(), workdir, device)
+    interrupt._Request.pending = False
+    begun = {path.name for path in workdir.glob('teacher-*')}
+    run(searching(), workdir, device)
+    return workdir, begun
+
+
+def test_a_trial_is_a_teacher_and_its_value_the_last_validation_accuracy(searched):
+    workdir, _ = searched
+    finished = [trial for trial in stored(workdir) if trial.state == FINISHED]
+    assert {trial.user_attrs['artifact'] for trial in finished} == teachers(workdir)
+    for trial in finished:
+        folder = workdir / trial.user_attrs['artifact']
+        recipe = json.loads((folder / 'config.json').read_text())['config']
+        filters, drop = trial.params['filters'], trial.params['drop']
+        assert recipe['model'] == f'{filters}c3-bn-p2-16-d{drop:.3f}'
+        assert recipe['train']['learning_rate'] == trial.params['rate']
+        assert trial.value == last_accuracy(folder)
+    assert len({trial.user_attrs['member']['seed'] for trial in finished}) == 3
+
+
+def test_a_stopped_trial_goes_on_at_its_point(searched):
+    workdir, begun = searched
+    *_, stopped, again = stored(workdir)
+    assert (stopped.state, again.state) == (FAILED, FINISHED)
+    assert again.params == stopped.params
+    assert teachers(workdir) == begun, 'what was begun was finished, and nothing else begun'
+    records = (workdir / again.user_attrs['artifact'] / 'metrics.jsonl').read_text().splitlines()
+    steps = [json.loads(r)['step'] for r in records if 'validation_accuracy' in json.loads(r)]
+    assert steps == [4, 8, 12, 16], 'each epoch once'
+
+
+def test_a_second_run_does_nothing(searched, device):
+    workdir, _ = searched
+    before = len(stored(workdir))
+    markers = {path: path.stat().st_mtime_ns for path in workdir.glob('*/COMPLETE')}
+    run(searching(), workdir, device)
+    assert len(stored(workdir)) == before
+    assert markers == {path: path.stat().st_mtime_ns for path in workdir.glob('*/COMPLETE')}
+
+
+def test_an_ensemble_from_the_study_is_of_the_best_by_validation(searched, device):
+    workdir, _ = searched
+    before = teachers(workdir)
+    run(searching(), workdir, device, phase='all')
+    assert teachers(workdir) == before, 'no member is trained again'
+    (cache,) = workdir.glob('logits-*')
+    members = json.loads((cache / 'config.json').read_text())['reads']
+    accuracy = {name: last_accuracy(workdir / name) for name in before}
+    assert (
+        sorted((accuracy[name] for name in members), reverse=True)
+        == (sorted(accuracy.values(), reverse=True)[:2])
+    )
+    rows = json.loads((workdir / 'tiny' / 'report.json').read_text())['rows']
+    assert {row['name'] for row in rows} >= {'best_1', 'best_2', 'ensemble', 'mimic'}
+
+
+def test_too_few_finished_trials_and_other_data_are_refused(searched, device):
+    workdir, _ = searched
+    config = searching()
+    config.members.best_2.from_study.rank = 4
+    with pytest.raises(UserError, match="'tiny' has 3 finished trials and 4 are asked for"):
+        run(config, workdir, device, phase='teacher')
+    config = searching()
+    config.data.seed = 1
+    with pytest.raises(UserError, match='other data'):
+        run(config, workdir, device, phase='teacher')
+    with pytest.raises(UserError, match='another data'):
+        run(config, workdir, device)
+    config = searching()
+    config.search.member.train.epochs = 5
+    with pytest.raises(UserError, match=r'another config\.search\.member'):
+        run(config, workdir, device)
+
+
+def test_without_a_study_there_are_no_members(tmp_path, device):
+    with pytest.raises(UserError, match="no study 'tiny'"):
+        run(searching(), tmp_path, device, phase='teacher')
+    assert not (tmp_path / 'studies.sqlite').exists()
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    """Trials without training: what `train` makes of them is their points' own value."""
+
+    def by(outcome):
+        calls = []
+
+        def run_job(folder, job, session):
+            calls.append(job)
+            value = outcome(len(calls), job)
+            record = {'step': 1, 'seconds': 0.0, 'validation_accuracy': value}
+            (folder / 'metrics.jsonl').write_text(json.dumps(record) + '\n')
+            return {'seconds': 0.0}
+
+        monkeypatch.setattr(train, 'run', run_job)
+        return calls
+
+    return by
+
+
+def test_a_trial_that_diverges_is_recorded_as_failed_and_the_search_goes_on(
+    tmp_path, device, stand_in
+):
+    def outcome(call, job):
+        if call == 2:
+            raise NotFinite(f'{job.name}: loss or gradient not finite at step 7')
+        return 0.5 + 0.01 * call
+
+    calls = stand_in(outcome)
+    run(searching(4), tmp_path, device)
+    states = [trial.state for trial in stored(tmp_path)]
+    assert states == [FINISHED, FAILED, FINISHED, FINISHED] and len(calls) == 4
+    assert 'not finite at step 7' in stored(tmp_path)[1].user_attrs['failed']
+    # An ensemble takes none that failed.
+    config = searching(4)
+    config.members.best_2.from_study.rank = 4
+    with pytest.raises(UserError, match='3 finished trials and 4'):
+        run(config, tmp_path, device, phase='teacher')
+
+
+def test_a_trial_of_a_killed_process_is_run_again(tmp_path, device, stand_in, monkeypatch):
+    monkeypatch.setattr(studies, '_HEARTBEAT', 1)
+    run_job = stand_in(lambda call, job: 0.5)
+    run(searching(1), tmp_path, device)
+    study = optuna.load_study(
+        study_name='tiny', storage=f'sqlite:///{tmp_path / "studies.sqlite"}'
+    )  # fmt: skip
+    # What a kill leaves: a running trial with a point, a heartbeat that has stopped.
+    dead = study.ask(studies.distributions(config_module.experiment(searching()).search.space))
+    storage = optuna.storages.RDBStorage(
+        f'sqlite:///{tmp_path / "studies.sqlite"}', heartbeat_interval=1
+    )
+    storage.record_heartbeat(dead._trial_id)
+    run(searching(2), tmp_path, device)
+    first, killed, again = stored(tmp_path)
+    assert [t.state for t in (first, killed, again)] == [FINISHED, FAILED, FINISHED]
+    assert again.params == killed.params and len(run_job) == 2
+
+
+def test_workers_on_one_study_share_its_trials(tmp_path, device, stand_in):
+    """A worker that starts while another runs does only what is left."""
+    inner = []
+
+    def outcome(call, job):
+        if call == 1:  # the other worker, while the first trial runs
+            inner.append(True)
+            config = searching(2)
+            other = tmp_path / 'other'
+            config.search.storage = f'sqlite:///{tmp_path / "studies.sqlite"}'
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr('mimic_jax.search.worker.time.sleep', _leave)
+                with pytest.raises(Left):
+                    run(config, other, device)
+        return 0.5
+
+    calls = stand_in(outcome)
+    run(searching(2), tmp_path, device)
+    assert inner and len(calls) == 2
+    assert len(stored(tmp_path)) == 2
+
+
+class Left(Exception):
+    pass
+
+
+def _leave(seconds):
+    raise Left
+
+
+def test_equal_points_are_one_artifact_and_others_have_other_seeds():
+    search = config_module.experiment(searching()).search
+    point = {'rate': 0.05, 'filters': 4, 'drop': 0.25}
+    member = trials.member_at(search, point)
+    assert member == trials.member_at(search, dict(reversed(point.items())))
+    assert member.model == '4c3-bn-p2-16-d0.250'
+    assert (member.train.learning_rate, member.train.epochs) == (0.05, 4)
+    assert member.seed != trials.member_at(search, {**point, 'filters': 5}).seed
+    middle = trials.middle(search)
+    np.testing.assert_allclose(middle.train.learning_rate, np.sqrt(0.01 * 0.2))
+    assert middle.model == '6c3-bn-p2-16-d0.250'
+
+
+@pytest.mark.parametrize(
+    'change, words',
+    [
+        (lambda s: s.space.rate.update(low=0.0), 'config.search.space.rate has a log scale from 0'),
+        (lambda s: s.space.drop.update(low=0.5), 'low must be below high'),
+        (lambda s: setattr(s, 'space', {}), 'config.search.space is empty'),
+        (lambda s: s.update(trials=0), 'config.search.trials is 0'),
+        (lambda s: setattr(s, 'sets', {}), 'config.search.space.rate is used by nothing'),
+        (lambda s: s.sets.update(rat='train.momentum'), "'rat', which config.search.space"),
+        (lambda s: s.sets.update(rate='train.rate'), "'train.rate', a setting that"),
+        (lambda s: s.sets.update(rate='views.hue'), 'views of its own'),
+        (lambda s: s.sets.update(rate='train'), 'group of settings'),
+        (lambda s: s.sets.update(rate='train.epochs'), 'train.epochs is'),
+        (lambda s: s.member.update(model='{filtres}c3-d{drop}'), "did you mean 'filters'"),
+        (lambda s: s.member.update(model='{filters}c3-d{drop'), 'cannot be read'),
+        (lambda s: s.member.update(model='{filters}c3-d{drop:q}'), 'cannot be filled'),
+    ],
+)
+def test_mistakes_in_a_search_are_one_line_before_it_starts(change, words):
+    config = searching()
+    change(config.search)
+    with pytest.raises(UserError) as caught:
+        trials.middle(config_module.experiment(config).search)
+    assert words in str(caught.value) and '\n' not in str(caught.value)
+
+
+def test_a_search_needs_a_config_with_one_and_optuna(tmp_path, device, monkeypatch):
+    with pytest.raises(UserError, match='--phase=search needs config'):
+        run(tiny_digits(), tmp_path, device)
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, 'find_spec', lambda name, *a: None if name == 'optuna' else find(name, *a)
+    )
+    with pytest.raises(UserError, match=r"pip install -e '\.\[search\]'"):
+        run(searching(), tmp_path, device)
+
+
+def test_a_mistake_further_on_shows_before_the_search_starts(tmp_path, device, stand_in):
+    calls = stand_in(lambda call, job: 0.5)
+    config = searching()
+    config.students.mimic.model = '8L-nonsense'
+    with pytest.raises(UserError, match='nonsense'):
+        run(config, tmp_path, device, phase='all')
+    assert not calls
