@@ -211,7 +211,7 @@ def _member(
     name: str, member: Member, experiment: Experiment, data: Dataset, where: str
 ) -> NetPlan:
     own_views = member.views or experiment.views
-    _check_views(own_views, data, f'{where}.views')
+    _check_views(own_views, data, f'{where}.views' if member.views else 'config.views')
     examples = _subset(member, data)
     recipe = Recipe(
         phase='teacher',

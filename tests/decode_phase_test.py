@@ -270,3 +270,18 @@ def test_segments_of_targets_may_leave_parts_out():
     targets = [0, 1, 2, 4, 3, 5, 4, 4, 8]
     sequence, starts = speech_figures.segments(targets)
     assert sequence.tolist() == [0, 1, 1, 1, 2] and starts.tolist() == [0, 3, 4, 6, 8]
+
+
+@pytest.mark.parametrize(
+    ('setting', 'value', 'words'),
+    [
+        ('lm_scales', (1.0, -1.0), '0 or more'),
+        ('lm_scales', (), 'at least one'),
+        ('penalties', (2.0, 2.0), 'different'),
+        ('penalties', (float('nan'),), 'finite'),
+        ('language_model', 'trigram', 'bigram'),
+    ],
+)
+def test_bad_settings_are_refused(setting, value, words):
+    with pytest.raises(UserError, match=f'config.decoding.{setting} .*{words}'):
+        config_module.experiment({**SETTINGS, 'decoding': {setting: value}})
