@@ -74,6 +74,12 @@ def whole():
         'labels': student(model='8k-d.5', target='labels', loss=loss('cross_entropy')),
         'mimic': student(model='250L-8k', target='logits', loss=loss('logits')),
     }
+    config.decoding = {
+        'language_model': 'bigram',
+        'lm_scales': (1.0, 2.0, 4.0, 6.0),
+        'penalties': (-4.0, 0.0, 4.0),
+        'batch_size': 32,
+    }
     config.report = {
         'ensemble': 'ecnn',
         'order': ('cnn', 'ecnn', 'labels', 'mimic'),

@@ -47,7 +47,7 @@ def _load(url: str | Path, name: str) -> optuna.Study:
     )
     if isinstance(url, Path) and not url.is_file():
         raise missing  # opening it would make an empty database
-    with studies._reachable(url) as storage:
+    with studies.reachable(url) as storage:
         try:
             return optuna.load_study(study_name=name, storage=storage)
         except KeyError:

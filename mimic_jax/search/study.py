@@ -45,7 +45,7 @@ def open_study(
     Raises:
       UserError: the database is not reachable, or the study's space or direction is another.
     """
-    with _reachable(url) as storage:
+    with reachable(url) as storage:
         study = optuna.create_study(
             storage=storage,
             study_name=name,
@@ -96,7 +96,7 @@ def distributions(space: Space) -> dict[str, BaseDistribution]:
 
 
 @contextlib.contextmanager
-def _reachable(url: str | Path) -> Iterator[optuna.storages.RDBStorage]:
+def reachable(url: str | Path) -> Iterator[optuna.storages.RDBStorage]:
     """The database's storage; what it raises on the way is one line, its password left out."""
     path = isinstance(url, Path) or '://' not in url
     try:
