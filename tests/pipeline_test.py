@@ -166,6 +166,8 @@ def test_phase_without_its_input_says_which_phase_to_run(config, tmp_path, devic
 def test_phases_one_by_one_equal_all_at_once(finished, config, tmp_path, device):
     workdir, report = finished
     for phase in pipeline.PHASES:
+        if phase == 'search':  # which only a config with a search has
+            continue
         result = run(config, tmp_path, device, phase=phase)
     assert result['rows'] == report['rows']
     for path in tmp_path.glob('student-*'):
