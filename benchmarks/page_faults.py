@@ -7,8 +7,10 @@ the median milliseconds a step (batch 128, float32) and the page faults a step.
 """
 
 import argparse
+import datetime
 import json
 import resource
+import shlex
 import statistics
 import subprocess
 import sys
@@ -33,7 +35,14 @@ def main():
     if arguments.json:
         from mimic_jax.phases.report import machine
 
-        arguments.json.write_text(json.dumps({'machine': machine(), 'rows': rows}, indent=1) + '\n')
+        result = {
+            'experiment': 'page_faults',
+            'rows': rows,
+            'command': shlex.join(['python', *sys.argv]),
+            'machine': machine(),
+            'date': datetime.date.today().isoformat(),
+        }
+        arguments.json.write_text(json.dumps(result, indent=1) + '\n')
 
 
 def compare(net: str) -> list[dict]:
