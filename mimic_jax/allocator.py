@@ -2,8 +2,9 @@
 
 By default glibc gives each back to the kernel when it is freed, and the next step has its pages made
 and zeroed anew: 23,000 page faults a step for 32c5-p2-200L-2000 at batch 128, a fifth of the step's
-time on 2 CPU cores, and a third for 128c5-p3/2-1200L-2000 (results/page_faults.json). Here freed memory stays with the process: no page faults once the first steps are
-done, and a resident size that stays at its peak. benchmarks/page_faults.py measures both.
+time on 2 CPU cores, and a third for 128c5-p3/2-1200L-2000 (results/page_faults.json). Here freed memory
+stays with the process: no page faults once the first steps are done, and a resident size that stays at
+its peak. benchmarks/page_faults.py measures both.
 """
 
 import ctypes
