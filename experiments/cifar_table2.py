@@ -3,6 +3,7 @@
     python -m mimic_jax.main --config=experiments/cifar_table2.py          # whole; wants a GPU or TPU
     python -m mimic_jax.main --config=experiments/cifar_table2.py:small    # over an hour on 2 cores
     python -m mimic_jax.main --config=experiments/cifar_table2.py:smoke    # minutes, a first look
+    python -m mimic_jax.main --config=experiments/cifar_table2.py:kmeans   # Coates' features alone
 
 Ten rows of the paper and two beside them: the mimic nets trained on labels without regularisation, so
 that every mimic has its twin. A stopped run goes on row by row with the same command.
@@ -199,7 +200,19 @@ def smoke(config):
     config.baselines.kmeans.update({'patches': 20000, 'centroids': 50, 'iterations': 10})
 
 
-PRESETS = {'small': small, 'smoke': smoke}
+def kmeans(config):
+    """The single-layer features alone, fitted on 49,000 training images, no net beside them."""
+    config.presets = {}
+    config.data.update({'train': 49000, 'validation': 1000, 'unlabelled': 0, 'preprocess': 'image'})
+    config.members = {}
+    config.logits = {}
+    config.students = {}
+    config.report.ensemble = ''
+    config.report.order = ('kmeans',)
+    config.report.rows = {'kmeans': config.report.rows.kmeans}
+
+
+PRESETS = {'small': small, 'smoke': smoke, 'kmeans': kmeans}
 
 
 def cut_members(config, models, settings, ensemble=3):
