@@ -6,7 +6,7 @@ can be killed, resumed, moved and shared.
     phase     reads                      writes
     prepare   the source                 data-<id>; preprocess-<id> where a kind is fitted
     align     data, a net of its own     align-<id>, one a round: new targets of speech
-    search    data                       a study in a database, and teacher-<id>, one a trial
+    search    data (logits)              a study in a database, and teacher-<id>, one a trial
     teacher   data                       teacher-<id>, one a member
     logits    data, teachers             logits-<id>, one a cache
     student   data, logits (or labels)   student-<id>, one a student and seed
@@ -16,15 +16,18 @@ can be killed, resumed, moved and shared.
     report    evaluations, metrics       <experiment>/report.json, report.md, figures
 
 A search is part of a run where the config has one, and comes first: members `from_study` are known only
-once it has ended. They then are members like any others, and their teachers are there already.
+once it has ended. They then are members like any others, and their teachers are there already. A search
+of students comes after the logits that they learn from, and writes student-<id>.
 """
 
 import dataclasses
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from mimic_jax import artifacts, config, sharding, tables, trials
+from mimic_jax import answers, artifacts, config, sharding, tables, trials
 from mimic_jax import plan as plans
+from mimic_jax.data.splits import Dataset
 from mimic_jax.errors import UserError
 from mimic_jax.phases import (
     align,
@@ -70,15 +73,20 @@ def run(
     progress = Progress(advice=_advice(checked))
     data = prepare.run(checked.data, workdir, progress)
     session = Session(workdir, data, checked.run, progress, mesh)
-    if phase == 'search' or ('search' in wanted and checked.search is not None):
-        _search(session, checked)
-    if phase == 'search':
-        return
-    checked = trials.with_members(checked, workdir, plans.realigned(checked, data).fingerprint)
-    plan = plans.make(checked, data)
+    searched = _searched(checked, phase) if 'search' in wanted else ''
+    if searched == 'members':
+        _search_members(session, checked)
+        if phase == 'search':
+            return
+    checked = _with_members(session, checked)
+    plan = plans.make(trials.without_students(checked), data)
+    if searched == 'students':
+        search.check(checked, session, plan)
+    else:
+        checked, plan = _with_students(checked, plan, workdir, data)
     _announce(progress, plan, wanted, workdir)
     prepare.fit(session)
-    session = _aligned(session, plan)
+    session = _aligned(session, plan.alignments)
 
     if 'teacher' in wanted:
         for member in plan.members.values():
@@ -86,6 +94,11 @@ def run(
     if 'logits' in wanted:
         for cache in plan.caches.values():
             logits.run(session, cache)
+    if searched == 'students':
+        search.run(session, checked, plan)
+        if phase == 'search':
+            return
+        checked, plan = _with_students(checked, plan, workdir, data)
     if 'student' in wanted:
         for seeds in plan.students.values():
             for net in seeds:
@@ -107,20 +120,58 @@ def run(
         print(workdir / experiment / 'report.md')
 
 
-def _search(session: Session, checked: config.Experiment) -> None:
-    if checked.search is None:
+def _searched(checked: config.Experiment, phase: str) -> str:
+    """What the config's search is for: 'members', 'students', or '' without one."""
+    if checked.search is not None:
+        return 'students' if checked.search.student else 'members'
+    if phase == 'search':
         raise UserError(
             '--phase=search needs config.search, which this config does not have; choose an '
             'experiment with one, such as experiments/urban_teachers.py'
         )
-    plan = plans.make(trials.with_stand_ins(checked), session.data)
+    return ''
+
+
+def _search_members(session: Session, checked: config.Experiment) -> None:
+    plan = plans.make(trials.with_stand_ins(trials.without_students(checked)), session.data)
     prepare.fit(session)
-    search.run(_aligned(session, plan), checked)
+    search.run(_aligned(session, plan.alignments), checked, plan)
 
 
-def _aligned(session: Session, plan: plans.Plan) -> Session:
+def _with_members(session: Session, checked: config.Experiment) -> config.Experiment:
+    """The experiment with its members from studies, as far as there are any."""
+    alignments, data = plans.alignments(checked, session.data)
+
+    def ask(members: list[config.Member]):
+        """What they say of the validation examples; done here, as the choice precedes any plan."""
+        prepare.fit(session)
+        aligned = _aligned(session, alignments)
+        folders = []
+        for number, member in enumerate(members):
+            net = plans.trial(f'candidate {number}', member, checked, aligned.data, {})
+            teacher.run(aligned, net)
+            folders.append(evaluate.run(aligned, net, 'teacher'))
+        return answers.on_validation(aligned, folders)
+
+    return trials.with_members(checked, session.workdir, data.fingerprint, ask)
+
+
+def _with_students(
+    checked: config.Experiment, plan: plans.Plan, workdir: Path, data: Dataset
+) -> tuple[config.Experiment, plans.Plan]:
+    """The experiment with its students from studies, and its plan.
+
+    plan: of the experiment without them.  data: as prepared.
+    """
+    fingerprint = plans.realigned(checked, data).fingerprint
+    caches = {name: cache.recipe.name for name, cache in plan.caches.items()}
+    checked = trials.with_students(checked, workdir, fingerprint, caches)
+    return checked, plans.make(checked, data)
+
+
+def _aligned(session: Session, alignments: Sequence[plans.AlignmentPlan]) -> Session:
     """The session with its targets realigned, round after round, whichever phase was asked for."""
-    for alignment in plan.alignments:
+    for alignment in alignments:
         if not artifacts.is_complete(session.workdir / alignment.recipe.name):
             teacher.run(session, alignment.net)
         session = dataclasses.replace(session, data=align.run(session, alignment))
@@ -130,8 +181,8 @@ def _aligned(session: Session, plan: plans.Plan) -> Session:
 def _make_workdir(workdir: Path) -> None:
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        artifacts.write_atomically(workdir / '.writable', '')
-        (workdir / '.writable').unlink()
+        with tempfile.TemporaryFile(dir=workdir):  # of this process alone, whoever else starts
+            pass
     except OSError as error:
         raise UserError(
             f'--workdir={workdir} cannot be written to ({error.strerror}); choose another folder'
