@@ -101,7 +101,7 @@ def pooled(rows: list[dict]) -> dict:
     if rows[0]['metric'] == 'per':
         result |= {kind: sum(row[kind] for row in rows) for kind in ERRORS}
         result['sclite'] = {kind: sum(row['sclite'][kind] for row in rows) for kind in ERRORS}
-        for key in ('lm_scales', 'insertion_penalties'):  # a list a fold, a value a seed
+        for key in ('lm_scales', 'insertion_penalties', 'validation'):  # a list, one a fold
             result[key] = [row[key] for row in rows]
     return result
 

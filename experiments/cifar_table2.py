@@ -67,7 +67,7 @@ def whole():
             'model': model,
             'seed': int(name[4:]) if name.startswith('cnn_') else 1,
             'subset': 1.0,
-            'train': settings,
+            'train': dict(settings),
         }
         for name, (model, settings) in models.items()
     }
@@ -229,7 +229,9 @@ def cut_members(config, nets, ensemble=3):
             del config.members[name]
         else:
             model, settings = nets['cnn' if name.startswith('cnn_') else name]
-            config.members[name].update({'model': model, 'train': settings})
+            entry = config.members[name]
+            entry.model = model
+            entry.train = dict(settings)
     config.logits.ecnn.members = teachers
 
 
@@ -287,7 +289,7 @@ def student(model, settings, logits=''):
             'temperature': 1.0,
             'soft_weight': 0.5,
         },
-        'train': settings,
+        'train': dict(settings),
         'seeds': (0, 1, 2),
     }
 

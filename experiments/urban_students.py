@@ -6,22 +6,31 @@
 
 Nets of 1 to 5 hidden layers and of 1 to 4 convolutions, with 1, 3.16, 10 and 31.6 million parameters,
 mimic the ensemble that urban_teachers.py finds (run it first, in the same workdir, with the same
-preset); five of them are trained on labels as well. The figure curves.png is the paper's Figure 1.
-Presets `:1M`, `:3M16`, `:10M` and `:31M6` keep one budget's nets. A stopped run goes on net by net with
-the same command. Nobody has run the whole of it here; the paper's figures stand in the table.
+preset); five of them are trained on labels as well. report.md has the paper's Table 2, curves.png is
+its Figure 1. A stopped run goes on net by net with the same command. Nobody has run the whole of it
+here; the paper's figures stand in the table. Other presets go with the sizes, as in `:hinton,small`:
+
+- `:regularised`: convolutional students with weight decay, and with dropout, beside the plain ones.
+- `:hinton`: one net with squared error on logits beside Hinton's temperatures and soft weights.
+- `:searched`: each net as urban_student_search.py found it, in place of the widths and rates below.
+- `:greedy`: taught by the members that a greedy choice on validation takes, not by the best.
+- `:1M`, `:3M16`, `:10M` and `:31M6`: one budget's nets.
 
 As in the paper: squared error on raw logits without the ½, no weight decay, no dropout, 160 views of
 the 40,000 training images that all students see in the same order, a linear bottleneck with no or one
 convolution, 5×5 convolutions, 2×2 pools (3×3 after the only convolution), one width of each net solved
 from the budget. The paper's cells are the best of a search each; here widths stand in the middle of the
 ranges that it searched, nets of several hidden layers have equal widths, and all share one rate and
-momentum from inside its ranges. Not in the paper, chosen here: batches of 128, at most 480 epochs.
+momentum from inside its ranges. Not in the paper, chosen here: batches of 128, at most 480 epochs, a
+decay of 2e-4 (that of its nets on labels), dropout of .2 after pools and .4 after the hidden layer, and
+the rates under Hinton's loss, whose gradients are smaller: nobody tuned them.
 
-`:small` is another setting: 8,000 images, the ensemble of 4 of urban_teachers.py:small, 20 views, 100
+`:small` is another setting: 8,000 images, the ensemble of 4 of urban_teachers.py:small, 24 views, 100
 and 320 thousand parameters, no to three convolutions, two seeds, the larger nets on labels beside, with
-the same settings. Rate and clipping are those that trials for cifar_student.py:small favoured. By FLOPs,
-at 25 GFLOP/s, the cache takes 15 to 30 minutes of 2 cores and the 24 nets 40. This is an estimate;
-nothing was measured.
+the same settings. Rate and clipping are those that trials for cifar_student.py:small favoured. By FLOPs
+the cache takes 7 minutes of 2 cores at 60 GFLOP/s and the 24 nets 16, `:regularised,small` 12 more and
+`:hinton,small` 5; at 30 GFLOP/s twice as long. Views come on top, 9 minutes for the table at 10,000 a
+second. These are estimates; nothing was measured.
 """
 
 import ml_collections
@@ -82,14 +91,22 @@ SMALL_FAMILIES = {
     'conv_2': ('12c5-p2-16c5-p2-?', '12c5-p2-24c5-p2-?'),
     'conv_3': ('12c5-p2-16c5-p2-24c5-p2-?', '16c5-p2-24c5-p2-32c5-p2-?'),
 }
+# Temperature and soft weight of each row under Hinton's loss.
+HINTON = {
+    **{f'temperature_{number}': (float(number), 0.9) for number in (1, 2, 4, 8)},
+    'soft_alone': (4.0, 1.0),
+    'half_soft': (4.0, 0.5),
+}
 
 
 def get_config(arg=''):
+    chosen = [preset for preset in arg.split(',') if preset]
+    for preset in chosen:
+        if preset not in CHANGES:
+            raise ValueError(f'unknown preset {preset!r}; this file has {", ".join(CHANGES)}')
     config = whole()
-    for preset in filter(None, arg.split(',')):
-        if preset not in PRESETS:
-            raise ValueError(f'unknown preset {preset!r}; this file has {", ".join(PRESETS)}')
-        PRESETS[preset](config)
+    for preset in sorted(chosen, key=list(CHANGES).index):  # sizes come first
+        CHANGES[preset](config)
     return config
 
 
@@ -133,27 +150,27 @@ def whole():
     }
     teach(config, study='urban_teachers', ensemble=ENSEMBLE, views=160, paper=0.938)
     for family, (label, models, figures) in FAMILIES.items():
-        cells = zip(BUDGETS, models, figures, strict=True)
-        for budget, model, paper in cells:
-            name = f'{family}_{budget}'
-            config.students[name] = student(model, BUDGETS[budget], train(epochs=480))
-            add_row(config, name, f'{label}, {written(budget)}', BUDGETS[budget], label, paper)
+        for budget, model, paper in zip(BUDGETS, models, figures, strict=True):
+            name, words = f'{family}_{budget}', f'{label}, {written(budget)}'
+            settings = train(epochs=480)
+            add(config, name, words, student(model, BUDGETS[budget], settings), label, paper)
     for family, (model, paper) in ON_LABELS.items():
-        name = f'{family}_labels'
-        settings = train(learning_rate=0.006, weight_decay=2e-4)
-        config.students[name] = student(model, BUDGETS['10M'], settings, target='labels')
-        add_row(config, name, f'{FAMILIES[family][0]}, 10M, on labels', 10e6, '', paper)
+        label, settings = FAMILIES[family][0], train(learning_rate=0.006, weight_decay=2e-4)
+        net = student(model, BUDGETS['10M'], settings, target='labels')
+        words = f'{label}, 10M, on labels'
+        add(config, f'{family}_labels', words, net, f'{label}, on labels', paper)
+    mark_gaps(config, tuple(f'mlp_{depth}_10M' for depth in range(1, 6)), '10M')
     return config
 
 
 def small(config):
-    """8,000 images, 20 views, small budgets, two seeds: the table in about an hour on 2 cores."""
+    """8,000 images, 24 views, small budgets, two seeds: the table in about an hour on 2 cores."""
     config.presets = {'smoke': 'takes some minutes'}
     config.data.train = 8000
     config.data.validation = 5000
-    teach(config, study='urban_teachers_small', ensemble=4, views=20)
+    teach(config, study='urban_teachers_small', ensemble=4, views=24)
     settings = train(
-        epochs=20, batch_size=64, learning_rate=0.1, schedule='cosine', warmup=0.05, clip_norm=1.0
+        epochs=24, batch_size=64, learning_rate=0.1, schedule='cosine', warmup=0.05, clip_norm=1.0
     )
     both(config, SMALL_FAMILIES, settings, seeds=(0, 1))
     config.run.evaluation_steps = 500
@@ -175,13 +192,61 @@ def smoke(config):
     both(config, families, settings, seeds=(0,))
 
 
+def greedy(config):
+    """The ensemble's members by greedy choice on the validation split."""
+    for member in config.members.values():
+        member.from_study.choice = 'greedy'
+
+
+def searched(config):
+    """Every net is the best of its own study by validation accuracy."""
+    size = config.members.best_01.from_study.study.removeprefix('urban_teachers')
+    for name in config.students:
+        study = {'study': f'urban_student{size}_{name}', 'storage': '', 'rank': 1}
+        config.students[name] = {'from_study': study}
+
+
+def regularised(config):
+    """The convolutional nets of one budget: plain, with weight decay, with dropout."""
+    nets = of_one_budget(config, [family for family in FAMILIES if family.startswith('conv')])
+    clear(config)
+    for name, (label, net) in nets.items():
+        decayed, dropped = (net.copy_and_resolve_references() for _ in range(2))
+        decayed.train.weight_decay = 2e-4
+        dropped.model = with_dropout(net.model)
+        add(config, name, label, net)
+        add(config, f'{name}_decay', f'{label}, weight decay', decayed)
+        add(config, f'{name}_dropout', f'{label}, dropout', dropped)
+
+
+def hinton(config):
+    """The net of one convolution under several losses, at one budget."""
+    ((name, (label, net)),) = of_one_budget(config, ['conv_1']).items()
+    on_labels = config.students.conv_1_labels
+    clear(config)
+    config.report.x_label = 'temperature'
+    add(config, name, f'{label}, squared error on logits', net)
+    for mix, (temperature, soft) in HINTON.items():
+        mixed = net.copy_and_resolve_references()
+        mixed.loss.update({'kind': 'hinton', 'temperature': temperature, 'soft_weight': soft})
+        mixed.train.learning_rate = round(3 * net.train.learning_rate, 6)
+        words = f'{label}, temperature {temperature:g}, {soft:g} soft'
+        curve = f'{soft:g} soft' if soft == 0.9 else ''
+        add(config, f'{name}_{mix}', words, mixed, curve, x=temperature)
+    add(config, 'conv_1_labels', f'{label}, on labels', on_labels)
+
+
 def only(budget):
     """A preset that keeps the students of one budget."""
 
     def preset(config):
         kept = [name for name in config.students if name.endswith(f'_{budget}')]
+        if not kept:
+            raise ValueError(f'preset {budget!r} leaves no student; it goes with the whole table')
         if budget == '10M':
             kept += [name for name in config.students if name.endswith('_labels')]
+        else:
+            config.report.gaps = {}
         for name in set(config.students) - set(kept):
             del config.students[name]
             del config.report.rows[name]
@@ -192,15 +257,20 @@ def only(budget):
     return preset
 
 
-PRESETS = {'small': small, 'smoke': smoke, **{budget: only(budget) for budget in BUDGETS}}
+CHANGES = {
+    **{'small': small, 'smoke': smoke},
+    **{budget: only(budget) for budget in BUDGETS},
+    **{'greedy': greedy, 'searched': searched, 'regularised': regularised, 'hinton': hinton},
+}
+PRESETS = (*CHANGES, *(f'{preset},small' for preset in ('searched', 'regularised', 'hinton')))
 
 
 def teach(config, study, ensemble, views, paper=-1.0):
     """An ensemble of a study's best members, its cache, and a report with no other row yet."""
     names = tuple(f'best_{rank:02}' for rank in range(1, ensemble + 1))
     config.members = {
-        name: {'from_study': {'study': study, 'storage': '', 'rank': int(name[-2:])}}
-        for name in names
+        name: {'from_study': {'study': study, 'storage': '', 'rank': rank, 'choice': 'best'}}
+        for rank, name in enumerate(names, 1)
     }
     config.logits = {
         'ensemble': {
@@ -217,8 +287,10 @@ def teach(config, study, ensemble, views, paper=-1.0):
         'order': (),
         'rows': {},
         'x_label': 'parameters',
+        'gaps': {},
+        'grid': True,
     }
-    add_row(config, 'ensemble', f'ensemble of {ensemble}', 0.0, '', paper, 'logits')
+    add_row(config, 'ensemble', f'ensemble of {ensemble}', 'logits', paper=paper)
 
 
 def both(config, families, settings, seeds):
@@ -227,23 +299,75 @@ def both(config, families, settings, seeds):
     for family, models in families.items():
         label = FAMILIES[family][0]
         for (budget, parameters), model in zip(SMALL_BUDGETS.items(), models, strict=True):
-            name, words = f'{family}_{budget}', f'{label}, {budget}'
-            config.students[name] = student(model, parameters, settings, seeds=seeds)
-            add_row(config, name, words, parameters, label)
+            words = f'{label}, {budget}'
+            net = student(model, parameters, settings, seeds=seeds)
+            add(config, f'{family}_{budget}', words, net, label)
             if budget == largest:
-                name, words = f'{family}_labels', f'{words}, on labels'
-                config.students[name] = student(model, parameters, settings, 'labels', seeds)
-                add_row(config, name, words, parameters, f'{label}, on labels')
+                words, curve = f'{words}, on labels', f'{label}, on labels'
+                net = student(model, parameters, settings, 'labels', seeds)
+                add(config, f'{family}_labels', words, net, curve)
+    mark_gaps(config, (f'mlp_1_{largest}',), largest)
 
 
-def add_row(config, name, label, parameters, curve, paper=-1.0, group='students'):
+def mark_gaps(config, dense, budget):
+    """What a convolution brings to the best dense student, and the logits to two nets."""
+    config.report.gaps = {
+        'convolutional': {
+            'label': 'convolutional gap',
+            'low': dense,
+            'high': (f'conv_1_{budget}',),
+        },
+        **{
+            f'compression_{family}': {
+                'label': 'compression gap',
+                'low': (f'{family}_labels',),
+                'high': (f'{family}_{budget}',),
+            }
+            for family in ('mlp_1', 'conv_1')
+        },
+    }
+
+
+def of_one_budget(config, families):
+    """Name, label and net of some families' students on logits: at 10M, of small ones at 320k."""
+    budget = '320k' if 'conv_1_320k' in config.students else '10M'
+    names = [f'{family}_{budget}' for family in families]
+    return {
+        name: (config.report.rows[name].label, config.students[name])
+        for name in names
+        if name in config.students
+    }
+
+
+def clear(config):
+    """No student, and no row but the ensemble's."""
+    config.students = {}
+    config.report.rows = {'ensemble': config.report.rows.ensemble}
+    config.report.order = ('ensemble',)
+    config.report.gaps = {}
+    config.report.update({'grid': False, 'x_label': ''})
+
+
+def with_dropout(model):
+    """The model with dropout after each pool and before its output; parameters stay as they are."""
+    tokens = [f'{token}-d.2' if token.startswith('p') else token for token in model.split('-')]
+    return '-'.join([*tokens, 'd.4'])
+
+
+def add(config, name, label, net, curve='', paper=-1.0, x=None):
+    """A student and its row of the report."""
+    config.students[name] = net
+    add_row(config, name, label, 'students', net['budget'] if x is None else x, curve, paper)
+
+
+def add_row(config, name, label, group, x=0.0, curve='', paper=-1.0):
     """A further row of the report; with a `curve` it is a point of the figure."""
     config.report.rows[name] = {
         'source': f'{group}.{name}',
         'label': label,
         'paper': paper,
         'curve': curve,
-        'x': float(parameters),
+        'x': float(x),
     }
     config.report.order = (*config.report.order, name)
 

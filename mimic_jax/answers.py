@@ -1,6 +1,7 @@
 """Rows of a report: what the evaluated nets answer, beside the true labels and the ensemble."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -10,17 +11,21 @@ from mimic_jax.artifacts import Recipe
 from mimic_jax.config import Report, Row
 from mimic_jax.data import batches
 from mimic_jax.models import absorb, counts
-from mimic_jax.ops import metrics
-from mimic_jax.plan import CachePlan, NetPlan, Plan
+from mimic_jax.net_plan import CachePlan, NetPlan
+from mimic_jax.ops import metrics, selection
+from mimic_jax.plan import Plan
 from mimic_jax.session import Session
 
 
 class _Found(NamedTuple):
-    """What a row's source is: its size, and its outputs [n, K] on the test split, one a seed."""
+    """What a row's source is: its size, and its outputs [n, K] on the test split, one a seed.
+
+    Of a teacher made elsewhere the size is not known.
+    """
 
     model: str
-    parameters: int
-    units: int
+    parameters: int | None
+    units: int | None
     target: str | None
     outputs: list[np.ndarray]
     note: str = ''
@@ -77,6 +82,10 @@ class Answers:
             'note': '; '.join(filter(None, (row.note, found.note))) or None,
         }
 
+    def on_test(self, row: Row) -> list[np.ndarray]:
+        """What a row's source says of the test examples: logits [n, K], one a seed."""
+        return self._found(row).outputs
+
     def nets(self, row: Row) -> list[NetPlan]:
         """The nets that answer together for a row: an ensemble's members, else one net or none."""
         group, _, entry = row.source.partition('.')
@@ -89,13 +98,26 @@ class Answers:
                 return [self._plan.students[entry][0]]
         return []
 
+    def by_members(self) -> dict[str, list[float]]:
+        """Of each ensemble: its first member's accuracy on validation, that of its first two, …"""
+        labels = self._labels('validation')
+        return {
+            name: selection.accuracies(
+                [self._outputs(member.evaluation, 'validation') for member in cache.members], labels
+            )
+            for name, cache in self._plan.caches.items()
+            if len(cache.members) > 1
+        }
+
     def ensemble_accuracy(self, split: str) -> float | None:
-        if self._ensemble is None:
+        if self._ensemble is None or split not in self._ensemble.answered:
             return None
         return metrics.accuracy(self._mean_logits(self._ensemble, split), self._labels(split))
 
     def _of_ensemble(self, entry: str) -> _Found:
         cache = self._plan.caches[entry]
+        if cache.own:
+            return _Found(cache.own.model, None, None, None, [self._mean_logits(cache, 'test')])
         models = ' + '.join(dict.fromkeys(member.model for member in cache.members))
         return _Found(
             model=f'{len(cache.members)} × {models}',
@@ -139,7 +161,7 @@ class Answers:
         return _Found(model, counted.params, counted.units, whole.target, outputs, note)
 
     def _agreement(self, outputs: list[np.ndarray]) -> float | None:
-        if self._ensemble is None:
+        if self._ensemble is None or 'test' not in self._ensemble.answered:
             return None
         reference = self._mean_logits(self._ensemble, 'test')
         return float(np.mean([metrics.agreement(logits, reference) for logits in outputs]))
@@ -149,13 +171,23 @@ class Answers:
 
     def _outputs(self, recipe: Recipe, split: str) -> np.ndarray:
         """The logits, or a baseline's decision values, that an artifact holds of a split."""
-        folder = self._session.workdir / recipe.name
-        artifacts.manifest(folder)
-        return np.load(folder / f'{split}.npy')
+        return outputs(self._session.workdir / recipe.name, split)
 
     def _mean_logits(self, cache: CachePlan, split: str) -> np.ndarray:
-        members = [self._outputs(member.evaluation, split) for member in cache.members]
-        return np.mean(members, axis=0)
+        teachers = [self._outputs(recipe, split) for recipe in cache.evaluations]
+        return np.mean(teachers, axis=0)
+
+
+def outputs(folder: Path, split: str) -> np.ndarray:
+    """The logits [n, K] of a split that an evaluation holds, its files checked."""
+    artifacts.manifest(folder)
+    return np.load(folder / f'{split}.npy', allow_pickle=False)
+
+
+def on_validation(session: Session, folders: Sequence[Path]) -> tuple[list[np.ndarray], np.ndarray]:
+    """What evaluations hold of the validation split, logits [n, K] of each, and its labels [n]."""
+    labels = session.data.labels[session.data.splits['validation']]
+    return [outputs(folder, 'validation') for folder in folders], labels
 
 
 def chosen_rows(plan: Plan, report: Report) -> Iterator[tuple[str, Row]]:
@@ -167,4 +199,5 @@ def chosen_rows(plan: Plan, report: Report) -> Iterator[tuple[str, Row]]:
     for group in ('members', 'logits', 'students', 'baselines'):
         entries = plan.caches if group == 'logits' else getattr(plan, group)
         for name in entries:
-            yield name, Row(source=f'{group}.{name}')
+            if group != 'logits' or 'test' in entries[name].answered:
+                yield name, Row(source=f'{group}.{name}')

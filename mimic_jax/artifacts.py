@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import filelock
@@ -52,7 +52,7 @@ class Recipe:
     @property
     def id(self) -> str:
         """The first 12 hex digits of the SHA-256 of the recipe's canonical JSON."""
-        return hashlib.sha256(canonical_json(self.as_json()).encode()).hexdigest()[:12]
+        return _id(self.as_json())
 
     @property
     def name(self) -> str:
@@ -71,6 +71,10 @@ def make(
 
     `build` resumes whatever it finds in the folder and returns facts for the manifest. Of several
     processes one builds and the others wait.
+
+    Raises:
+      OSError: a full or forbidden disk, with the file's name or the folder's.
+      UserError: what `build` raises, another recipe in the folder, a folder that vanished.
     """
     folder = workdir / recipe.name
     if is_complete(folder):
@@ -78,10 +82,15 @@ def make(
     with _lock(folder, say):
         if is_complete(folder):  # made while this process waited
             return folder
-        folder.mkdir(exist_ok=True)
-        _write_recipe(folder, recipe)
-        facts = build(folder)
-        seal(folder, facts)
+        try:
+            folder.mkdir(exist_ok=True)
+            _write_recipe(folder, recipe)
+            facts = build(folder)
+            if not (folder / CONFIG).is_file():
+                raise UserError(f'{folder} vanished while it was being made; run again')
+            seal(folder, facts)
+        except OSError as error:
+            raise _placed(error, folder) from None
     return folder
 
 
@@ -125,36 +134,79 @@ def _verified_manifest(folder: Path) -> str:
 
 def verify(folder: Path) -> None:
     """Checks every file of a complete artifact against its digest; UserError names the first bad one."""
+    for fault in faults(folder):
+        raise UserError(fault)
+
+
+def faults(folder: Path) -> Iterator[str]:
+    """What is wrong with a complete artifact: a line a fault, with the file and what to do.
+
+    Files are read in blocks. Behind a marker or manifest that is bad itself no file is looked at.
+    """
     mend = f'delete {folder} and run the same command to make it again'
     try:
         expected = json.loads((folder / MARKER).read_text())['manifest_sha256']
     except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(f'{folder / MARKER} cannot be read; {mend}') from None
+        yield f'{folder / MARKER} cannot be read; {mend}'
+        return
     if not (folder / MANIFEST).is_file():
-        raise UserError(f'{folder / MANIFEST} is missing; {mend}')
+        yield f'{folder / MANIFEST} is missing; {mend}'
+        return
     if file_digest(folder / MANIFEST) != expected:
-        raise UserError(f'{folder / MANIFEST} is not the one that {MARKER} names; {mend}')
-    for name, digest in json.loads((folder / MANIFEST).read_text())['files'].items():
+        yield f'{folder / MANIFEST} is not the one that {MARKER} names; {mend}'
+        return
+    files = json.loads((folder / MANIFEST).read_text())['files']
+    whole = True
+    for name, digest in files.items():
         path = folder / name
         if not path.is_file():
-            raise UserError(f'{path} is missing; {mend}')
-        if file_digest(path) != digest:
-            raise UserError(f'{path} has changed since it was written; {mend}')
+            whole = False
+            yield f'{path} is missing; {mend}'
+        elif file_digest(path) != digest:
+            whole = False
+            yield f'{path} has changed since it was written; {mend}'
+    if whole and CONFIG in files:
+        recipe = read_recipe(folder)
+        name = f'{recipe["phase"]}-{_id(recipe)}'
+        if name != folder.name:
+            yield f'{folder / CONFIG} is the recipe of {name}; rename {folder} to that'
+
+
+def count_files(folder: Path) -> int:
+    """How many files a complete artifact's manifest answers for."""
+    return len(json.loads((folder / MANIFEST).read_text())['files'])
+
+
+def read_recipe(folder: Path) -> dict:
+    """The recipe that an artifact's folder holds, as `Recipe.as_json` gave it."""
+    return json.loads((folder / CONFIG).read_text())
 
 
 def file_digest(path: Path) -> str:
-    with path.open('rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()
+    """SHA-256 of a file's content, in hexadecimal."""
+    try:
+        with path.open('rb') as file:
+            return hashlib.file_digest(file, 'sha256').hexdigest()
+    except OSError as error:
+        raise _placed(error, path) from None
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Writes `text` so that a reader, or a kill at any moment, finds the old file or the new one."""
+    """Writes `text` so that a reader, or a kill at any moment, finds the old file or the new one.
+
+    Raises:
+      OSError: a full or forbidden disk, with the file's name; the old file is left as it was.
+    """
     temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    with temporary.open('w') as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open('w') as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise _placed(error, path) from None
 
 
 def _files(folder: Path) -> list[str]:
@@ -172,10 +224,21 @@ def _write_recipe(folder: Path, recipe: Recipe) -> None:
     text = json.dumps(recipe.as_json(), indent=1, sort_keys=True)
     if not path.exists():
         write_atomically(path, text)
-    elif path.read_text() != text:
+    elif path.read_text(errors='replace') != text:
         raise UserError(
             f'{path} is not the recipe that its folder is named by; delete {folder} and run again'
         )
+
+
+def _id(recipe: Mapping) -> str:
+    return hashlib.sha256(canonical_json(recipe).encode()).hexdigest()[:12]
+
+
+def _placed(error: OSError, path: Path) -> OSError:
+    """The error with a path, where the system gave none, as when a disk is full."""
+    if error.filename is not None:
+        return error
+    return OSError(error.errno, error.strerror or str(error), str(path))
 
 
 @contextlib.contextmanager
@@ -188,7 +251,10 @@ def _lock(folder: Path, say: Callable[[str], None]):
     try:
         lock.acquire(timeout=0.1)
     except filelock.Timeout:
-        who = holder.read_text() if holder.exists() else 'another process'
+        try:
+            who = holder.read_text(errors='replace')
+        except OSError:  # its holder has just let go
+            who = 'another process'
         say(f'{folder.name} is being made by {who}; waiting for it')
         lock.acquire(poll_interval=0.2)
     try:

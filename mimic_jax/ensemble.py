@@ -7,21 +7,26 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from mimic_jax import artifacts, checkpoint, logit_cache, sharding
+from mimic_jax import artifacts, checkpoint, logit_cache, own_teacher, sharding
 from mimic_jax.config import views_as_json
 from mimic_jax.data import batches, views
 from mimic_jax.models import absorb
-from mimic_jax.plan import CachePlan, NetPlan
+from mimic_jax.net_plan import CachePlan, NetPlan
+from mimic_jax.own_plan import OwnPlan
 from mimic_jax.session import Session
 from mimic_jax.train_step import Task, forward
 
 
-def load(session: Session, plan: NetPlan, done: Callable[[], None] = lambda: None):
+def load(session: Session, plan: NetPlan | OwnPlan, done: Callable[[], None] = lambda: None):
     """A finished net as `logits(ids, view, settings, view_seed) -> [n, K]` float32 on the host.
+
+    A teacher made elsewhere answers likewise.
 
     ids: padded batches of indices.  settings: of the view, None for the examples as they are.
     done: called after every batch.
     """
+    if isinstance(plan, OwnPlan):
+        return own_teacher.load(session, plan, done)
     return _logits(session, plan.task, variables(session, plan), done)
 
 
@@ -91,7 +96,9 @@ def cache_batches(session: Session, cache: CachePlan) -> list[dict]:
 def cache_facts(session: Session, cache: CachePlan) -> dict:
     """What a cache's logits are of: the manifest's `cache`, and what opening it must find there."""
     return {
-        'teachers': [
+        'teachers': [cache.own.identity]
+        if cache.own
+        else [
             {
                 'name': member.recipe.name,
                 'variables_sha256': artifacts.manifest(session.workdir / member.recipe.name)[
@@ -128,7 +135,7 @@ def open_checked(session: Session, cache: CachePlan) -> logit_cache.LogitCache:
         return logit_cache.open_cache(folder, _own_facts(session, cache))
     opened = logit_cache.open_cache(folder, cache_facts(session, cache))
     first = cache_batches(session, cache)[:1]
-    members = [load(session, member) for member in cache.members]
+    members = [load(session, teacher) for teacher in cache.teachers]
 
     def recomputed(view: int):
         rows = np.arange(int(first[0]['mask'].sum()))
@@ -137,7 +144,10 @@ def open_checked(session: Session, cache: CachePlan) -> logit_cache.LogitCache:
             total += logits(first, view, cache.views, cache.views.seed)
         return rows, total / len(members)
 
-    opened.check_rows(recomputed, exact=opened.facts['written'] == where_written(session))
+    # Nobody knows whether a function or model of one's own gives the same bits twice.
+    repeatable = cache.own is None or cache.own.settings.kind == 'logits'
+    here = opened.facts['written'] == where_written(session)
+    opened.check_rows(recomputed, exact=repeatable and here)
     return opened
 
 

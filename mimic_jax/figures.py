@@ -1,12 +1,11 @@
 """The report's figures, as PNG files."""
 
-from collections import defaultdict
 from pathlib import Path
 
 import jax
 import numpy as np
 
-from mimic_jax import metrics_log, speech_figures
+from mimic_jax import curve_figures, metrics_log, speech_figures
 from mimic_jax.config import Report
 from mimic_jax.data import preprocess, views
 from mimic_jax.plan import Plan
@@ -39,7 +38,11 @@ def draw(
     for name, height, picture in (
         ('accuracy.png', 4, lambda axes: _training_curves(axes, session, plan, ensemble_accuracy)),
         ('agreement.png', 4, lambda axes: _agreement(axes, report['rows'])),
-        ('curves.png', 4, lambda axes: _curves(axes, settings, report['rows'])),
+        (
+            'members.png',
+            4,
+            lambda axes: curve_figures.by_members(axes, report.get('by_members', {})),
+        ),
         ('whitened.png', 1.6, lambda axes: _whitened(axes, session)),
         ('views.png', 6, lambda axes: _views(axes, session, plan)),
     ):
@@ -48,26 +51,24 @@ def draw(
             figure.savefig(folder / name, metadata={'Software': None})
             names.append(name)
         plt.close(figure)
+    if curve_figures.draw_curves(plt, settings, report['rows'], folder / 'curves.png'):
+        names.append('curves.png')
     return names + speech_figures.draw(session, plan, folder)
 
 
 def _training_curves(axes, session: Session, plan: Plan, ensemble_accuracy: float | None) -> bool:
     """Validation accuracy against training step, mean and range over seeds (BC, Figure 2's form)."""
     for nets in plan.students.values():
-        curves = defaultdict(list)
-        for net in nets:
-            for record in metrics_log.read(session.workdir / net.recipe.name):
-                if 'validation_accuracy' in record:
-                    curves[record['step']].append(100 * record['validation_accuracy'])
-        steps = sorted(curves)
+        curve = metrics_log.validation_curve(session.workdir / net.recipe.name for net in nets)
+        steps = list(curve)
         if not steps:
             continue
         cache = nets[0].cache
         target = f'mimicking {cache.name}' if cache else 'on labels'
         (line,) = axes.plot(
-            steps, [np.mean(curves[step]) for step in steps], label=f'{nets[0].model} {target}'
+            steps, [100 * np.mean(curve[step]) for step in steps], label=f'{nets[0].model} {target}'
         )
-        low, high = ([pick(curves[step]) for step in steps] for pick in (min, max))
+        low, high = ([100 * pick(curve[step]) for step in steps] for pick in (min, max))
         axes.fill_between(steps, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
     if ensemble_accuracy is not None:
         axes.axhline(
@@ -77,32 +78,6 @@ def _training_curves(axes, session: Session, plan: Plan, ensemble_accuracy: floa
     if axes.lines:
         axes.legend(frameon=False, loc='lower right')
     return bool(axes.lines)
-
-
-def _curves(axes, settings: Report, rows: list[dict]) -> bool:
-    """Test accuracy of the rows that the config gives a curve and an x, mean ± deviation.
-
-    Of speech it is phone accuracy, 1 − PER.
-    """
-    curves = defaultdict(list)
-    names = settings.order or tuple(settings.rows)
-    places = [settings.rows[name] for name in names]
-    for place, source in zip(places, by_source(rows), strict=bool(names)):
-        if place.curve:
-            row = source.get('per', source.get('accuracy'))
-            mean = 1 - row['mean'] if 'per' in source else row['mean']
-            curves[place.curve].append((place.x, 100 * mean, 100 * (row['std'] or 0)))
-    for label, points in curves.items():
-        x, mean, deviation = zip(*sorted(points), strict=True)
-        axes.errorbar(x, mean, yerr=deviation, marker='o', capsize=3, label=label)
-    found = [x for points in curves.values() for x, _, _ in points]
-    if found and 0 < 10 * min(found) <= max(found):
-        axes.set_xscale('log')
-    what = 'phone accuracy on test (100 − PER), %' if of_speech(rows) else 'test accuracy, %'
-    axes.set(xlabel=settings.x_label, ylabel=what)
-    if curves:
-        axes.legend(frameon=False, loc='best')
-    return bool(curves)
 
 
 def _agreement(axes, rows: list[dict]) -> bool:

@@ -2,14 +2,14 @@
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
 
 from mimic_jax import ensemble
 from mimic_jax.data import batches
-from mimic_jax.plan import NetPlan
+from mimic_jax.net_plan import NetPlan
 from mimic_jax.session import Session
 
 BATCH_SIZES = (1, 128)
@@ -22,22 +22,34 @@ def measure(session: Session, nets: Sequence[NetPlan]) -> dict[str, float]:
     Preprocessing and forward pass, inputs on the device already, compiled before; each net's is the
     median of 20.
     """
+    calls = [_forward(session, net) for net in nets]
     return {
-        str(size): round(sum(_milliseconds(session, net, size) for net in nets), 3)
+        str(size): round(sum(_milliseconds(session, call, size) for call in calls), 3)
         for size in BATCH_SIZES
     }
 
 
-def _milliseconds(session: Session, net: NetPlan, size: int) -> float:
+def measure_call(session: Session, call: Callable[[jax.Array], jax.Array]) -> dict[str, float]:
+    """`measure` of a function of raw inputs [B, ...]."""
+    return {str(size): round(_milliseconds(session, call, size), 3) for size in BATCH_SIZES}
+
+
+def _forward(session: Session, net: NetPlan) -> Callable[[jax.Array], jax.Array]:
     variables = ensemble.variables(session, net)
     call = jax.jit(ensemble.plain_forward, static_argnums=(0, 1))
-    first = batches.gather(session.data.arrays, {'index': np.arange(size)})
+    return lambda inputs: call(
+        net.task.net, net.task.preprocess, variables, session.constants, inputs
+    )
+
+
+def _milliseconds(session: Session, call: Callable[[jax.Array], jax.Array], size: int) -> float:
+    examples = np.arange(size) % len(session.data.inputs)
+    first = batches.gather(session.data.arrays, {'index': examples})
     inputs = jax.device_put(np.asarray(first['inputs']))
 
     def answer() -> float:
         start = time.perf_counter()
-        logits = call(net.task.net, net.task.preprocess, variables, session.constants, inputs)
-        jax.block_until_ready(logits)
+        jax.block_until_ready(call(inputs))
         return time.perf_counter() - start
 
     answer()  # compiles

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import orbax.checkpoint as ocp
 
-from mimic_jax import artifacts, interrupt
+from mimic_jax import artifacts, checkpoint, digests, interrupt
 from mimic_jax.errors import UserError
 
 VIEWS, EXAMPLES = 'views', 'examples.npy'
@@ -40,27 +40,25 @@ def write(
     Returns {mean, deviation: a list of K each, over all examples and views}.
 
     Raises:
-      UserError: logits that are not finite, or beyond float16's range when that is the dtype.
+      UserError: logits that are not finite, or beyond float16's range when that is the dtype; a disk
+        that does not take a view, or gives back another than was written.
       Interrupted: asked to stop; the views written so far stay.
     """
     np.save(folder / EXAMPLES, examples)
     shape = (len(examples), num_classes)
     missing = _missing(folder, views)
     size = max(1, min(BLOCK_VIEWS, BLOCK_BYTES // (4 * shape[0] * shape[1])))
-    with ocp.StandardCheckpointer() as checkpointer:
-        for start in range(0, len(missing), size):
-            block = missing[start : start + size]
-            sums = np.zeros((len(block), *shape), np.float32)
-            for load in members:
-                logits = load()
-                for total, view in zip(sums, block, strict=True):
-                    total += logits(view)
-            with interrupt.deferred():
-                for total, view in zip(sums, block, strict=True):
-                    mean = _checked(total / len(members), dtype, view)
-                    checkpointer.save(_path(folder, view), {'logits': mean})
-                checkpointer.wait_until_finished()
-            interrupt.check()
+    for start in range(0, len(missing), size):
+        block = missing[start : start + size]
+        sums = np.zeros((len(block), *shape), np.float32)
+        for load in members:
+            logits = load()
+            for total, view in zip(sums, block, strict=True):
+                total += logits(view)
+        sums /= len(members)
+        with interrupt.deferred():
+            _save(folder, dict(zip(block, sums, strict=True)), dtype)
+        interrupt.check()
     return _statistics(folder, views, shape, dtype)
 
 
@@ -168,14 +166,37 @@ def _path(folder: Path, view: int) -> Path:
 
 def _missing(folder: Path, views: int) -> list[int]:
     # Orbax renames a finished view into place, so what is there is whole.
-    return [view for view in range(views) if not _path(folder, view).exists()]
+    known = digests.read(folder)
+    return [
+        view
+        for view in range(views)
+        if _entry(view) not in known or not _path(folder, view).exists()
+    ]
+
+
+def _save(folder: Path, means: Mapping[int, np.ndarray], dtype: str) -> None:
+    """Writes views, each converted on its own: a block of them may be large."""
+    new = {
+        _entry(view): checkpoint.digest(_checked(mean, dtype, view)) for view, mean in means.items()
+    }
+    digests.write(folder, {**digests.read(folder), **new})
+    told = checkpoint.one_line(folder / VIEWS, 'written', checkpoint.MAKE_ROOM)
+    with told, ocp.StandardCheckpointer() as checkpointer:
+        for view, mean in means.items():
+            logits = _checked(mean, dtype, view)
+            # By force: a view without a digest is an older version's, or was damaged with it.
+            checkpointer.save(_path(folder, view), {'logits': logits}, force=True)
+
+
+def _entry(view: int) -> str:
+    return f'{VIEWS}/{view}'
 
 
 def _read(folder: Path, view: int, shape: tuple[int, int], dtype: str) -> np.ndarray:
-    with ocp.StandardCheckpointer() as checkpointer:
-        return checkpointer.restore(_path(folder, view), {'logits': np.zeros(shape, dtype)})[
-            'logits'
-        ]
+    path = _path(folder, view)
+    mend = f'delete {path} and run again'
+    with checkpoint.one_line(path, 'read', mend), ocp.StandardCheckpointer() as checkpointer:
+        return checkpointer.restore(path, {'logits': np.zeros(shape, dtype)})['logits']
 
 
 def _checked(logits: np.ndarray, dtype: str, view: int) -> np.ndarray:
@@ -194,8 +215,13 @@ def _checked(logits: np.ndarray, dtype: str, view: int) -> np.ndarray:
 
 def _statistics(folder: Path, views: int, shape: tuple[int, int], dtype: str) -> dict:
     total, squares = np.zeros(shape[1]), np.zeros(shape[1])
+    known = digests.read(folder)
     for view in range(views):
-        logits = _read(folder, view, shape, dtype).astype(np.float64)
+        logits = _read(folder, view, shape, dtype)
+        if checkpoint.digest(logits) != known.get(_entry(view)):
+            path = _path(folder, view)
+            raise UserError(f'{path} is not what was written there; delete it and run again')
+        logits = logits.astype(np.float64)
         total += logits.sum(0)
         squares += np.square(logits).sum(0)
     mean = total / (views * shape[0])

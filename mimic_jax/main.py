@@ -18,6 +18,7 @@ from mimic_jax.errors import UserError
 _PHASES = (
     *('all', 'search', 'teacher', 'logits', 'student'),
     *('baseline', 'evaluate', 'decode', 'report'),
+    *('export', 'predict', 'verify'),
 )
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -25,32 +26,71 @@ _CONFIG = config_flags.DEFINE_config_file(
 )
 _WORKDIR = flags.DEFINE_string('workdir', 'runs', 'Where artifacts and reports are kept.')
 _PHASE = flags.DEFINE_enum('phase', 'all', _PHASES, 'What to run.')
+_STUDENT = flags.DEFINE_string('student', '', 'Which of config.students to export or predict by.')
+_INPUT = flags.DEFINE_string('input', '', 'What to predict: images, an array, or recordings.')
+_OUTPUT = flags.DEFINE_string('output', '', 'Where all predictions go, an .npz or .csv file.')
+_NAME = flags.DEFINE_string('name', '', 'The report’s folder, if not the config file’s name.')
+_EXPERIMENTS = flags.DEFINE_list('experiments', [], 'Finished experiments to report together.')
+_READ_BY = {
+    'student': ('export', 'predict'),
+    'input': ('predict',),
+    'output': ('predict',),
+    'experiments': ('report',),
+}
 
 
 def main(_) -> None:
     allocator.keep_freed_memory()
-    from mimic_jax import pipeline  # jax takes seconds to import; --help should not
-
     if not flags.FLAGS['verbosity'].present:
-        logging.set_verbosity(logging.WARNING)  # Orbax tells of every file it touches
+        # Orbax tells of every file it touches, and at length of every error that it also raises.
+        logging.set_verbosity(logging.FATAL)
     command = shlex.join(['python', '-m', 'mimic_jax.main', *sys.argv[1:]])
     interrupt.install()
     try:
-        pipeline.run(
-            _CONFIG.value,
-            workdir=Path(_WORKDIR.value),
-            experiment=_experiment(),
-            phase=_PHASE.value,
-            command=command,
-        )
+        if _PHASE.value == 'verify':
+            _verify()
+        elif flags.FLAGS['experiments'].present:
+            _gather(command)
+        else:
+            _run(command)
     except UserError as error:
-        _fail(str(error))
+        _stop(2, f'error: {error}')
     except interrupt.Interrupted:
-        print(f'stopped; nothing is lost. To go on: {command}', file=sys.stderr, flush=True)
-        os._exit(130)  # at once: threads that still write would hold the exit up
+        _stop(130, f'stopped; nothing is lost. To go on: {command}')
     except OSError as error:
-        where = f'{error.filename}: ' if error.filename else ''
-        _fail(f'{where}{error.strerror or error}; make room or access for it and run again')
+        where = error.filename or _WORKDIR.value
+        reason = error.strerror or error
+        _stop(2, f'error: {where}: {reason}; make room or access for it and run again')
+
+
+def _run(command: str) -> None:
+    from mimic_jax import pipeline  # jax takes seconds to import; --help should not
+
+    pipeline.run(
+        _CONFIG.value,
+        workdir=Path(_WORKDIR.value),
+        experiment=_experiment(),
+        phase=_PHASE.value,
+        command=command,
+        student_name=_STUDENT.value,
+        source=_INPUT.value,
+        output=_OUTPUT.value,
+    )
+
+
+def _verify() -> None:
+    from mimic_jax.phases import verify
+
+    if not verify.run(Path(_WORKDIR.value)):
+        sys.exit(1)
+
+
+def _gather(command: str) -> None:
+    from mimic_jax.phases import gather
+
+    workdir = Path(_WORKDIR.value)
+    print(gather.run(workdir, _EXPERIMENTS.value, command))
+    print(workdir / 'report.md')
 
 
 def _parse(argv: list[str]) -> list[str]:
@@ -59,6 +99,17 @@ def _parse(argv: list[str]) -> list[str]:
         rest = flags.FLAGS(argv)
         if rest[1:]:
             raise UserError(f'unexpected argument {rest[1]!r}; every setting is a --flag=value')
+        for name, phases in _READ_BY.items():
+            if flags.FLAGS[name].present and _PHASE.value not in phases:
+                raise UserError(f'--{name} is for --phase={" and ".join(phases)} alone')
+        if _PHASE.value == 'verify' and not flags.FLAGS['config'].present:
+            return rest  # which looks at a whole workdir
+        if flags.FLAGS['experiments'].present:
+            if flags.FLAGS['config'].present:
+                raise UserError('--experiments takes finished reports; leave --config out')
+            return rest
+        if _NAME.value and Path(_NAME.value).name != _NAME.value:
+            raise UserError(f'--name={_NAME.value} must be a folder’s name, without a path')
         if not flags.FLAGS['config'].present:
             raise UserError('no experiment given; say --config=experiments/digits_student.py')
         path = Path(_file())
@@ -75,7 +126,9 @@ def _parse(argv: list[str]) -> list[str]:
 
 
 def _experiment() -> str:
-    """The report's folder: the config file's stem and the presets, joined by '_'."""
+    """The report's folder: --name, or the config file's stem and the presets, joined by '_'."""
+    if _NAME.value:
+        return _NAME.value
     presets = flags.FLAGS['config'].config_filename.partition(':')[2]
     return '_'.join([Path(_file()).stem, *filter(None, presets.split(','))])
 
@@ -96,6 +149,13 @@ def _one_line(error: Exception) -> str:
     if 'Traceback' in text:  # raised inside the config file: its last line says what
         return lines[-1].removeprefix('ValueError: ')
     return lines[0] if lines else type(error).__name__
+
+
+def _stop(status: int, message: str) -> None:
+    """Ends the process at once: threads that still write, or wait for a disk, would hold it up."""
+    sys.stdout.flush()
+    print(message, file=sys.stderr, flush=True)
+    os._exit(status)
 
 
 def _fail(message: str) -> None:

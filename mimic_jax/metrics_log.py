@@ -2,13 +2,18 @@
 
 import json
 import time
+from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 
-import tensorboardX
+from tensorboardX import summary
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from mimic_jax import artifacts
 
 FILE = 'metrics.jsonl'
+FLUSH_SECONDS = 30  # that TensorBoard may lag behind
 
 
 class MetricsLog:
@@ -24,15 +29,22 @@ class MetricsLog:
         self._start = time.monotonic()
         artifacts.write_atomically(self._path, ''.join(json.dumps(r) + '\n' for r in kept))
         self._file = self._path.open('a')
-        # TensorBoard hides what an earlier sitting wrote from `purge_step` on.
-        self._events = tensorboardX.SummaryWriter(str(folder / 'events'), purge_step=step + 1)
+        (folder / 'events').mkdir(exist_ok=True)
+        # Not SummaryWriter, whose thread dies of a full disk, and who then waits for it for ever.
+        self._events = EventsWriter(str(folder / 'events' / 'events'))
+        # TensorBoard hides what an earlier sitting wrote from this step on.
+        start = SessionLog(status=SessionLog.START)
+        self._events.write_event(Event(step=step + 1, wall_time=time.time(), session_log=start))
+        self._flushed = self._start
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self._file.close()
-        self._events.close()
+        try:
+            self._file.close()
+        finally:
+            self._events.close()
 
     @property
     def seconds(self) -> float:
@@ -43,18 +55,42 @@ class MetricsLog:
         self._file.write(json.dumps(record) + '\n')
         self._file.flush()
         for key, value in values.items():
-            self._events.add_scalar(key, value, step)
+            scalar = summary.scalar(key, value)
+            self._events.write_event(Event(step=step, wall_time=time.time(), summary=scalar))
+        if time.monotonic() - self._flushed > FLUSH_SECONDS:
+            self._events.flush()
+            self._flushed = time.monotonic()
+
+
+def validation_curve(folders: Iterable[Path]) -> dict[int, list[float]]:
+    """Validation accuracies of several runs by step, rising: {step: [fraction, one a run]}."""
+    curve = defaultdict(list)
+    for folder in folders:
+        for record in read(folder):
+            if 'validation_accuracy' in record:
+                curve[record['step']].append(record['validation_accuracy'])
+    return dict(sorted(curve.items()))
 
 
 def read(folder: Path) -> list[dict]:
-    """The records of a run so far; a last line that a kill cut short is left out."""
+    """The records of a run so far, up to a line that a kill cut short."""
     path = folder / FILE
     if not path.exists():
         return []
     records = []
-    for line in path.read_text().splitlines():
-        try:
-            records.append(json.loads(line))
-        except ValueError:
+    for line in path.read_text(errors='replace').splitlines():
+        record = _record(line)
+        if record is None:
             break
+        records.append(record)
     return records
+
+
+def _record(line: str) -> dict | None:
+    """The record of a line, or None where the line is not whole."""
+    try:
+        record = json.loads(line)
+        whole = all(isinstance(record[key], int | float) for key in ('step', 'seconds'))
+    except (ValueError, KeyError, TypeError):
+        return None
+    return record if whole else None

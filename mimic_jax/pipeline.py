@@ -13,7 +13,12 @@ can be killed, resumed, moved and shared.
     baseline  data                       baseline-<id>, one a baseline
     evaluate  data, a trained net        evaluate-<id>, one a net
     decode    evaluations of speech      decode-<id>, one a row of the report and seed
-    report    evaluations, metrics       <experiment>/report.json, report.md, figures
+    report    evaluations, metrics       <experiment>/report.json, .md, .html, figures
+    export    data, a student            export-<id>, a file that jax alone can run
+    predict   an export                  what it says of a person's own examples
+
+Export and predict are what a student is for, and no part of a run of all. Nor is `phases/gather.py`,
+which puts several experiments' reports into one and needs no config.
 
 A search is part of a run where the config has one, and comes first: members `from_study` are known only
 once it has ended. They then are members like any others, and their teachers are there already. A search
@@ -25,7 +30,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from mimic_jax import answers, artifacts, config, sharding, tables, trials
+from mimic_jax import answers, artifacts, config, exporting, sharding, tables, trials
 from mimic_jax import plan as plans
 from mimic_jax.data.splits import Dataset
 from mimic_jax.errors import UserError
@@ -34,7 +39,9 @@ from mimic_jax.phases import (
     baseline,
     decode,
     evaluate,
+    export,
     logits,
+    predict,
     prepare,
     report,
     search,
@@ -54,12 +61,17 @@ def run(
     experiment: str,
     phase: str = 'all',
     command: str = '',
+    student_name: str = '',
+    source: str = '',
+    output: str = '',
     devices: Sequence | None = None,
 ) -> None:
     """Runs one phase of an experiment, or all; what is complete already is left as it is.
 
     settings: the experiment's ConfigDict.  experiment: the name of its report's folder.
     command: what the report says it was made by.  devices: all that jax has, when None.
+    student_name: which student export and predict take; see `exporting.make`.  source, output: paths
+    that predict reads and writes, the latter if it is not empty.
     Prints the table and the report's path when the report is among the phases.
 
     Raises:
@@ -67,6 +79,8 @@ def run(
       Interrupted: asked to stop; everything up to here is on disk.
     """
     wanted = PHASES if phase == 'all' else (phase,)
+    if phase == 'predict':
+        predict.check(source, output)
     checked = config.experiment(settings)
     mesh = sharding.make_mesh(checked.run.model_axis, devices)
     _make_workdir(workdir)
@@ -109,15 +123,25 @@ def run(
     if 'evaluate' in wanted:
         for net in plan.nets():
             evaluate.run(session, net, net.recipe.phase)
+        for own in plan.own_teachers():
+            evaluate.run_own(session, own)
     if 'decode' in wanted:
         for seeds in plan.decodings.values():
             for decoding in seeds:
                 decode.run(session, decoding)
     if 'report' in wanted:
-        result = report.run(session, plan, checked.report, experiment, command)
+        result = report.run(session, plan, checked, experiment, command)
         lead = tables.headline(result['rows'])
         print('\n'.join(filter(None, (lead, '', tables.table(result['rows'])))))
         print(workdir / experiment / 'report.md')
+    if phase in ('export', 'predict'):
+        exported = exporting.make(plan, session.data, checked.data.name, student_name)
+        folder = export.run(session, exported)
+        if phase == 'export':
+            print(export.summary(folder))
+        else:
+            decoding = next(iter(plan.decodings.get(f'students.{exported.name}', ())), None)
+            predict.run(session, folder, Path(source), Path(output) if output else None, decoding)
 
 
 def _searched(checked: config.Experiment, phase: str) -> str:
@@ -200,7 +224,7 @@ def _announce(progress: Progress, plan: plans.Plan, wanted, workdir: Path) -> No
             progress.plan(f'train {net.model}', net.work_per_step * net.task.steps)
     for cache in plan.caches.values():
         if 'logits' in wanted and not artifacts.is_complete(workdir / cache.recipe.name):
-            progress.plan('label', cache.work)
+            progress.plan(cache.kind_of_work, cache.work)
     for fitted in plan.baselines.values():
         if 'baseline' in wanted and not artifacts.is_complete(workdir / fitted.recipe.name):
             progress.plan('k-means', fitted.clustering)

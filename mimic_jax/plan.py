@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from mimic_jax import baseline_plan, decode_plan
+from mimic_jax import baseline_plan, own_plan, speech_plan
 from mimic_jax.artifacts import Recipe
 from mimic_jax.baseline_plan import BaselinePlan
 from mimic_jax.config import (
@@ -16,70 +16,22 @@ from mimic_jax.config import (
     Student,
     Train,
     loss_as_json,
+    train_as_json,
     views_as_json,
 )
 from mimic_jax.config import Views as ViewSettings
-from mimic_jax.data import batches, timit_source, views
+from mimic_jax.data import batches, views
 from mimic_jax.data.splits import Dataset
 from mimic_jax.decode_plan import DecodePlan
 from mimic_jax.errors import UserError
 from mimic_jax.models import counts, net, notation
-from mimic_jax.settings import as_json
+from mimic_jax.net_plan import CachePlan, NetPlan
+from mimic_jax.own_plan import OwnPlan
+from mimic_jax.speech_plan import AlignmentPlan
 from mimic_jax.train_step import Task
 
-FORWARD_AND_BACKWARD = 3  # a training step's FLOPs over a forward pass's
-ALIGNMENT_VERSION = 1  # raise when the same net would align otherwise
-ALIGNED = ('train', 'validation')  # test labels serve frame accuracy alone, and stay as they were
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class NetPlan:
-    """A net to train: a teacher member, or a student with one of its seeds."""
-
-    name: str
-    recipe: Recipe
-    evaluation: Recipe
-    task: Task
-    examples: np.ndarray
-    seed: int
-    flops: float  # forward, one example
-    parameters: int
-    units: int  # as Ba & Caruana count them
-    cache: 'CachePlan | None' = None  # of a student on logits
-
-    @property
-    def model(self) -> str:
-        return self.task.net.spec
-
-    @property
-    def work_per_step(self) -> float:
-        return FORWARD_AND_BACKWARD * self.flops * self.task.train.batch_size
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class CachePlan:
-    """A logit cache: the members' mean logits on views of the transfer examples."""
-
-    name: str
-    recipe: Recipe
-    settings: Logits
-    views: ViewSettings
-    members: tuple[NetPlan, ...]
-    examples: np.ndarray
-
-    @property
-    def work(self) -> float:
-        """Forward FLOPs of all members on all views."""
-        passes = len(self.examples) * self.settings.views
-        return passes * sum(member.flops for member in self.members)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class AlignmentPlan:
-    """One round of realigning the targets of speech by a net trained on those it has."""
-
-    recipe: Recipe
-    net: NetPlan
+MOST_PARAMETERS = 10**10  # of a net: with gradients and momentum 120 GB
+MOST_STEPS = 2**31 - 1  # that a run can count
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -90,6 +42,12 @@ class Plan:
     students: Mapping[str, tuple[NetPlan, ...]]
     baselines: Mapping[str, BaselinePlan]
     decodings: Mapping[str, tuple[DecodePlan, ...]]  # of speech, by a row's source; one a seed
+
+    def own_teachers(self) -> Iterator[OwnPlan]:
+        """Every teacher made elsewhere that answers for validation or test examples."""
+        for cache in self.caches.values():
+            if cache.own and cache.own.evaluation:
+                yield cache.own
 
     def nets(self) -> Iterator[NetPlan]:
         """Every net that is trained: members, then students by name and seed."""
@@ -105,7 +63,7 @@ def make(experiment: Experiment, data: Dataset) -> Plan:
       UserError: a model that does not parse or fit, a budget without '?', a split that is not there.
     """
     _check_views(experiment.views, data, 'config.views')
-    alignments, data = _alignments(experiment, data)
+    rounds, data = alignments(experiment, data)
     members = {
         name: _member(f'teacher {name}', member, experiment, data, f'config.members.{name}')
         for name, member in experiment.members.items()
@@ -116,7 +74,16 @@ def make(experiment: Experiment, data: Dataset) -> Plan:
     }
     students = {
         name: tuple(
-            _student(name, student, seed, experiment, data, caches) for seed in student.seeds
+            _student(
+                f'student {name}, seed {seed}',
+                student,
+                seed,
+                experiment,
+                data,
+                caches,
+                f'config.students.{name}',
+            )
+            for seed in student.seeds
         )
         for name, student in experiment.students.items()
     }
@@ -124,68 +91,51 @@ def make(experiment: Experiment, data: Dataset) -> Plan:
         name: baseline_plan.make(name, settings, data)
         for name, settings in experiment.baselines.items()
     }
-    decodings = _decodings(experiment, data, members, caches, students)
-    return Plan(alignments, members, caches, students, baselines, decodings)
+    _check_rows(experiment, caches)
+    decodings = speech_plan.decodings(experiment, data, members, caches, students)
+    return Plan(rounds, members, caches, students, baselines, decodings)
 
 
-def trial(name: str, member: Member, experiment: Experiment, data: Dataset) -> NetPlan:
-    """The net of a search's trial: an artifact like any member's."""
-    return _member(name, member, experiment, data, 'config.search.member')
+def trial(
+    name: str,
+    settings: Member | Student,
+    experiment: Experiment,
+    data: Dataset,
+    caches: Mapping[str, CachePlan],
+) -> NetPlan:
+    """The net of a search's trial: an artifact like any member's, or like a student's first seed.
+
+    caches: of the experiment's plan.
+    """
+    if isinstance(settings, Student):
+        seed, where = settings.seeds[0], 'config.search.student'
+        return _student(name, settings, seed, experiment, data, caches, where)
+    return _member(name, settings, experiment, data, 'config.search.member')
 
 
 def realigned(experiment: Experiment, data: Dataset) -> Dataset:
     """Prepared data under the name that they have after all realignment."""
-    return _alignments(experiment, data)[1]
+    return alignments(experiment, data)[1]
 
 
-def _alignments(experiment: Experiment, data: Dataset) -> tuple[tuple[AlignmentPlan, ...], Dataset]:
-    """The rounds of realigning, and the data under the name that they have after the last.
-
-    A name depends on how targets are made and not on what they are, so all are known ahead.
-    """
-    settings, plans = experiment.alignment, []
-    if settings.rounds and data.speech is None:
-        raise UserError(
-            f'config.alignment.rounds is {settings.rounds}, but only speech has targets to align; '
-            'set it to 0'
-        )
-    for number in range(1, settings.rounds + 1):
-        net = _member(f'aligner {number}', settings.net, experiment, data, 'config.alignment.net')
-        recipe = Recipe(
-            phase='align',
-            config={'version': ALIGNMENT_VERSION, 'splits': list(ALIGNED)},
-            data=data.fingerprint,
-            reads=(net.recipe.name,),
-        )
-        plans.append(AlignmentPlan(recipe, net))
-        data = timit_source.realigned(data, data.labels, recipe.name)
-    return tuple(plans), data
+def alignments(experiment: Experiment, data: Dataset) -> tuple[tuple[AlignmentPlan, ...], Dataset]:
+    """The rounds of realigning, and the data under the name that they have after the last."""
+    net, where = experiment.alignment.net, 'config.alignment.net'
+    return speech_plan.alignments(
+        experiment.alignment.rounds,
+        data,
+        lambda name, so_far: _member(name, net, experiment, so_far, where),
+    )
 
 
-def _decodings(
-    experiment: Experiment, data: Dataset, members, caches, students
-) -> dict[str, tuple[DecodePlan, ...]]:
-    """What is decoded: of speech, the sources that the report shows."""
-    if data.speech is None:
-        return {}
-    answers = {
-        **{f'members.{name}': ((net,),) for name, net in members.items()},
-        **{f'logits.{name}': (cache.members,) for name, cache in caches.items()},
-        **{f'students.{name}': tuple((net,) for net in nets) for name, nets in students.items()},
-    }
-    report = experiment.report
-    rows = [report.rows[name] for name in report.order or report.rows]
-    shown = [row.source for row in rows if not row.absorbed] if rows else list(answers)
-    return {
-        source: tuple(
-            decode_plan.make(
-                source, tuple(net.evaluation for net in nets), experiment.decoding, data
+def _check_rows(experiment: Experiment, caches: Mapping[str, CachePlan]) -> None:
+    for name, row in experiment.report.rows.items():
+        group, _, entry = row.source.partition('.')
+        if group == 'logits' and 'test' not in caches[entry].answered:
+            raise UserError(
+                f'config.report.rows.{name} is of {row.source}, whose files of logits have none of '
+                f'test examples; give config.logits.{entry}.source.test, or remove the row'
             )
-            for nets in answers[source]
-        )
-        for source in shown
-        if source in answers
-    }
 
 
 def _check_views(settings: ViewSettings, data: Dataset, where: str) -> None:
@@ -219,7 +169,7 @@ def _member(
             'model': member.model,
             'seed': member.seed,
             'subset': member.subset,
-            'train': as_json(member.train),
+            'train': train_as_json(member.train),
             'views': _augmentation(own_views),
             'preprocess': data.preprocess,
         },
@@ -244,11 +194,16 @@ def _cache(
     name: str, settings: Logits, experiment: Experiment, data: Dataset, members
 ) -> CachePlan:
     chosen = tuple(members[member] for member in settings.members)
-    limited = {'limit': settings.limit} if settings.limit else {}
+    examples = _transfer(name, settings, data)
+    source = settings.source
+    own = own_plan.make(name, settings, experiment.views, examples, data) if source else None
+    # What is off is left out, so that caches made before there was such a setting keep their names.
+    some = {'limit': settings.limit} if settings.limit else {}
+    some |= {'source': own.identity} if own else {}
     recipe = Recipe(
         phase='logits',
         config={
-            **limited,
+            **some,
             'transfer': list(settings.transfer),
             'views': settings.views,
             'dtype': settings.dtype,
@@ -259,27 +214,35 @@ def _cache(
         reads=tuple(member.recipe.name for member in chosen),
         view_version=views.VERSION,
     )
+    return CachePlan(name, recipe, settings, experiment.views, chosen, examples, own)
+
+
+def _transfer(name: str, settings: Logits, data: Dataset) -> np.ndarray:
     examples = data.examples(settings.transfer, f'config.logits.{name}.transfer')
     if settings.limit > len(examples):
         raise UserError(
             f'config.logits.{name}.limit is {settings.limit}, but the splits '
             f'{", ".join(settings.transfer)} hold {len(examples)} examples; lower it'
         )
-    examples = examples[: settings.limit or None]
-    return CachePlan(name, recipe, settings, experiment.views, chosen, examples)
+    return examples[: settings.limit or None]
 
 
 def _student(
-    name: str, student: Student, seed: int, experiment: Experiment, data: Dataset, caches
+    name: str,
+    student: Student,
+    seed: int,
+    experiment: Experiment,
+    data: Dataset,
+    caches,
+    where: str,
 ) -> NetPlan:
-    where = f'config.students.{name}'
     model = _solved(student, data, where)
     cache = caches[student.logits] if student.target == 'logits' else None
     config = {
         'model': model,
         'target': student.target,
         'loss': loss_as_json(student.loss),
-        'train': as_json(student.train),
+        'train': train_as_json(student.train),
         'seed': seed,
         'preprocess': data.preprocess,
     }
@@ -294,7 +257,7 @@ def _student(
     )
     examples = cache.examples if cache else data.splits['train']
     return _net(
-        f'student {name}, seed {seed}',
+        name,
         where,
         recipe,
         data,
@@ -324,13 +287,21 @@ def _net(
     if not model:
         raise UserError(f'{where}.model is empty; give a net such as 64c5-p2-1k')
     counted = counts.count(model, data.input_shape, data.num_classes)
+    steps = train.epochs * batches.steps(len(examples), train.batch_size)
+    if counted.params > MOST_PARAMETERS:
+        raise UserError(
+            f'{where}.model has {counted.params:,} parameters, more than {MOST_PARAMETERS:,}; '
+            'narrow it'
+        )
+    if steps > MOST_STEPS:
+        raise UserError(f'{where}.train.epochs makes for {steps:,} steps, too many to count')
     task = Task(
-        net=net.build(model, data.num_classes, train.dtype, train.init_scale),
+        net=net.build(model, data.num_classes, train.dtype, train.init_scale, train.input_scale),
         preprocess=data.preprocess,
         views=dataclasses.replace(augmentation, seed=0),  # the seed is an input of the step
         loss=loss,
         train=train,
-        steps=train.epochs * batches.steps(len(examples), train.batch_size),
+        steps=steps,
     )
     if train.batch_size > len(examples):
         raise UserError(
@@ -359,7 +330,10 @@ def _solved(student: Student, data: Dataset, where: str) -> str:
         return student.model
     if not student.budget:
         raise UserError(f'{where}.model has a "?" to solve; set {where}.budget to the parameters')
-    return notation.solve(student.model, student.budget, data.input_shape, data.num_classes)
+    try:
+        return notation.solve(student.model, student.budget, data.input_shape, data.num_classes)
+    except UserError as error:
+        raise UserError(f'{where}: {error}') from None
 
 
 def _augmentation(settings: ViewSettings) -> dict:

@@ -6,7 +6,7 @@ from collections import defaultdict
 
 import tqdm
 
-LINE_SECONDS = 10.0  # between lines where the output is no terminal
+LINE_SECONDS = 30.0  # between lines where the output is no terminal
 SETTLED_SECONDS = 15.0  # of measured work before the whole run's time is announced
 LONG_SECONDS = 15 * 60.0  # a run longer than this names the presets that are shorter
 
@@ -47,6 +47,11 @@ class Progress:
             self._line = self._clock()
             self.say(f'{what}: {done} of {total}' if total else f'{what}: {done}')
         if done == total:
+            self.end(what)
+
+    def end(self, what: str) -> None:
+        """Ends a count that may have fewer things to come than its total."""
+        if self._counting == what:
             self._counter.close()
             self._counting = ''
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from mimic_jax import decoded_files, rows
 from mimic_jax.data.splits import Dataset
-from mimic_jax.ops import per
+from mimic_jax.ops import metrics, per
 
 
 def per_row(row: dict, folders: Sequence[Path]) -> dict:
@@ -18,6 +18,7 @@ def per_row(row: dict, folders: Sequence[Path]) -> dict:
     PER counts unit costs after folding to 39 classes. `insertions`, `deletions`, `substitutions` and
     `tokens` (of the reference) are of the whole split, the errors means over the seeds; `sclite` has
     the same by sclite's weights. `speakers` has each speaker's tokens, and errors one a seed.
+    `validation` has values, mean and std of the rate that decoding was tuned for.
     """
     seeds = [decoded_files.read_split(folder, 'test') for folder in folders]
     choices = [decoded_files.read_choice(folder) for folder in folders]
@@ -40,6 +41,7 @@ def per_row(row: dict, folders: Sequence[Path]) -> dict:
         'sclite': sclite,
         'lm_scales': [choice['lm_scale'] for choice in choices],
         'insertion_penalties': [choice['insertion_penalty'] for choice in choices],
+        'validation': _mean_rate([choice['validation']['unit']['per'] for choice in choices]),
         'speakers': speakers,
     }
 
@@ -63,6 +65,11 @@ def frame_row(row: dict, outputs: Sequence[np.ndarray], data: Dataset) -> dict:
     }
     # The figure that stands beside is the paper's PER.
     return {**row, **rows.over_speakers('accuracy', speakers), 'paper': None, 'speakers': speakers}
+
+
+def _mean_rate(values: list[float]) -> dict:
+    mean, std = metrics.mean_std(values)
+    return {'values': values, 'mean': mean, 'std': std}
 
 
 def _mean_counts(seeds: Sequence[list[dict]], alignment: str) -> dict:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from mimic_jax import grids
 from mimic_jax.ops import metrics
 from mimic_jax.rows import by_source, of_speech
 
@@ -15,19 +16,28 @@ def table(rows: Sequence[dict]) -> str:
     """
     if not rows:
         return 'The config names nothing to report.'
+    named = cells(rows)
+    return aligned([tuple(named[0]), *(tuple(line.values()) for line in named)])
+
+
+def cells(rows: Sequence[dict]) -> list[dict[str, str]]:
+    """The table's lines: of each source its cells by the names of their columns."""
     sizes = any(row.get('paper_units') or row.get('paper_parameters') for row in rows)
     cells_of = _speech_cells if of_speech(rows) else _cells
-    named = [cells_of(source, sizes) for source in by_source(rows)]
-    cells = [tuple(named[0]), *(tuple(line.values()) for line in named)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [
+    return [cells_of(source, sizes) for source in by_source(rows)]
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """A Markdown table of lines of cells, the head first, that reads as plain text too."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    text = [
         '| '
         + ' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
         + ' |'
-        for line in cells
+        for line in lines
     ]
-    lines.insert(1, '|' + '|'.join('-' * (width + 2) for width in widths) + '|')
-    return '\n'.join(lines)
+    text.insert(1, '|' + '|'.join('-' * (width + 2) for width in widths) + '|')
+    return '\n'.join(text)
 
 
 def headline(rows: Sequence[dict]) -> str | None:
@@ -77,12 +87,21 @@ def page(report: dict, pictures: Sequence[str]) -> str:
     parts = [f'# {report["experiment"]}']
     if lead:
         parts.append(lead)
+    if 'grid' in report:
+        brackets = any(
+            cell and cell['paper'] for row in report['grid']['rows'] for cell in row['cells']
+        )
+        parts.append(grids.table(report['grid']))
+        parts.extend(['In brackets, what the paper has.'] * brackets)
     parts.extend(filter(None, (table(report['rows']), notes(report['rows']))))
     removed = report.get('data', {}).get('unlabelled_removed')
     if removed:
         parts.append(
             f'{removed:,} unlabelled images equal a validation or test image and were left out.'
         )
+    bad = report.get('data', {}).get('bad_utterances')
+    if bad:
+        parts.append(f'Bad utterances left out: {bad:,}.')
     parts.append(timings(report))
     parts.extend(f'![{name}]({name})' for name in pictures)
     costs = ['| phase | artifacts | seconds | MiB |', '|---|---|---|---|']
@@ -101,28 +120,40 @@ def _without_dropout(model: str) -> str:
 
 def timings(report: dict) -> str:
     """What each row took to train and, where that was measured, takes to answer."""
+    head, *body = timing_cells(report)
+    lines = ['| ' + ' | '.join(head) + ' |', '|' + '---|' * len(head)]
+    return '\n'.join(lines + ['| ' + ' | '.join(line) + ' |' for line in body])
+
+
+def timing_cells(report: dict) -> list[list[str]]:
+    """The cells of `timings`, line by line, the head first."""
     rows = [next(iter(source.values())) for source in by_source(report['rows'])]
     measured = [timing['milliseconds'] or {} for timing in report['timings']]
     decoded = any('real_time_factor' in timing for timing in report['timings'])
     sizes = list(dict.fromkeys(size for found in measured for size in found))
     head = ['', 'training, s', *(f'{size} at a time, ms' for size in sizes)]
     head += ['real-time factor of Viterbi'] * decoded
-    lines = ['| ' + ' | '.join(head) + ' |', '|' + '---|' * len(head)]
+    lines = [head]
     for row, timing, found in zip(rows, report['timings'], measured, strict=True):
         seconds = timing['training_seconds']
-        cells = ['–' if seconds is None else f'{seconds:g}']
-        cells += [f'{found[size]:g}' if size in found else '–' for size in sizes]
+        line = ['–' if seconds is None else f'{seconds:g}']
+        line += [f'{found[size]:g}' if size in found else '–' for size in sizes]
         if decoded:
             factor = timing.get('real_time_factor')
-            cells.append('–' if factor is None else f'{factor:.4f}')
-        lines.append(f'| {row["name"]} | ' + ' | '.join(cells) + ' |')
-    return '\n'.join(lines)
+            line.append('–' if factor is None else f'{factor:.4f}')
+        lines.append([row['name'], *line])
+    return lines
 
 
 def notes(rows: Sequence[dict]) -> str:
     """What the rows' notes say, a line each; empty without notes."""
+    return '\n'.join(f'- {text}' for text in note_texts(rows))
+
+
+def note_texts(rows: Sequence[dict]) -> list[str]:
+    """The rows' notes, each with its row's name."""
     first = [next(iter(source.values())) for source in by_source(rows)]
-    return '\n'.join(f'- {row["name"]}: {row["note"]}' for row in first if row.get('note'))
+    return [f'{row["name"]}: {row["note"]}' for row in first if row.get('note')]
 
 
 def _cells(source: dict[str, dict], sizes: bool) -> dict[str, str]:
@@ -157,15 +188,19 @@ def _size_cells(row: dict, sizes: bool) -> dict[str, str]:
         '': row['name'],
         'model': row['model'],
         'trained on': row['target'] or '–',
-        'parameters': f'{row["parameters"]:,}',
+        'parameters': _count(row['parameters']),
     }
     if sizes:
         cells |= {
             'paper’s': row.get('paper_parameters') or '–',
-            'units': f'{row["units"]:,}',
+            'units': _count(row['units']),
             'paper’s units': row.get('paper_units') or '–',
         }
     return cells
+
+
+def _count(number: int | None) -> str:
+    return '–' if number is None else f'{number:,}'
 
 
 def _measured(row: dict | None) -> str:

@@ -55,7 +55,7 @@ def run(folder: Path, job: Job, session: Session) -> dict:
     Returns facts of the finished net: steps, parameters, digest of the variables, seconds.
 
     Raises:
-      NotFinite: a loss or gradient is not.
+      NotFinite: a loss or gradient is not, on training or validation examples.
       Interrupted: after a checkpoint of the step it stopped at.
     """
     loop = _Loop(folder, job, session)
@@ -191,6 +191,12 @@ class _Loop:
             new = self.eval_call(state, arrays, batch)
             sums = new if sums is None else metrics.merge(sums, new)
         values = metrics.summarise(jax.device_get(sums))
+        if not np.isfinite(values['loss']):
+            raise NotFinite(
+                f'{self.job.name}: validation loss not finite after step {step}, its logits or '
+                f'statistics have exploded, in {self.folder}; lower train.learning_rate or set '
+                'train.clip_norm'
+            )
         log.write(
             step,
             validation_loss=float(values['loss']),

@@ -1,4 +1,4 @@
-"""Between a search space and a config: a point as a member, and a study's best as members."""
+"""Between a search space and a config: a point as a net's settings, and what a study found as nets."""
 
 import dataclasses
 import hashlib
@@ -6,21 +6,26 @@ import importlib.util
 import math
 import string
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
+
 from mimic_jax.artifacts import canonical_json
-from mimic_jax.config import Experiment, Member, Search
+from mimic_jax.config import Experiment, FromStudy, Member, Search, Student
 from mimic_jax.errors import UserError
+from mimic_jax.ops import selection
 from mimic_jax.search.space import Parameter
 from mimic_jax.settings import as_json, nearest, section
 
 _DATABASE = 'studies.sqlite'
-_WHERE = 'config.search.member'
+
+# Logits [N, K] of each member on the validation examples, and their labels [N].
+Ask = Callable[[list[Member]], tuple[list[np.ndarray], np.ndarray]]
 
 
-def member_at(search: Search, point: Mapping[str, float | int]) -> Member:
-    """The search's member at a point of its space.
+def net_at(search: Search, point: Mapping[str, float | int]) -> Member | Student:
+    """The search's member, or student, at a point of its space.
 
     Names in braces in its model are replaced by their values, in Python's format notation
     ('{filters}c3-d{drop:.3f}'); the settings that `sets` names take theirs. The seed is drawn from
@@ -28,20 +33,31 @@ def member_at(search: Search, point: Mapping[str, float | int]) -> Member:
 
     Raises:
       UserError: a name that the space does not have, or that nothing uses, a setting that the member
-        does not have, a value against a setting's rule.
+        or student does not have, a value against a setting's rule.
     """
     _check_names(search)
-    member = as_json(search.member)
-    member['model'] = _filled(search.member.model, point)
-    member['seed'] = _seed(search.member.seed, point)
+    template, where = _template(search)
+    settings = as_json(template)
+    settings['model'] = _filled(template.model, point, where)
+    if isinstance(template, Student):
+        settings['seeds'] = [_seed(template.seeds[0], point)]
+    else:
+        settings['seed'] = _seed(template.seed, point)
     for name, path in search.sets.items():
-        _set(member, path, point[name], f'config.search.sets.{name}')
-    return section(Member, member, _WHERE)
+        _set(settings, path, point[name], f'config.search.sets.{name}', where)
+    return section(type(template), settings, where)
 
 
-def middle(search: Search) -> Member:
-    """The member in the middle of the space: what any trial is like."""
-    return member_at(search, {name: _middle(p) for name, p in search.space.items()})
+def middle(search: Search) -> Member | Student:
+    """The net in the middle of the space: what any trial is like."""
+    return net_at(search, {name: _middle(p) for name, p in search.space.items()})
+
+
+def largest(search: Search) -> Member | Student:
+    """The net at the upper end of every parameter, which a budget has to hold."""
+    return net_at(
+        search, {name: int(p.high) if p.int else p.high for name, p in search.space.items()}
+    )
 
 
 def with_stand_ins(experiment: Experiment) -> Experiment:
@@ -57,30 +73,64 @@ def with_stand_ins(experiment: Experiment) -> Experiment:
     return dataclasses.replace(experiment, members=members)
 
 
-def with_members(experiment: Experiment, workdir: Path, data: str) -> Experiment:
+def without_students(experiment: Experiment) -> Experiment:
+    """The experiment without the students that are still to be read from a study."""
+    known = {name: net for name, net in experiment.students.items() if net.from_study is None}
+    return dataclasses.replace(experiment, students=known)
+
+
+def with_members(experiment: Experiment, workdir: Path, data: str, ask: Ask) -> Experiment:
     """The experiment with every member `from_study` as the study's trials give it.
 
-    data: fingerprint of the experiment's data, which must be the study's.
+    data: fingerprint of the experiment's data, which must be the study's.  ask: what members say of
+    the validation examples, for a greedy choice among all that a study found.
 
     Raises:
       UserError: no Optuna, no such study, other data, or fewer finished trials than ranks asked for.
     """
+    members = dict(experiment.members)
+    for source, ranks in _wanted(members).items():
+        count = max(ranks.values())
+        found = _ranked(source, 'member', count, workdir, data, {})
+        nets = [section(Member, settings, 'config.members') for settings in found]
+        if source.choice == 'greedy':
+            nets = [nets[index] for index in selection.greedy(*ask(nets), count)]
+        members.update({name: nets[rank - 1] for name, rank in ranks.items()})
+    return dataclasses.replace(experiment, members=members)
+
+
+def with_students(
+    experiment: Experiment, workdir: Path, data: str, caches: Mapping[str, str]
+) -> Experiment:
+    """The experiment with every student `from_study` as the study's trials give it.
+
+    data, raises: as in `with_members`.  caches: names of the artifacts of config.logits, which must be
+    what the study's trials learned from.
+    """
+    students = dict(experiment.students)
+    for source, ranks in _wanted(students).items():
+        found = _ranked(source, 'student', max(ranks.values()), workdir, data, caches)
+        for name, rank in ranks.items():
+            students[name] = section(Student, found[rank - 1], f'config.students.{name}')
+    return dataclasses.replace(experiment, students=students)
+
+
+def _wanted(nets: Mapping[str, Member | Student]) -> dict[FromStudy, dict[str, int]]:
+    """The ranks that are asked for, by name, of each study and choice."""
     wanted = defaultdict(dict)
-    for name, member in experiment.members.items():
-        if member.from_study is not None:
-            source = member.from_study
-            wanted[source.storage, source.study][name] = source.rank
-    if not wanted:
-        return experiment
+    for name, net in nets.items():
+        if net.from_study is not None:
+            source = dataclasses.replace(net.from_study, rank=1)
+            wanted[source][name] = net.from_study.rank
+    return wanted
+
+
+def _ranked(source: FromStudy, kind: str, count: int, workdir: Path, *checked) -> list[dict]:
     require_optuna()
     from mimic_jax.search import ranking
 
-    members = dict(experiment.members)
-    for (storage, study), ranks in wanted.items():
-        found = ranking.best_members(database(workdir, storage), study, max(ranks.values()), data)
-        for name, rank in ranks.items():
-            members[name] = section(Member, found[rank - 1], f'config.members.{name}')
-    return dataclasses.replace(experiment, members=members)
+    url = database(workdir, source.storage)
+    return ranking.ranked(url, source.study, kind, count, *checked)
 
 
 def database(workdir: Path, storage: str) -> str | Path:
@@ -95,12 +145,20 @@ def require_optuna() -> None:
         )
 
 
+def _template(search: Search) -> tuple[Member | Student, str]:
+    """What a search varies, and its place in the config."""
+    if search.student is not None:
+        return search.student, 'config.search.student'
+    return search.member, 'config.search.member'
+
+
 def _check_names(search: Search) -> None:
-    in_model = {name for _, name, _, _ in _parsed(search.member.model) if name is not None}
+    template, where = _template(search)
+    in_model = {name for _, name, _, _ in _parsed(template.model, where) if name is not None}
     for name in in_model:
         if name not in search.space:
             raise UserError(
-                f'{_WHERE}.model names {{{name}}}, which config.search.space does not have; '
+                f'{where}.model names {{{name}}}, which config.search.space does not have; '
                 f'{nearest(name, search.space)}'
             )
     for name in search.sets:
@@ -112,38 +170,38 @@ def _check_names(search: Search) -> None:
     for name in search.space:
         if name not in in_model and name not in search.sets:
             raise UserError(
-                f'config.search.space.{name} is used by nothing; write {{{name}}} into {_WHERE}'
+                f'config.search.space.{name} is used by nothing; write {{{name}}} into {where}'
                 f'.model or name a setting in config.search.sets.{name}'
             )
 
 
-def _parsed(model: str) -> list[tuple]:
+def _parsed(model: str, where: str) -> list[tuple]:
     try:
         return list(string.Formatter().parse(model))
     except ValueError as error:
         raise UserError(
-            f'{_WHERE}.model {model!r} cannot be read: {error}; write {{name}} or {{name:.3f}}'
+            f'{where}.model {model!r} cannot be read: {error}; write {{name}} or {{name:.3f}}'
         ) from None
 
 
-def _filled(model: str, point: Mapping) -> str:
+def _filled(model: str, point: Mapping, where: str) -> str:
     try:
         return model.format(**point)
     except (ValueError, TypeError, AttributeError) as error:
         raise UserError(
-            f'{_WHERE}.model {model!r} cannot be filled: {error}; write {{name}} or {{name:.3f}}'
+            f'{where}.model {model!r} cannot be filled: {error}; write {{name}} or {{name:.3f}}'
         ) from None
 
 
-def _set(member: dict, path: str, value: float | int, where: str) -> None:
+def _set(net: dict, path: str, value: float | int, where: str, template: str) -> None:
     *groups, last = path.split('.')
-    here = member
+    here = net
     for part in groups:
         here = here.get(part) if hasattr(here, 'get') else None
     # A group that is left out, such as a member's own views, has nothing to set.
     if not hasattr(here, 'get') or last not in here:
         raise UserError(
-            f'{where} is {path!r}, a setting that {_WHERE} does not have; write e.g. '
+            f'{where} is {path!r}, a setting that {template} does not have; write e.g. '
             "'train.learning_rate', and give the member views of its own to set those"
         )
     here[last] = value

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import zlib
 
 import jax
 import numpy as np
@@ -110,9 +111,9 @@ def test_the_report_has_a_row_and_a_cost(finished, device, make_session):
     facts = artifacts.manifest(folder)
     assert report['costs']['baseline']['seconds'] == round(facts['seconds'], 1) > 0
     assert {path.name for path in folder.iterdir()} == {
-        'config.json', 'manifest.json', 'COMPLETE', 'dictionary.npz', 'scale.npz', 'svm_0.npz',
-        'svm_1.npz', 'seconds.json', 'validation.npy', 'test.npy',
-    }  # fmt: skip
+        *('config.json', 'manifest.json', 'COMPLETE', 'digests.json', 'seconds.json'),
+        *('dictionary.npz', 'scale.npz', 'svm_0.npz', 'svm_1.npz', 'validation.npy', 'test.npy'),
+    }
 
 
 def test_validation_chooses_the_penalty(finished, make_session):
@@ -309,3 +310,33 @@ def test_a_single_class_is_refused(alone, make_session):
 def test_the_report_names_the_phase_that_is_missing(alone, tmp_path, device):
     with pytest.raises(UserError, match='--phase=baseline'):
         run(alone, tmp_path, device, phase='report')
+
+
+def test_a_stage_that_changed_between_two_sittings_is_made_again(tmp_path):
+    made = []
+
+    def make():
+        made.append(len(made))
+        return {'values': np.arange(5)}
+
+    path = tmp_path / 'scale.npz'
+    for _ in range(2):
+        np.testing.assert_array_equal(baseline._stage(path, make)['values'], np.arange(5))
+    assert made == [0]
+    whole = path.read_bytes()
+    for bad in (whole[:-1], b'', whole.replace(b'values', b'valuer')):
+        path.write_bytes(bad)
+        np.testing.assert_array_equal(baseline._stage(path, make)['values'], np.arange(5))
+    assert made == [0, 1, 2, 3]
+
+
+def test_features_that_changed_between_two_sittings_are_not_gone_on_with(tmp_path):
+    path, rows = tmp_path / 'features.tmp', bytes(range(40))
+    path.write_bytes(rows + b'half a row')
+    baseline._record(path, f'10 rows, CRC-32 {zlib.crc32(rows)}')
+    assert baseline._rows_written(path, 4) == (10, zlib.crc32(rows))
+    for bad in (b'x' + rows[1:], rows[:-1], b''):
+        path.write_bytes(bad)
+        assert baseline._rows_written(path, 4) == (0, 0)
+    path.unlink()
+    assert baseline._rows_written(path, 4) == (0, 0)

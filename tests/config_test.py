@@ -184,6 +184,7 @@ NAN, INFINITY = float('nan'), float('inf')
         ('members.cnn.train.batch_size', [0, -1], [1]),
         ('members.cnn.train.learning_rate', [0.0, -1.0, NAN, INFINITY], [1e-9, 10.0]),
         ('members.cnn.train.init_scale', [0.0, -1.0, NAN, INFINITY], [0.5]),
+        ('members.cnn.train.input_scale', [0.0, -1.0, NAN, INFINITY], [0.5]),
         ('members.cnn.train.weight_decay', [-1e-9, NAN, INFINITY], [0.0, 0.1]),
         ('members.cnn.train.clip_norm', [-1.0, NAN, INFINITY], [0.0, 0.1]),
         ('members.cnn.train.warmup', [-0.1, 1.0, NAN], [0.0, 0.99]),
@@ -274,6 +275,17 @@ def test_a_loss_is_named_by_the_settings_it_reads(kind, expected):
 
 def test_every_loss_has_a_case_above():
     assert len(config.LOSSES) == 6
+
+
+def test_a_run_is_named_as_it_was_before_there_was_an_input_scale():
+    named = config.train_as_json(Train(learning_rate=0.02))
+    assert named == {
+        **{'epochs': 10, 'batch_size': 128, 'learning_rate': 0.02, 'schedule': 'cosine'},
+        **{'warmup': 0.0, 'momentum': 0.9, 'weight_decay': 0.0, 'clip_norm': 0.0},
+        **{'dtype': 'float32', 'init_scale': 1.0},
+    }
+    scaled = config.train_as_json(Train(learning_rate=0.02, input_scale=1.25))
+    assert scaled == {**named, 'input_scale': 1.25}
 
 
 def test_as_json_gives_plain_values():

@@ -4,10 +4,16 @@ import importlib.util
 import io
 from pathlib import Path
 
+import hypothesis
 import jax
 import pytest
 
 jax.config.update('jax_num_cpu_devices', 8)
+
+# Few cases and always the same ones, unless asked for: --hypothesis-profile=thorough
+hypothesis.settings.register_profile('thorough', max_examples=300, deadline=None)
+hypothesis.settings.register_profile('quick', max_examples=20, deadline=None, derandomize=True)
+hypothesis.settings.load_profile('quick')
 
 ROOT = Path(__file__).parent.parent
 

@@ -15,7 +15,7 @@ from mimic_jax.data.speech import Speech, Spoken
 from mimic_jax.data.splits import Dataset
 from mimic_jax.errors import UserError
 from mimic_jax.ops import per, phones
-from mimic_jax.phases import decode
+from mimic_jax.phases import decode, report
 from mimic_jax.progress import Progress
 from mimic_jax.session import Session
 
@@ -220,6 +220,13 @@ def test_rows_hold_per_and_frame_accuracy(made):
     # 23 reference tokens; seed 0 has one of them wrong, seed 1 four.
     assert mimic['values'] == pytest.approx([1 / 23, 4 / 23])
     assert mimic['mean'] == pytest.approx(2.5 / 23)
+    assert teachers['validation'] == {'values': [0.0], 'mean': 0.0, 'std': None}
+    tuned = [
+        decoded_files.read_choice(folder(*made[:2], 'students.mimic', seed))['validation']['unit']
+        for seed in (0, 1)
+    ]
+    assert mimic['validation']['values'] == [counts['per'] for counts in tuned]
+    assert mimic['validation']['mean'] == pytest.approx(sum(c['per'] for c in tuned) / 2)
     assert mimic['std'] == pytest.approx(np.std([1 / 23, 4 / 23], ddof=1))
     assert (mimic['n'], mimic['tokens'], mimic['n_speakers']) == (2, 23, 2)
     counts = mimic['insertions'], mimic['deletions'], mimic['substitutions']
@@ -236,6 +243,20 @@ def test_rows_hold_per_and_frame_accuracy(made):
     assert mimic_frames['agreement'] == pytest.approx(1 - 2.5 / total)
     assert mimic['agreement'] is None
     json.dumps(rows)
+
+
+def test_bad_utterances_are_counted_in_the_report(made):
+    session, *_ = made
+    data = report._spoken(session)
+    assert data['bad_utterances'] == 1
+    timing = {'training_seconds': None, 'milliseconds': None}
+    page = {
+        'experiment': 'x', 'rows': answered(made), 'timings': [timing] * 3, 'data': data,
+        'costs': {}, 'command': '', 'machine': '', 'date': '',
+    }  # fmt: skip
+    assert 'Bad utterances left out: 1.' in tables.page(page, [])
+    data['bad_utterances'] = 0
+    assert 'Bad utterances' not in tables.page(page, [])
 
 
 def test_a_source_is_one_line_of_the_table(made):

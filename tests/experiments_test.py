@@ -17,7 +17,13 @@ NAMES = sorted(path.stem for path in Path(ROOT, 'experiments').glob('*.py'))
 SOURCES = {
     'digits': ((8, 8, 1), 10, 1797, 0),
     'cifar10': ((32, 32, 3), 10, 50000, 10000),
+    'sklearn:digits': ((64,), 10, 1797, 0),
+    # One's own may be of any size.
+    'folder': ((32, 32, 3), 10, 5000, 0),
+    'npz': ((32, 32, 3), 10, 5000, 0),
+    'tfds:fashion_mnist': ((28, 28, 1), 10, 60000, 10000),
     'timit': ((15, 41, 3), 183, None, None),  # see `corpus`
+    'flite': ((15, 41, 3), 183, None, None),
 }
 
 
@@ -40,7 +46,7 @@ def corpus(split):
 def divided(data):
     """A data set of a config's size."""
     _, classes, pool, test = SOURCES[data.name]
-    if data.name == 'timit':
+    if data.name in ('timit', 'flite'):
         return timit_source.divide(corpus(data.split), '', data, lambda line: None)
     labels = np.zeros(pool + test, np.int32)
     regions = {'pool': pool, 'unlabelled': 0, 'test': test}
@@ -73,17 +79,33 @@ def test_the_config_locks(settings):
         settings.studnets = {}
 
 
+def test_no_two_entries_share_a_group_of_settings(settings):
+    """One dict given to two entries stays one: a flag for the first would change the second."""
+    groups = list(_groups(settings))
+    assert len({id(group) for group in groups}) == len(groups)
+
+
+def _groups(config):
+    yield config
+    for value in config.values():
+        if isinstance(value, ml_collections.ConfigDict):
+            yield from _groups(value)
+
+
 def test_the_config_is_valid_and_its_nets_can_be_made(settings):
     checked = config.experiment(settings)
     shape, classes, *_ = SOURCES[checked.data.name]
-    nets = checked.members and (checked.students or checked.search)
+    teachers = checked.members or any(cache.source for cache in checked.logits.values())
+    nets = teachers and (checked.students or checked.search)
     assert nets or checked.baselines
     members = [member for member in checked.members.values() if member.from_study is None]
+    students = [student for student in checked.students.values() if student.from_study is None]
     if checked.search:
-        members.append(trials.middle(checked.search))
+        ends = [trials.middle(checked.search), trials.largest(checked.search)]
+        (students if checked.search.student else members).extend(ends)
     for member in members:
         assert counts.count(member.model, shape, classes).params > 0
-    for student in checked.students.values():
+    for student in students:
         model = student.model
         if '?' in model:
             model = notation.solve(model, student.budget, shape, classes)
@@ -151,10 +173,12 @@ def test_the_docstring_gives_the_commands(name):
 def test_configs_of_two_calls_share_nothing(name):
     first, second = (load_experiment(name).get_config() for _ in range(2))
     first.data.seed = 99
-    next(iter(first.students.values())).train.epochs = 99999
+    for student in first.students.values():
+        if 'train' in student:
+            student.train.epochs = 99999
     assert second.data.seed != 99
     for student in second.students.values():
-        assert student.train.epochs != 99999
+        assert student.get('train', {}).get('epochs') != 99999
 
 
 def test_the_students_of_urban_et_al_are_taught_by_the_members_that_their_search_finds():
@@ -169,6 +193,117 @@ def test_the_students_of_urban_et_al_are_taught_by_the_members_that_their_search
             assert table.members[name] == search.members[name]
         assert search.members.best_01.from_study.study == search.search.study
         assert search.data == table.data and search.views == table.views
+
+
+@pytest.mark.parametrize('size', ['', 'small'])
+def test_every_searched_student_of_urban_et_al_has_its_search(size):
+    """Study, cache and data of the one experiment are those of the other, or it would refuse them."""
+    table, search = (load_experiment(f'urban_{name}') for name in ('students', 'student_search'))
+    whole = table.get_config(','.join(filter(None, (size, 'searched'))))
+    for name, student in whole.students.items():
+        family, _, budget = name.rpartition('_')
+        found = search.get_config(','.join(filter(None, (size, family, budget))))
+        assert found.search.study == student.from_study.study
+        for part in ('data', 'views', 'members', 'logits'):
+            assert found[part] == whole[part]
+        checked = config.experiment(found).search
+        notation.solve(trials.largest(checked).model, found.search.student.budget)  # it fits
+
+
+def test_the_search_for_a_student_has_the_ranges_of_urban_et_al():
+    space = load_experiment('urban_student_search').get_config('conv_4,3M16').search.space
+    ends = {name: (entry.low, entry.high) for name, entry in space.items()}
+    assert ends == {
+        **{'c1': (50, 150), 'c2': (50, 150), 'c3': (50, 200), 'c4': (50, 200)},
+        **{'rate': (0.0013, 0.016), 'momentum': (0.68, 0.97)},
+        **{'input_scale': (0.8, 1.25), 'init': (0.4, 2.0)},
+    }
+
+
+def test_regularised_students_of_urban_et_al_have_the_plain_ones_widths():
+    for size in ('', ',small'):
+        students = load_experiment('urban_students').get_config(f'regularised{size}').students
+        for name, student in students.items():
+            plain = students[name.removesuffix('_decay').removesuffix('_dropout')]
+            models = [
+                '-'.join(token for token in net.model.split('-') if not token.startswith('d.'))
+                for net in (student, plain)
+            ]
+            assert models[0] == models[1] == plain.model
+            regular = bool(student.train.weight_decay) + (student.model != plain.model)
+            assert regular == (student is not plain)
+
+
+@pytest.mark.parametrize(
+    'name, arg, words',
+    [
+        ('urban_students', 'small,1M', 'leaves no student'),
+        ('urban_student_search', 'conv_1,conv_2', 'searches of their own'),
+        ('urban_student_search', 'mlp_2,labels', 'labels goes with'),
+        ('urban_student_search', '320k', 'with small'),
+    ],
+)
+def test_presets_of_urban_et_al_that_do_not_go_together(name, arg, words):
+    with pytest.raises(ValueError, match=words):
+        load_experiment(name).get_config(arg)
+
+
+@pytest.mark.parametrize('size', ['', 'sample'])
+@pytest.mark.parametrize(
+    ('name', 'preset'),
+    [
+        ('timit_figures', 'figure1'), ('timit_figures', 'figure2'), ('timit_figures', 'figure3'),
+        ('timit_claims', 'bottleneck'), ('timit_claims', 'losses'),
+    ],
+)  # fmt: skip
+def test_figures_and_claims_on_speech_have_the_teachers_of_table_1(name, preset, size):
+    """Same members, ensemble, alignment and data: or they would be trained again."""
+    table = config.experiment(load_experiment('timit_table1').get_config(size))
+    chosen = ','.join(filter(None, (preset, size)))
+    found = config.experiment(load_experiment(name).get_config(chosen))
+    assert found.data == table.data and found.alignment == table.alignment
+    assert found.logits['ecnn'] == table.logits['ecnn']
+    for member, settings in found.members.items():
+        assert settings == table.members[member]
+    assert {member for cache in found.logits.values() for member in cache.members} <= {
+        *found.members
+    }
+
+
+def test_figure_1_spans_1m_to_100m_parameters_and_has_both_lines():
+    settings = config.experiment(load_experiment('timit_figures').get_config('figure1'))
+    shape, classes, *_ = SOURCES['timit']
+    curves = {}
+    for row in settings.report.rows.values():
+        if row.curve:
+            student = settings.students[row.source.removeprefix('students.')]
+            model = notation.solve(student.model, student.budget, shape, classes)
+            counted = counts.count(model, shape, classes).params
+            assert 0.99 * row.x < counted <= row.x == student.budget
+            curves.setdefault(row.curve, []).append(row.x)
+    ends = {curve: (min(x), max(x)) for curve, x in curves.items()}
+    assert ends == dict.fromkeys(('SNN', 'DNN', 'SNN-MIMIC'), (1e6, 1e8))
+    lines = {row.source for row in settings.report.rows.values() if row.line}
+    assert lines == {'members.cnn', 'logits.ecnn'}
+
+
+def test_figure_2s_shorter_runs_are_the_beginnings_of_its_longer_ones():
+    settings = config.experiment(load_experiment('timit_figures').get_config('figure2'))
+    assert {student.train.schedule for student in settings.students.values()} == {'constant'}
+    assert {student.train.warmup for student in settings.students.values()} == {0.0}
+    for name, student in settings.students.items():
+        assert settings.report.rows[name].x == student.train.epochs
+
+
+def test_figure_3s_mimics_stand_against_their_own_teachers():
+    settings = config.experiment(load_experiment('timit_figures').get_config('figure3'))
+    pairs = {
+        (row.curve, row.against)
+        for name, row in settings.report.rows.items()
+        if row.curve and settings.students[name].logits == row.against
+    }
+    assert len(pairs) == len(settings.students) == 2 * len(settings.logits)
+    assert {curve for curve, _ in pairs} == {'mimic with 8k units', 'mimic with 160k units'}
 
 
 def test_the_search_of_urban_et_al_has_their_18_hyperparameters():

@@ -221,3 +221,41 @@ def test_manifest_is_bound_to_its_marker(copied):
     path.write_text(json.dumps(facts))
     with pytest.raises(UserError, match=artifacts.MANIFEST):
         artifacts.verify(copied)
+
+
+def test_damage_between_two_sittings_is_found_or_harmless(tmp_path, written, monkeypatch):
+    monkeypatch.setattr(logit_cache, 'BLOCK_VIEWS', 1)
+    half, members = tmp_path / 'half', [member(0.0), member(1.0)]
+    half.mkdir()
+    logit_cache.write(half, EXAMPLES, CLASSES, 2, 'float16', members)
+    files = [path for path in sorted((half / 'views' / '1').rglob('*')) if path.is_file()]
+    found = 0
+    for number, path in enumerate(files):
+        content = path.read_bytes()
+        flipped = bytearray(content or b'x')
+        flipped[number * 37 % len(flipped)] ^= 1 << number % 8
+        for bad in (bytes(flipped), content[: len(content) // 2]):
+            copy = shutil.copytree(half, tmp_path / 'copy', dirs_exist_ok=True)
+            (copy / path.relative_to(half)).write_bytes(bad)
+            try:
+                write(copy, members)
+            except UserError as error:
+                assert f'{copy / "views" / "1"} ' in str(error) and 'delete' in str(error)
+                found += 1
+            else:
+                for view in range(VIEWS):
+                    whole, resumed = (logit_cache.open_cache(at, FACTS) for at in (written, copy))
+                    np.testing.assert_array_equal(whole.view(view), resumed.view(view))
+            shutil.rmtree(copy)
+    assert found > len(files) / 2
+
+
+def test_views_that_changed_places_between_two_sittings_are_refused(tmp_path):
+    half = tmp_path / 'half'
+    half.mkdir()
+    logit_cache.write(half, EXAMPLES, CLASSES, 2, 'float16', [member(0.0)])
+    views = half / 'views'
+    for old, new in (('0', 'x'), ('1', '0'), ('x', '1')):
+        (views / old).rename(views / new)
+    with pytest.raises(UserError, match='views/0 is not what was written there; delete it'):
+        write(half, [member(0.0)])

@@ -101,6 +101,12 @@ MISTAKES = [
     ([DIGITS, '--config.data.train=many'], ['config.data.train', 'many']),
     ([DIGITS, '--config.views.mirror=maybe'], ['config.views.mirror', 'maybe']),
     ([DIGITS, '--phase=studnet'], ['phase', 'studnet', 'student']),
+    ([DIGITS, '--experiments=a'], ['--experiments', '--phase=report']),
+    ([DIGITS, '--phase=report', '--experiments=a'], ['--experiments', '--config']),
+    (['--phase=report', '--experiments=a', '--workdir=FOLDER'], ["'a'", 'has none', 'run one']),
+    ([DIGITS, '--name=a/b'], ['--name=a/b', 'folder']),
+    ([DIGITS, '--student=mimic'], ['--student', '--phase=export and predict']),
+    ([DIGITS, '--phase=export', '--input=x'], ['--input', '--phase=predict']),
     ([DIGITS, '--workdri=x'], ['workdri', 'workdir']),
     ([DIGITS, '--workdir'], ['workdir']),
     ([DIGITS, 'smoke'], ["unexpected argument 'smoke'"]),
@@ -132,7 +138,7 @@ def outcomes(tmp_path_factory):
     for name, text in FILES.items():
         (folder / f'{name}.py').write_text(text)
     cases = [(args, '') for args, _ in MISTAKES]
-    cases += [(GOOD, ''), ([TWO], ''), ([DIGITS], 'bug')]
+    cases += [(GOOD, ''), ([TWO], ''), ([TWO, '--name=3.5'], ''), ([DIGITS], 'bug')]
     cases += [([DIGITS], then) for then, _, _ in ENDINGS]
     given = [
         {'args': [arg.replace('FOLDER', str(folder)) for arg in args], 'then': then}
@@ -176,6 +182,9 @@ def test_flags_reach_the_pipeline(outcomes):
         'workdir': 'some where',
         'experiment': 'digits_student',
         'phase': 'student',
+        'student_name': '',
+        'source': '',
+        'output': '',
     }
     assert shlex.split(command) == ['python', '-m', 'mimic_jax.main', *GOOD]
 
@@ -185,6 +194,7 @@ def test_a_reports_folder_is_named_by_file_and_presets(outcomes):
     assert called['experiment'] == 'two_p3_p5'
     assert called['seeds'] == [3, 5], 'both presets reach the file'
     assert called['workdir'] == 'runs' and called['phase'] == 'all'
+    assert json.loads(outcomes[TWO, '--name=3.5', '']['out'])['experiment'] == '3.5'
 
 
 @pytest.mark.parametrize(('then', 'code', 'line'), ENDINGS)

@@ -14,6 +14,9 @@ class Clock:
     def monotonic(self):
         return self.now
 
+    def time(self):
+        return 1.5e9 + self.now
+
 
 @pytest.fixture
 def clock(monkeypatch):

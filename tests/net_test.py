@@ -202,6 +202,16 @@ def test_init_scale_multiplies_every_kernel():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(0.5 * a, b, rtol=1e-6), one, half)
 
 
+@pytest.mark.parametrize('dtype', ['float32', 'bfloat16'])
+def test_an_input_scale_multiplies_the_inputs(dtype):
+    inputs, plain = _inputs(3, 6, 6, 2), build('4c3-5L', 10, dtype)
+    variables = _init(plain, inputs)
+    # 2 is a power of the base, so that no rounding differs.
+    scaled = build('4c3-5L', 10, dtype, input_scale=2.0).apply(variables, inputs)
+    np.testing.assert_array_equal(scaled, plain.apply(variables, 2 * inputs))
+    assert np.abs(scaled - plain.apply(variables, inputs)).max() > 0.01
+
+
 @pytest.mark.parametrize(
     ('arguments', 'words'),
     [
@@ -212,6 +222,7 @@ def test_init_scale_multiplies_every_kernel():
         (('9', 10, 'float16'), 'dtype'),
         (('9', 10, 'float32', 0.0), 'init_scale'),
         (('9', 10, 'float32', float('inf')), 'init_scale'),
+        (('9', 10, 'float32', 1.0, 0.0), 'input_scale'),
     ],
 )
 def test_bad_settings(arguments, words):

@@ -10,6 +10,7 @@ from conftest import tiny_digits
 from mimic_jax import artifacts, interrupt, pipeline, train, trials
 from mimic_jax import config as config_module
 from mimic_jax.errors import NotFinite, UserError
+from mimic_jax.settings import as_json
 
 optuna = pytest.importorskip('optuna', reason='the search extra is not installed')
 
@@ -136,6 +137,43 @@ def test_an_ensemble_from_the_study_is_of_the_best_by_validation(searched, devic
     assert {row['name'] for row in rows} >= {'best_1', 'best_2', 'ensemble', 'mimic'}
 
 
+def test_a_greedy_choice_and_members_one_by_one_are_brute_forces(searched, device, make_session):
+    workdir, _ = searched
+    config = searching()
+    names = ('greedy_1', 'greedy_2', 'greedy_3')
+    config.members = {
+        name: {'from_study': {'study': 'tiny', 'rank': rank, 'choice': 'greedy'}}
+        for rank, name in enumerate(names, 1)
+    }
+    config.logits = {'all': {'members': names, 'views': 1}}
+    config.students = {}
+    config.report = {'by_members': True}
+    run(config, workdir, device, phase='all')
+    read = {}
+    for folder in workdir.glob('evaluate-*'):
+        (net,) = json.loads((folder / 'config.json').read_text())['reads']
+        read[net] = np.load(folder / 'validation.npy').astype(np.float64)
+    data = make_session(tiny_digits(), workdir)[0].data
+    labels = data.labels[data.splits['validation']]
+
+    def right(chosen):
+        return float(np.mean(np.mean([read[n] for n in chosen], 0).argmax(1) == labels))
+
+    (cache,) = (
+        folder
+        for folder in workdir.glob('logits-*')
+        if len(json.loads((folder / 'config.json').read_text())['reads']) == 3
+    )
+    chosen = json.loads((cache / 'config.json').read_text())['reads']
+    for number in (1, 2, 3):
+        before = chosen[: number - 1]
+        left = [name for name in chosen if name not in before]
+        assert right(chosen[:number]) == max(right([*before, name]) for name in left)
+    report = json.loads((workdir / 'tiny' / 'report.json').read_text())
+    assert report['by_members'] == {'all': pytest.approx([right(chosen[:n]) for n in (1, 2, 3)])}
+    assert (workdir / 'tiny' / 'members.png').stat().st_size > 1000
+
+
 def test_too_few_finished_trials_and_other_data_are_refused(searched, device):
     workdir, _ = searched
     config = searching()
@@ -252,11 +290,11 @@ def _leave(seconds):
 def test_equal_points_are_one_artifact_and_others_have_other_seeds():
     search = config_module.experiment(searching()).search
     point = {'rate': 0.05, 'filters': 4, 'drop': 0.25}
-    member = trials.member_at(search, point)
-    assert member == trials.member_at(search, dict(reversed(point.items())))
+    member = trials.net_at(search, point)
+    assert member == trials.net_at(search, dict(reversed(point.items())))
     assert member.model == '4c3-bn-p2-16-d0.250'
     assert (member.train.learning_rate, member.train.epochs) == (0.05, 4)
-    assert member.seed != trials.member_at(search, {**point, 'filters': 5}).seed
+    assert member.seed != trials.net_at(search, {**point, 'filters': 5}).seed
     middle = trials.middle(search)
     np.testing.assert_allclose(middle.train.learning_rate, np.sqrt(0.01 * 0.2))
     assert middle.model == '6c3-bn-p2-16-d0.250'
@@ -286,6 +324,30 @@ def test_mistakes_in_a_search_are_one_line_before_it_starts(change, words):
     with pytest.raises(UserError) as caught:
         trials.middle(config_module.experiment(config).search)
     assert words in str(caught.value) and '\n' not in str(caught.value)
+
+
+def test_ranks_of_a_greedy_choice_follow_what_the_members_say(tmp_path, monkeypatch):
+    config = searching()
+    for member in config.members.values():
+        member.from_study.choice = 'greedy'
+    experiment = config_module.experiment(config)
+    points = [{'rate': 0.05, 'filters': filters, 'drop': 0.25} for filters in (4, 5, 6)]
+    nets = [trials.net_at(experiment.search, point) for point in points]
+    ranked = [as_json(net) for net in nets]
+    monkeypatch.setattr(trials, '_ranked', lambda *arguments: ranked)
+    labels = np.array([0, 0, 0, 1])
+    # One, one and two mistakes; the third net mends the first one's.
+    margins = [[1, 1, 1, 1], [1, 1, 1, 1], [0.5, -0.5, -0.5, -2]]
+    logits = [np.array([[margin, 0] for margin in net]) for net in margins]
+    asked = []
+
+    def ask(members):
+        asked.extend(members)
+        return logits, labels
+
+    found = trials.with_members(experiment, tmp_path, 'data', ask).members
+    assert asked == nets
+    assert (found['best_1'], found['best_2']) == (nets[0], nets[2])
 
 
 def test_a_search_needs_a_config_with_one_and_optuna(tmp_path, device, monkeypatch):

@@ -149,7 +149,7 @@ def test_pickled_objects_are_never_loaded(write):
     Trap.unpickled = False
     path = write(images=IMAGES, labels=np.array([Trap()] * 6))
     assert b'spring' in path.read_bytes(), 'the file holds a pickle'
-    assert 'Object arrays cannot be loaded' in refusal(path)
+    assert 'labels holds objects, which are not read' in refusal(path)
     assert not Trap.unpickled
 
 

@@ -37,6 +37,7 @@ def report(speakers, frames, agreement, scale):
     rate = {
         **common, 'metric': 'per', 'agreement': None, **counts, 'sclite': counts,
         'lm_scales': [scale, scale], 'insertion_penalties': [0.0, 1.0], 'speakers': by(speakers),
+        'validation': {'values': [scale / 10] * 2, 'mean': scale / 10, 'std': 0.0},
     }  # fmt: skip
     accuracy = {**common, 'metric': 'accuracy', 'agreement': agreement, 'speakers': by(frames)}
     timing = {'training_seconds': 2.0, 'milliseconds': None, 'real_time_factor': scale}
@@ -57,6 +58,7 @@ def test_errors_are_counted_over_all_speakers(folds):
     counts = [rate[kind] for kind in ('insertions', 'deletions', 'substitutions', 'tokens')]
     assert counts == [2.0, 1.0, 8.0, 60] and sum(counts[:3]) / 60 == pytest.approx(rate['mean'])
     assert rate['lm_scales'] == [[1.0, 1.0], [3.0, 3.0]] and rate['agreement'] is None
+    assert [fold['mean'] for fold in rate['validation']] == [0.1, 0.3]
     assert accuracy['values'] == pytest.approx([1 - 40 / 400, 1 - 40 / 400])
     assert accuracy['agreement'] == pytest.approx((100 * 0.5 + 300 * 0.9) / 400)
     assert result['timings'] == [

@@ -131,7 +131,7 @@ def test_nets_learn_the_tones(finished, root, device):
 
 def realigned(session, checked):
     """What `pipeline.run` goes on with, from the artifact that is there."""
-    return pipeline._aligned(session, plans.make(checked, session.data)).data
+    return pipeline._aligned(session, plans.make(checked, session.data).alignments).data
 
 
 def test_an_example_is_a_frame_and_each_speaker_is_in_one_split(finished, root, device):

@@ -138,6 +138,12 @@ def truncate(path, size):
     path.write_bytes(path.read_bytes()[:size])
 
 
+def folder_at(path):
+    """What no permission mends: tests may run as a user who may read every file."""
+    path.unlink()
+    path.mkdir()
+
+
 def not_finite(path):
     soundfile.write(path, np.full(SAMPLES, np.nan), 16000, format='WAV', subtype='FLOAT')
 
@@ -157,6 +163,7 @@ def not_finite(path):
         (lambda path: path.write_bytes(b'NIST_1A\n   many\n' * 9), 'SPHERE header has no length'),
         (not_finite, 'samples that are not finite'),
         (lambda path: path.unlink(), 'cannot be read as audio'),
+        (lambda path: folder_at(path), 'cannot be read as audio'),
     ],
 )
 def test_bad_audio_is_refused_by_file(utterance, spoil, message):
@@ -171,6 +178,13 @@ def test_a_truncated_riff_is_refused_wherever_it_ends(utterance):
     for size in (0, 3, 11, 30, 44, 45, 3000, len(whole) - 2):
         utterance.audio.write_bytes(whole[:size])
         refusal(timit_files.read_audio, utterance.audio, kind=timit_files.BadUtterance)
+
+
+def test_labels_that_cannot_be_read_are_a_bad_utterance(root, utterance):
+    folder_at(utterance.labels)
+    found = refusal(timit_files.read, utterance, kind=timit_files.BadUtterance)
+    assert found.startswith(f'{utterance.labels} cannot be read')
+    assert len(timit.digest(timit.find(root))) == 64  # such a file stops nothing before its turn
 
 
 @pytest.mark.parametrize('kind', ['audio', 'labels'])

@@ -20,17 +20,19 @@ from mimic_jax.config.nets import (
     Student,
     Train,
     loss_as_json,
+    train_as_json,
 )
-from mimic_jax.config.report import Report, Row
+from mimic_jax.config.own_teacher import OwnTeacher
+from mimic_jax.config.report import Gap, Report, Row
 from mimic_jax.config.speech import Alignment, Decoding
 from mimic_jax.errors import UserError
 from mimic_jax.search import space as spaces
 from mimic_jax.settings import nearest, one_of, section, setting
 
 __all__ = [
-    'LOSSES', 'Alignment', 'Baseline', 'Data', 'Decoding', 'Experiment', 'FromStudy', 'Logits',
-    'Loss', 'Member', 'Report', 'Row', 'Run', 'Search', 'Student', 'Train', 'Unlabelled', 'Views',
-    'experiment', 'loss_as_json', 'views_as_json',
+    'LOSSES', 'Alignment', 'Baseline', 'Data', 'Decoding', 'Experiment', 'FromStudy', 'Gap',
+    'Logits', 'Loss', 'Member', 'OwnTeacher', 'Report', 'Row', 'Run', 'Search', 'Student', 'Train',
+    'Unlabelled', 'Views', 'experiment', 'loss_as_json', 'train_as_json', 'views_as_json',
 ]  # fmt: skip
 
 
@@ -44,9 +46,11 @@ class Baseline:
     """
 
     kind: str = one_of('kmeans_svm', ('kmeans_svm',))
-    patches: int = setting(400_000, rules.FROM_1)  # drawn from the training images for k-means
+    patches: int = setting(
+        400_000, rules.up_to(10**8)
+    )  # drawn from the training images for k-means
     patch_size: int = setting(6, rules.FROM_1)  # pixels a side
-    centroids: int = setting(4000, rules.FROM_1)
+    centroids: int = setting(4000, rules.up_to(10**6))
     iterations: int = setting(50, rules.FROM_1)  # of k-means at most
     penalties: tuple[float, ...] = setting((100.0,), rules.different(rules.POSITIVE, 'numbers'))
     seed: int = setting(0, rules.SEED)
@@ -62,7 +66,7 @@ class Run:
     steps_per_call: int = setting(0, rules.FROM_0)  # 0: 1 on CPU, 16 on accelerators
     model_axis: int = setting(1, rules.FROM_1)  # devices that wide layers are split over
     placement: str = one_of('auto', ('auto', 'device', 'host'))  # of the data; 'auto': by size
-    evaluation_batch_size: int = setting(500, rules.FROM_1)
+    evaluation_batch_size: int = setting(500, rules.up_to(65536))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,21 +89,22 @@ class Experiment:
 
 def experiment(config: Mapping) -> Experiment:
     """A ConfigDict as an Experiment, with every reference inside it checked."""
-    if config.get('search') is not None:
+    if hasattr(config.get('search'), 'get'):
         spaces.read(config['search'].get('space', {}))
     result = section(Experiment, config, 'config')
     for name, cache in result.logits.items():
+        if bool(cache.members) == (cache.source is not None):
+            also = ', and there is a source' if cache.source else ''
+            raise UserError(
+                f'config.logits.{name}.members is {cache.members!r}{also}; it must be a tuple of at '
+                'least one name, or empty beside a source'
+            )
         for member in cache.members:
             _known(member, result.members, f'config.logits.{name}.members', 'config.members')
     for name, student in result.students.items():
-        where = f'config.students.{name}'
-        if student.target == 'logits':
-            _known(student.logits, result.logits, f'{where}.logits', 'config.logits')
-        if (student.loss.kind == 'cross_entropy') != (student.target == 'labels'):
-            raise UserError(
-                f'{where} has target {student.target!r} and loss.kind {student.loss.kind!r}; '
-                'labels go with cross_entropy, logits with the other losses'
-            )
+        _check_student(student, result, f'config.students.{name}')
+    if result.search and result.search.student:
+        _check_student(result.search.student, result, 'config.search.student')
     for name, baseline in result.baselines.items():
         if baseline.centroids > baseline.patches:
             raise UserError(
@@ -110,6 +115,9 @@ def experiment(config: Mapping) -> Experiment:
         _known(result.report.ensemble, result.logits, 'config.report.ensemble', 'config.logits')
     for name in result.report.order:
         _known(name, result.report.rows, 'config.report.order', 'config.report.rows')
+    for name, gap in result.report.gaps.items():
+        for row in (*gap.low, *gap.high):
+            _known(row, result.report.rows, f'config.report.gaps.{name}', 'config.report.rows')
     for name, row in result.report.rows.items():
         group, _, entry = row.source.partition('.')
         where = f'config.report.rows.{name}.source'
@@ -119,9 +127,27 @@ def experiment(config: Mapping) -> Experiment:
                 'baselines.NAME'
             )
         _known(entry, getattr(result, group), where, f'config.{group}')
+        if row.against:
+            shown = result.report.order or result.report.rows
+            _known(row.against, shown, f'config.report.rows.{name}.against', 'config.report')
         if row.absorbed and group != 'students':
             raise UserError(f'config.report.rows.{name}.absorbed is of students, not of {group}')
     return result
+
+
+def _check_student(student: Student, result: Experiment, where: str) -> None:
+    if student.target == 'logits':
+        _known(student.logits, result.logits, f'{where}.logits', 'config.logits')
+    if (student.loss.kind == 'cross_entropy') != (student.target == 'labels'):
+        raise UserError(
+            f'{where} has target {student.target!r} and loss.kind {student.loss.kind!r}; '
+            'labels go with cross_entropy, logits with the other losses'
+        )
+    if student.from_study and student.from_study.choice == 'greedy':
+        raise UserError(
+            f"{where}.from_study.choice is 'greedy', which chooses members of an ensemble; set it "
+            "to 'best'"
+        )
 
 
 def _known(name: str, known: Iterable[str], where: str, group: str) -> None:

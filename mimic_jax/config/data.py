@@ -16,20 +16,30 @@ class Unlabelled:
     set that TensorFlow Datasets has prepared in array_record files under `root` (when empty, under
     $TFDS_DATA_DIR or ~/tensorflow_datasets).
 
+    'munge': `limit` rows of a table, made of the training examples by Buciluă et al.'s MUNGE with
+    their p `swap` and s `spread` (see `mimic_jax.ops.munge`).
+
     Ba & Caruana's million Tiny Images are withdrawn; ImageNet resized to 32×32, TFDS's
     'imagenet_resized/32x32', is the natural substitute for CIFAR-10.
     """
 
-    kind: str = one_of('none', ('none', 'npz', 'folder', 'tfds'))
+    kind: str = one_of('none', ('none', 'npz', 'folder', 'tfds', 'munge'))
     root: str = ''
     name: str = ''
     split: str = 'train'
     limit: int = setting(0, rules.FROM_0)  # images at most, the first of them; 0: all
+    swap: float = setting(0.5, rules.TO_1)
+    spread: float = setting(1.0, rules.POSITIVE)
 
 
 @dataclasses.dataclass(frozen=True)
 class Data:
     """Which examples, and how they are divided.
+
+    `name` is 'digits', 'cifar10', 'timit', or one's own: 'npz', arrays in the file `root`; 'folder',
+    images below `root` in a folder a class; 'tfds:NAME', image classification from TensorFlow
+    Datasets, prepared in array_record files under `root` (when empty, under $TFDS_DATA_DIR or
+    ~/tensorflow_datasets); 'sklearn:NAME', a table that comes with scikit-learn.
 
     `test` examples are set aside first (all of a data set's own test split when it has one and
     `test` is 0), then `validation` and `train` are drawn from the rest by `seed`; `train` 0 means
@@ -42,7 +52,8 @@ class Data:
     training set, its 50 development and its 24 core test speakers. 'speakers': `validation` and
     `test` speakers drawn by `seed`, the others train. 'fold': the speakers that fold number `fold`
     of `folds` tests, then `validation` speakers. With `skip_bad` bad utterances are left out and
-    counted instead of stopping preparation.
+    counted instead of stopping preparation. 'flite' is a corpus like it that flite speaks first, twelve
+    synthetic speakers for `split` 'speakers' or 'fold'; see `mimic_jax.data.flite`.
     """
 
     name: str = 'digits'

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 
+from mimic_jax.config import rules
 from mimic_jax.settings import setting
 
 
@@ -28,6 +29,17 @@ class Row:
     # In the figure 'curves.png': rows with the same `curve` are joined, each at its own `x`.
     curve: str = ''
     x: float = 0.0
+    against: str = ''  # the row whose own accuracy is this one's x
+    line: bool = False  # a line across, at the row's accuracy
+
+
+@dataclasses.dataclass(frozen=True)
+class Gap:
+    """A distance that 'curves.png' marks: from the best of the rows `low` to the best of `high`."""
+
+    label: str = ''
+    low: tuple[str, ...] = setting((), rules.NAMES)
+    high: tuple[str, ...] = setting((), rules.NAMES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,4 +53,8 @@ class Report:
     order: tuple[str, ...] = ()
     ensemble: str = ''
     x_label: str = ''  # of 'curves.png'
+    gaps: Mapping[str, Gap] = dataclasses.field(default_factory=dict)
+    # The rows that have a `curve` as a table too: a line a curve, a column an `x`.
+    grid: bool = False
+    by_members: bool = False  # draws 'members.png': ensembles on validation, member by member
     latency: bool = False  # measures how long the rows' nets take to answer

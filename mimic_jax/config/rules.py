@@ -17,6 +17,11 @@ NAME: Rule = (bool, 'a name')
 NAMES: Rule = (bool, 'a tuple of at least one name')
 
 
+def up_to(most: int) -> Rule:
+    """Of a number that memory or time grows with: from 1 to what no machine would be asked for."""
+    return (lambda value: 1 <= value <= most, f'from 1 to {most}')
+
+
 def different(each: Rule, what: str) -> Rule:
     """Of a tuple: at least one value, no two the same, each by a rule of its own."""
     keeps, words = each

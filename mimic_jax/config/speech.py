@@ -15,7 +15,7 @@ class Alignment:
     of each training and validation utterance by it gives new ones. All that follows uses those.
     """
 
-    rounds: int = setting(0, rules.FROM_0)
+    rounds: int = setting(0, (lambda value: 0 <= value <= 100, 'from 0 to 100'))
     net: Member = dataclasses.field(default_factory=Member)
 
 
@@ -37,4 +37,4 @@ class Decoding:
     penalties: tuple[float, ...] = setting(
         (-4.0, 0.0, 4.0), rules.different(rules.FINITE, 'numbers')
     )
-    batch_size: int = setting(32, rules.FROM_1)  # utterances that are decoded together
+    batch_size: int = setting(32, rules.up_to(1024))  # utterances that are decoded together

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from mimic_jax.errors import UserError
+from mimic_jax.interrupt import Interrupted
 
 IMAGE_SHAPE = (32, 32, 3)  # [H, W, C]
 NUM_CLASSES = 10
@@ -65,6 +66,8 @@ def _open(builder_class, root: Path, folder: Path):
         builder = builder_class(data_dir=str(root))
         formats = {file_format.value for file_format in builder.info.available_file_formats()}
         splits = set(builder.info.splits)
+    except Interrupted:
+        raise
     except Exception as error:  # TFDS, protobuf and JSON raise a dozen kinds on a damaged file
         raise UserError(f'{folder} cannot be read ({_brief(error)}): {_mend(folder)}') from error
     if not {'train', 'test'} <= splits:
@@ -105,6 +108,8 @@ def _read_split(builder, split: str, progress) -> tuple[np.ndarray, np.ndarray]:
 def _read(source, indices: range, file) -> list[dict]:
     try:
         return source.__getitems__(indices)
+    except Interrupted:
+        raise
     except Exception as error:  # array_record raises RuntimeError, TFDS and protobuf their own
         raise UserError(f'{file} cannot be read ({_brief(error)}): {_mend(file.parent)}') from error
 
@@ -116,6 +121,8 @@ def _decode(png: bytes, file, record: int) -> np.ndarray:
             if image.mode != 'RGB' or image.size != IMAGE_SHAPE[:2]:
                 raise ValueError(f'{image.mode} of {image.size} pixels')
             return pixels.reshape(IMAGE_SHAPE)
+    except Interrupted:
+        raise
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, zlib.error ...
         raise UserError(
             f'{file} has a damaged image in record {record} ({_brief(error)}): {_mend(file.parent)}'

@@ -1,6 +1,7 @@
 """Examples that are equal byte for byte, found by digests of their own."""
 
 import hashlib
+from collections.abc import Callable
 
 import numpy as np
 
@@ -10,8 +11,13 @@ BYTES = 16  # of a digest: among a billion images the chance of one false match 
 _ROWS = 4096  # examples read at a time
 
 
-def digests(inputs: np.ndarray) -> np.ndarray:
-    """[N, 16] uint8: BLAKE2b over each example's bytes.  inputs: [N, ...], memory-mapped if need be."""
+def digests(
+    inputs: np.ndarray, watch: Callable[[int, int], None] = lambda done, total: None
+) -> np.ndarray:
+    """[N, 16] uint8: BLAKE2b over each example's bytes.  inputs: [N, ...], memory-mapped if need be.
+
+    watch: called as `watch(done, total)` on the way.
+    """
     result = np.empty((len(inputs), BYTES), np.uint8)
     for start in range(0, len(inputs), _ROWS):
         part = np.ascontiguousarray(inputs[start : start + _ROWS])
@@ -19,6 +25,7 @@ def digests(inputs: np.ndarray) -> np.ndarray:
             digest = hashlib.blake2b(example, digest_size=BYTES).digest()
             row[:] = np.frombuffer(digest, np.uint8)
         mapped.release(inputs)
+        watch(start + len(part), len(inputs))
     return result
 
 

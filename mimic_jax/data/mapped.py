@@ -1,8 +1,32 @@
 """Arrays that are files: memory-mapped by numpy, read page by page as they are asked for."""
 
+import errno
 import mmap
+import os
+from pathlib import Path
 
 import numpy as np
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def create(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """A new .npy file of float32 zeros, to be written to; its room on the disk is taken at once.
+
+    Otherwise a disk that fills up while pages are written would end the process without a word.
+
+    Raises:
+      OSError: not so much room.
+    """
+    array = np.lib.format.open_memmap(path, 'w+', np.float32, shape)
+    if hasattr(os, 'posix_fallocate'):
+        with path.open('r+b') as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, os.path.getsize(path))
+            except OSError as error:
+                if error.errno in _NO_ROOM:  # some file systems have no such call
+                    raise OSError(error.errno, error.strerror, str(path)) from None
+    return array
 
 
 def release(array: np.ndarray) -> None:

@@ -1,6 +1,6 @@
 """Preprocessing: what stands between a view and the net, fitted once on the training inputs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,12 @@ _ROWS = 4096  # examples a pass holds in float64: the inputs may be larger than 
 _SMALLEST_DEVIATION = 1e-6  # of an image; a single grey level in uint8 gives about .02
 
 
-def fit(kind: str, inputs: np.ndarray, examples: np.ndarray) -> dict[str, np.ndarray]:
+def fit(
+    kind: str,
+    inputs: np.ndarray,
+    examples: np.ndarray,
+    watch: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, np.ndarray]:
     """What `apply` needs to know of the training inputs, each array float32.
 
     'feature': {mean, deviation}, each [...]; the deviation is exactly 0 where the training inputs
@@ -32,7 +37,7 @@ def fit(kind: str, inputs: np.ndarray, examples: np.ndarray) -> dict[str, np.nda
     Other kinds: {}.
 
     inputs: [N, ...], raw, memory-mapped if need be.  examples: [n], the indices to fit on; no other
-    row is read.
+    row is read.  watch: called as `watch(done, total)` in the course of each pass over them.
 
     Raises:
       UserError: an unknown kind, inputs that are no images where the kind wants them, no examples
@@ -43,7 +48,7 @@ def fit(kind: str, inputs: np.ndarray, examples: np.ndarray) -> dict[str, np.nda
         return {}
     if len(examples) == 0:
         raise UserError(f'config.data.preprocess {kind!r} has no training examples; add some')
-    return {'feature': _fit_features, 'gcn_zca': _fit_zca}[kind](inputs, examples)
+    return {'feature': _fit_features, 'gcn_zca': _fit_zca}[kind](inputs, examples, watch)
 
 
 def apply(
@@ -97,37 +102,40 @@ def _standardise_images(images: jax.Array) -> jax.Array:
 
 
 def _contrast_normalised_rows(images: jax.Array) -> jax.Array:
-    return whitening.contrast_normalise(images, GCN_SCALE).reshape(len(images), -1)
+    # A symbolic number of images, as `jax.export` has it, is a shape's but no length.
+    return whitening.contrast_normalise(images, GCN_SCALE).reshape(images.shape[0], -1)
 
 
-def _fit_features(inputs: np.ndarray, examples: np.ndarray) -> dict[str, np.ndarray]:
+def _fit_features(inputs: np.ndarray, examples: np.ndarray, watch) -> dict[str, np.ndarray]:
     # Equal float32 values have an exact float64 sum (up to 2²⁹ of them), so that the variance of a
     # constant feature is exactly 0.
     def parts():
-        return (part.astype(np.float64) for part in _parts(inputs, examples))
+        return (part.astype(np.float64) for part in _parts(inputs, examples, watch))
 
     mean = sum(part.sum(axis=0) for part in parts()) / len(examples)
     variance = sum(((part - mean) ** 2).sum(axis=0) for part in parts()) / len(examples)
     return {'mean': mean.astype(np.float32), 'deviation': np.sqrt(variance).astype(np.float32)}
 
 
-def _fit_zca(inputs: np.ndarray, examples: np.ndarray) -> dict[str, np.ndarray]:
+def _fit_zca(inputs: np.ndarray, examples: np.ndarray, watch) -> dict[str, np.ndarray]:
     dimensions = int(np.prod(inputs.shape[1:]))
     if len(examples) < dimensions:
         raise UserError(
             f"config.data.preprocess 'gcn_zca' whitens {dimensions} dimensions, but there are only "
             f"{len(examples)} images to fit it to; add training images or set it to 'gcn'"
         )
-    rows = (_contrast_normalised_rows(jnp.asarray(part)) for part in _parts(inputs, examples))
+    parts = _parts(inputs, examples, watch)
+    rows = (_contrast_normalised_rows(jnp.asarray(part)) for part in parts)
     mean, covariance = whitening.moments(map(np.asarray, rows))
     matrix = whitening.zca_matrix(covariance, ZCA_BIAS)
     return {'mean': mean.astype(np.float32), 'matrix': matrix.astype(np.float32)}
 
 
-def _parts(inputs: np.ndarray, examples: np.ndarray):
+def _parts(inputs: np.ndarray, examples: np.ndarray, watch):
     """The examples' inputs a few at a time, in `apply`'s precision."""
     for start in range(0, len(examples), _ROWS):
         yield np.asarray(inputs[examples[start : start + _ROWS]], np.float32)
+        watch(min(start + _ROWS, len(examples)), len(examples))
 
 
 def _check(kind: str, shape: tuple[int, ...]) -> None:

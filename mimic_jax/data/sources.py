@@ -1,8 +1,5 @@
 """Where examples come from: each source returns raw arrays, in an order of its own that never changes."""
 
-import dataclasses
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -10,27 +7,16 @@ import numpy as np
 
 from mimic_jax import artifacts
 from mimic_jax.config import Data
-from mimic_jax.data import cifar10, timit_source
+from mimic_jax.data import array_files, cifar10, image_folder, tfds_labelled, timit_source
+from mimic_jax.data.source import Source
 from mimic_jax.errors import UserError
 from mimic_jax.settings import nearest
 
-NAMES = ('digits', 'cifar10', 'npz', 'timit')
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """Raw examples before any split.
-
-    inputs: [N, H, W, C] uint8 or [N, F] float32.  labels: [N] int32.  unlabelled: like inputs,
-    without labels.  test_inputs, test_labels: the source's own test split, empty where it has none.
-    """
-
-    inputs: np.ndarray
-    labels: np.ndarray
-    unlabelled: np.ndarray
-    test_inputs: np.ndarray
-    test_labels: np.ndarray
-    num_classes: int
+TABLES = ('breast_cancer', 'digits', 'iris', 'wine')  # that come with scikit-learn
+NAMES = (
+    *('digits', 'cifar10', 'npz', 'folder', 'timit', 'flite', 'tfds:NAME'),
+    *(f'sklearn:{name}' for name in TABLES),
+)
 
 
 def identity(data: Data) -> dict:
@@ -46,8 +32,15 @@ def identity(data: Data) -> dict:
             return {'name': 'cifar10', 'version': '3.0.2'}
         case 'npz':
             return {'name': 'npz', 'sha256': artifacts.file_digest(_npz_path(data.root))}
+        case 'folder':
+            return image_folder.identity(data.root)
         case 'timit':
             return timit_source.identity(data)
+    kind, _, name = data.name.partition(':')
+    if kind == 'tfds':
+        return tfds_labelled.identity(name, data.root)
+    if kind == 'sklearn' and name in TABLES:
+        return {'name': data.name, 'version': 1}
     raise UserError(f'config.data.name is {data.name!r}; {nearest(data.name, NAMES)}')
 
 
@@ -56,9 +49,16 @@ def load(data: Data, progress: Callable[[str, int, int], None] | None = None) ->
 
     Not of 'timit', whose arrays are larger than memory may be: see `speech.write`.
     """
-    match data.name:
+    kind, _, name = data.name.partition(':')
+    match kind:
         case 'digits':
             return _load_digits()
+        case 'sklearn':
+            return _load_table(name)
+        case 'tfds':
+            return tfds_labelled.load(name, data.root)
+        case 'folder':
+            return image_folder.load(data.root)
         case 'cifar10':
             arrays = cifar10.load(data.root or None, progress)
             return Source(
@@ -76,13 +76,14 @@ def load(data: Data, progress: Callable[[str, int, int], None] | None = None) ->
 def load_npz(path: Path) -> Source:
     """A person's own arrays: `images` [N, H, W, C] uint8 or `features` [N, F], with `labels` [N].
 
-    Optional: `unlabelled`, like the inputs; `test_images` or `test_features` with `test_labels`.
+    Optional: `unlabelled`, like the inputs; `test_images` or `test_features` with `test_labels`;
+    `class_names` [K], text.
 
     Raises:
       UserError: a file that is no .npz, a missing key, lengths or shapes that do not agree, labels
         that are not whole numbers from 0, numbers that are not finite.
     """
-    arrays = _read_npz(path)
+    arrays = array_files.read_npz(path)
     kind = next((key for key in ('images', 'features') if key in arrays), None)
     if kind is None or 'labels' not in arrays:
         raise UserError(f'{path} holds {sorted(arrays)}; it needs labels, and images or features')
@@ -104,7 +105,8 @@ def load_npz(path: Path) -> Source:
     if labels.min() == labels.max():
         raise UserError(f'{path}: all labels are {labels[0]}; give examples of at least 2 classes')
     classes = int(max(labels.max(), test_labels.max(initial=0))) + 1
-    return Source(inputs, labels, unlabelled, test_inputs, test_labels, classes)
+    names = _class_names(arrays, classes, path)
+    return Source(inputs, labels, unlabelled, test_inputs, test_labels, classes, names)
 
 
 def _load_digits() -> Source:
@@ -118,6 +120,16 @@ def _load_digits() -> Source:
     return Source(inputs, labels, inputs[:0], inputs[:0], labels[:0], num_classes=10)
 
 
+def _load_table(name: str) -> Source:
+    """One of scikit-learn's own tables, features [N, F] float32 and the names of its classes."""
+    import sklearn.datasets  # a second to import, and needed once a workdir
+
+    table = getattr(sklearn.datasets, f'load_{name}')()
+    inputs, labels = table.data.astype(np.float32), table.target.astype(np.int32)
+    names = tuple(str(word) for word in table.target_names)
+    return Source(inputs, labels, inputs[:0], inputs[:0], labels[:0], len(names), names)
+
+
 def _npz_path(root: str) -> Path:
     if not root:
         raise UserError('config.data.root is empty; set it to the .npz file to read')
@@ -125,23 +137,6 @@ def _npz_path(root: str) -> Path:
     if not path.is_file():
         raise UserError(f'config.data.root is {root!r}, where there is no file; give an .npz file')
     return path
-
-
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    if not zipfile.is_zipfile(path):
-        raise UserError(f'{path} is no .npz file, or part of one; write it with numpy.savez')
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        reason = str(error).partition('\n')[0]
-        raise UserError(
-            f'{path} cannot be read as .npz ({reason}); write plain arrays with numpy.savez'
-        ) from None
-    for key, array in arrays.items():
-        if not isinstance(array, np.ndarray):  # NumPy hands out what is no array as bytes
-            raise UserError(f'{path}: {key} is no array; write the file with numpy.savez')
-    return arrays
 
 
 def _inputs(
@@ -184,3 +179,15 @@ def _labels(array: np.ndarray, key: str, count: int, kind: str, path: Path) -> n
     if array.dtype.kind not in 'iu' or not 0 <= array.min() <= array.max() < 2**31 - 1:
         raise UserError(f'{path}: {key} must be whole numbers that count the classes from 0')
     return array.astype(np.int32)
+
+
+def _class_names(arrays: Mapping[str, np.ndarray], classes: int, path: Path) -> tuple[str, ...]:
+    names = arrays.get('class_names')
+    if names is None:
+        return ()
+    if names.shape != (classes,) or names.dtype.kind != 'U':
+        raise UserError(
+            f'{path}: class_names is {names.dtype} of shape {names.shape}, but labels count '
+            f'{classes} classes; give one text a class'
+        )
+    return tuple(names.tolist())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mimic_jax.data import fbank, timit_files
+from mimic_jax.data import fbank, mapped, timit_files
 from mimic_jax.data.timit import Utterance
 from mimic_jax.errors import UserError
 from mimic_jax.ops import alignment, phones
@@ -75,9 +75,7 @@ def write(
     """
     good, lengths, bad = _checked(utterances, skip_bad, progress)
     bounds = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    frames = np.lib.format.open_memmap(
-        folder / 'frames.npy', 'w+', np.float32, (int(bounds[-1]), fbank.FEATURES)
-    )
+    frames = mapped.create(folder / 'frames.npy', (int(bounds[-1]), fbank.FEATURES))
     targets = np.empty(bounds[-1], np.int32)
     spoken = []
     for number, utterance in enumerate(good):
@@ -106,9 +104,9 @@ def load(folder: Path) -> Speech:
         for entry in described['utterances']
     )
     return Speech(
-        frames=np.load(folder / 'frames.npy', mmap_mode='r'),
-        targets=np.load(folder / 'targets.npy'),
-        bounds=np.load(folder / 'bounds.npy'),
+        frames=np.load(folder / 'frames.npy', mmap_mode='r', allow_pickle=False),
+        targets=np.load(folder / 'targets.npy', allow_pickle=False),
+        bounds=np.load(folder / 'bounds.npy', allow_pickle=False),
         utterances=utterances,
         bad=tuple(described['bad']),
     )

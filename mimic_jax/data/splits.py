@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,6 +23,7 @@ class Dataset:
     inputs: [N, ...] raw, possibly memory-mapped.  labels: [N] int32, -1 outside the labelled splits.
     splits: index arrays [n] int32 by name.  fingerprint: hash of content and splits.
     removed: unlabelled examples left out because they equal a validation or test example.
+    class_names: what the source calls its classes, by number; empty where it has no names.
     speech: of a corpus of speech, whose examples are frames; None for other data.
     utterances: of speech, the positions [n] int32 of each split's utterances in `speech.utterances`;
     the split's frames are theirs, one utterance after another.
@@ -36,6 +38,7 @@ class Dataset:
     removed: int = 0
     speech: Speech | None = None
     utterances: Mapping[str, np.ndarray] | None = None
+    class_names: tuple[str, ...] = ()
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -80,33 +83,17 @@ def divide(
     unlabelled examples that equal a validation or test example are left out; None keeps all.
     """
     pool, unlabelled, own_test = (regions[key] for key in ('pool', 'unlabelled', 'test'))
-    order = np.random.default_rng(data.seed).permutation(pool).astype(np.int32)
+    drawn = draw(data, pool, own_test)
+    train, validation = drawn.train, drawn.validation
     own = np.arange(pool + unlabelled, pool + unlabelled + own_test, dtype=np.int32)
-    test = own
-    if own_test and data.test:
-        test = own[_take('test', data.test, own_test)]
-    elif not own_test:
-        if not data.test:
-            raise UserError(
-                'config.data.test is 0 and the data has no test split of its own; '
-                'set how many examples to test on'
-            )
-        taken = _take('test', data.test, pool)
-        test, order = order[taken], order[data.test :]
-    validation = order[_take('validation', data.validation, len(order))]
-    order = order[data.validation :]
-    train = order[_take('train', data.train, len(order))] if data.train else order
+    test = own[: data.test or own_test] if own_test else drawn.test
     others = np.arange(pool, pool + unlabelled, dtype=np.int32)
     if digests is not None:
         held_out = np.concatenate([validation, test, own])
         others = others[~duplicates.among(digests[others], digests[held_out])]
-    rest = np.concatenate([order[len(train) :], others])
+    rest = np.concatenate([drawn.rest, others])
     if data.unlabelled >= 0:
         rest = rest[: data.unlabelled]
-    if not len(validation):
-        raise UserError('config.data.validation is 0; set how many examples to validate on')
-    if not len(train):
-        raise UserError('no examples are left to train on; lower config.data.validation or test')
     splits = {'train': train, 'validation': validation, 'test': test, 'unlabelled': rest}
     known = np.full(len(labels), -1, np.int32)
     for name in ('train', 'validation', 'test'):
@@ -126,6 +113,42 @@ def divide(
         preprocess=data.preprocess,
         removed=unlabelled - len(others),
     )
+
+
+class Drawn(NamedTuple):
+    """The pool's examples by what they are for; `test` is empty where the source has its own."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    rest: np.ndarray
+
+
+def draw(data: Data, pool: int, own_test: int) -> Drawn:
+    """Divides `pool` labelled examples, beside `own_test` of the source's own test split.
+
+    Raises:
+      UserError: more asked for than there are, or none to train, validate or test on.
+    """
+    order = np.random.default_rng(data.seed).permutation(pool).astype(np.int32)
+    test = order[:0]
+    if own_test:
+        _take('test', data.test, own_test)
+    elif not data.test:
+        raise UserError(
+            'config.data.test is 0 and the data has no test split of its own; '
+            'set how many examples to test on'
+        )
+    else:
+        test, order = order[_take('test', data.test, pool)], order[data.test :]
+    validation = order[_take('validation', data.validation, len(order))]
+    order = order[data.validation :]
+    train = order[_take('train', data.train, len(order))] if data.train else order
+    if not len(validation):
+        raise UserError('config.data.validation is 0; set how many examples to validate on')
+    if not len(train):
+        raise UserError('no examples are left to train on; lower config.data.validation or test')
+    return Drawn(train, validation, test, order[len(train) :])
 
 
 def _flipped(labels: np.ndarray, num_classes: int, data: Data) -> np.ndarray:

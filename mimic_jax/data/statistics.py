@@ -18,11 +18,15 @@ MOST_IMAGES = 100_000  # that ZCA is fitted to: more would take longer and chang
 
 
 def open_fitted(
-    workdir: Path, data: Dataset, say: Callable[[str], None] = print
+    workdir: Path,
+    data: Dataset,
+    say: Callable[[str], None] = print,
+    watch: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, np.ndarray]:
     """The arrays that `preprocess.apply` wants for the data's kind, memory-mapped; {} for most kinds.
 
     Fits them first where the workdir does not have them yet, on `examples(data)`.
+    watch: of `preprocess.fit`.
 
     Raises:
       UserError: what `preprocess.fit` refuses; a file that has changed since.
@@ -34,7 +38,7 @@ def open_fitted(
     def build(folder: Path) -> dict:
         start = time.monotonic()
         chosen = examples(data)
-        for name, array in preprocess.fit(kind, _inputs(data), chosen).items():
+        for name, array in preprocess.fit(kind, _inputs(data), chosen, watch).items():
             np.save(folder / f'{name}.npy', array)
         return {'examples': len(chosen), 'seconds': round(time.monotonic() - start, 3)}
 
@@ -43,7 +47,9 @@ def open_fitted(
     )
     folder = artifacts.make(workdir, recipe, build, say)
     names = [name for name in artifacts.manifest(folder)['files'] if name.endswith('.npy')]
-    return {Path(name).stem: np.load(folder / name, mmap_mode='r') for name in names}
+    return {
+        Path(name).stem: np.load(folder / name, mmap_mode='r', allow_pickle=False) for name in names
+    }
 
 
 def examples(data: Dataset) -> np.ndarray:

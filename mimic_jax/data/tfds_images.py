@@ -52,7 +52,7 @@ def load(
         skip = {key: tfds.decode.SkipDecoding() for key in keys}
         source = builder.as_data_source(settings.split, decoders=skip)
     except Exception as error:  # TFDS, protobuf and JSON raise a dozen kinds on a damaged file
-        raise _damaged(folder, error) from error
+        raise damaged(folder, error) from error
     if not keys:
         raise UserError(f'{folder} has no images among {sorted(kinds)}; choose another data set')
     key = 'image' if 'image' in keys else keys[0]
@@ -63,7 +63,7 @@ def load(
             try:
                 examples = source.__getitems__(numbers)
             except Exception as error:  # array_record raises RuntimeError, others their own
-                raise _damaged(folder, error) from error
+                raise damaged(folder, error) from error
             yield np.stack(
                 [
                     decode(io.BytesIO(example[key]), f'{folder}: {settings.split} image {number}')
@@ -76,24 +76,7 @@ def load(
 
 def _found(settings: Unlabelled) -> tuple[Path, dict, int]:
     """The prepared data set's folder, what it says of itself, and how many images are wanted."""
-    if not settings.name:
-        raise UserError(f"{WHERE}.name is empty; name a TFDS data set: 'imagenet_resized/32x32'")
-    root = Path(settings.root or cifar10.default_data_dir()).expanduser()
-    prepare = (
-        'prepare it, where TensorFlow is installed, with: '
-        f'tfds build {settings.name} --file_format=array_record --data_dir={root}'
-    )
-    folder = _newest(root / settings.name)
-    if folder is None:
-        raise UserError(f'{root} holds no prepared {settings.name}; {prepare}')
-    try:
-        info = json.loads((folder / INFO).read_text())
-        lengths = {s['name']: sum(map(int, s['shardLengths'])) for s in info['splits']}
-        file_format = info.get('fileFormat', 'tfrecord')
-    except (ValueError, KeyError, TypeError) as error:
-        raise _damaged(folder, error) from error
-    if file_format != 'array_record':
-        raise UserError(f'{folder} holds {file_format} files, which need TensorFlow; {prepare}')
+    folder, info, lengths = found(settings.name, settings.root, WHERE)
     if settings.split not in lengths:
         known = ', '.join(sorted(lengths))
         raise UserError(f'{WHERE}.split is {settings.split!r}; {settings.name} has {known}')
@@ -101,6 +84,35 @@ def _found(settings: Unlabelled) -> tuple[Path, dict, int]:
     if not count:
         raise UserError(f'{WHERE}.split {settings.split!r} of {settings.name} is empty')
     return folder, info, min(count, settings.limit or count)
+
+
+def found(name: str, root: str, where: str) -> tuple[Path, dict, dict[str, int]]:
+    """A prepared data set's folder, what it says of itself, and its splits' lengths.
+
+    root: TFDS's data folder, its own default when empty.  where: the setting that names it.
+
+    Raises:
+      UserError: none of that name prepared there in array_record files.
+    """
+    if not name:
+        raise UserError(f"{where}.name is empty; name a TFDS data set: 'imagenet_resized/32x32'")
+    data_dir = Path(root or cifar10.default_data_dir()).expanduser()
+    prepare = (
+        'prepare it, where TensorFlow is installed, with: '
+        f'tfds build {name} --file_format=array_record --data_dir={data_dir}'
+    )
+    folder = _newest(data_dir / name)
+    if folder is None:
+        raise UserError(f'{data_dir} holds no prepared {name}; {prepare}')
+    try:
+        info = json.loads((folder / INFO).read_text())
+        lengths = {s['name']: sum(map(int, s['shardLengths'])) for s in info['splits']}
+        file_format = info.get('fileFormat', 'tfrecord')
+    except (ValueError, KeyError, TypeError) as error:
+        raise damaged(folder, error) from error
+    if file_format != 'array_record':
+        raise UserError(f'{folder} holds {file_format} files, which need TensorFlow; {prepare}')
+    return folder, info, lengths
 
 
 def _newest(folder: Path) -> Path | None:
@@ -115,6 +127,7 @@ def _newest(folder: Path) -> Path | None:
     return max(versions, key=lambda path: [int(n) for n in path.name.split('.')], default=None)
 
 
-def _damaged(folder: Path, error: Exception) -> UserError:
+def damaged(folder: Path, error: Exception) -> UserError:
+    """What to say of a prepared data set that cannot be read."""
     reason = (str(error) or type(error).__name__).splitlines()[0]
     return UserError(f'{folder} cannot be read ({reason}); delete it and prepare it again')

@@ -14,8 +14,9 @@ from mimic_jax.errors import UserError
 
 PARTS = ('train', 'test')
 WHERE_FROM = (
-    'TIMIT comes from the LDC (LDC93S1); set --config.data.root to the folder that holds its '
-    'TRAIN and TEST'
+    'TIMIT comes from the LDC (LDC93S1, https://catalog.ldc.upenn.edu/LDC93S1); set '
+    '--config.data.root to the folder that holds its TRAIN and TEST, or try '
+    'experiments/speech_demo.py, which needs no corpus'
 )
 
 

@@ -14,6 +14,8 @@ from mimic_jax.ops import phones
 SAMPLE_RATE = 16000  # Hz
 END_SLACK = 400  # samples by which the last label may end after the audio: one window of 25 ms
 MIN_SAMPLES = 400  # one window
+MAX_SAMPLES = 4 * 3600 * SAMPLE_RATE  # four hours: more is a header that lies, or is to be cut up
+MAX_DIGITS = 12  # of a number in a .PHN
 FULL_SCALE = 32768.0  # of 16-bit samples
 _MEND = 'mend it, or set config.data.skip_bad to True'
 
@@ -61,6 +63,7 @@ def read_audio(path: Path) -> np.ndarray:
         declared = _declared_samples(path)
         with soundfile.SoundFile(path) as file:
             rate, channels = file.samplerate, file.channels
+            _check_length(file.frames * channels, path)
             samples = file.read(dtype='float32')
     except (OSError, ValueError, soundfile.SoundFileError) as error:
         reason = str(error).splitlines()[0]
@@ -114,7 +117,7 @@ def read_labels(path: Path, samples: int) -> Segments:
 
 def _row(line: str, where: str) -> tuple[int, int, str, str]:
     fields = line.split()
-    if len(fields) != 3 or not (fields[0].isdecimal() and fields[1].isdecimal()):
+    if len(fields) != 3 or not (_is_number(fields[0]) and _is_number(fields[1])):
         raise BadUtterance(f"{where} is {line.strip()[:60]!r}, not 'start end phone'; {_MEND}")
     start, end, phone = int(fields[0]), int(fields[1]), fields[2].lower()
     if phone not in phones.NUMBER:
@@ -122,6 +125,21 @@ def _row(line: str, where: str) -> tuple[int, int, str, str]:
     if end <= start:
         raise BadUtterance(f'{where} ends at {end}, not after its start {start}; {_MEND}')
     return start, end, phone, where
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) <= MAX_DIGITS
+
+
+def _check_length(samples: int, path: Path) -> None:
+    """ValueError, before there is room for them, where a header promises samples beyond all reason."""
+    if samples > MAX_SAMPLES:
+        raise ValueError(f'its header promises {samples} samples, more than {MAX_SAMPLES}')
+    size = os.path.getsize(path)
+    with path.open('rb') as file:
+        plain = file.read(4) in (b'RIFF', b'NIST')  # at least a byte a sample
+    if plain and samples > size:
+        raise ValueError(f'its header promises {samples} samples, and it has {size} bytes')
 
 
 def _declared_samples(path: Path) -> int | None:

@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import os
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -14,11 +13,13 @@ from PIL import Image, UnidentifiedImageError
 
 from mimic_jax import artifacts
 from mimic_jax.config import Unlabelled
-from mimic_jax.data import tfds_images
+from mimic_jax.data import array_files, tfds_images
 from mimic_jax.errors import UserError
+from mimic_jax.interrupt import Interrupted
 
 CHUNK_BYTES = 16 << 20  # of pixels held at a time
 KEYS = ('unlabelled', 'images')  # of an .npz file, the first that it has
+PROGRAMS = ('EPS', 'WMF')  # formats that other programs would have to draw
 MODES = {1: 'L', 2: 'LA', 3: 'RGB', 4: 'RGBA'}  # Pillow's, by number of channels
 WHERE = 'config.data.transfer'
 
@@ -37,7 +38,7 @@ def identity(settings: Unlabelled) -> dict:
         case 'npz':
             return {**common, 'sha256': artifacts.file_digest(_path(settings, Path.is_file))}
         case 'folder':
-            return {**common, 'files_sha256': _listing_digest(*_listing(settings))}
+            return {**common, 'files_sha256': listing_digest(*_listing(settings))}
         case _:
             return {**common, **tfds_images.identity(settings)}
 
@@ -74,20 +75,26 @@ def load(settings: Unlabelled, shape: tuple[int, ...]) -> tuple[int, Iterator[np
     return count, chunks
 
 
-def decode(file, name: str, shape: tuple[int, ...]) -> np.ndarray:
+def decode(file, name: str, shape: tuple[int, ...], like: str = '') -> np.ndarray:
     """One image [H, W, C] uint8 of a file, path or stream, in any format that Pillow opens.
 
     Palettes become RGB, single bits grey levels 0 and 255; no other conversion is made.
+    like: the image whose shape it must have, to be named in an error.
 
     Raises:
       UserError: by `name`, what Pillow cannot read, or an image of another size or mode.
     """
-    mend = f'convert it to {shape[0]}×{shape[1]} pixels and {_channels(shape[2])}, or remove it'
+    as_in = f' as {like} has' if like else ''
+    mend = (
+        f'convert it to {shape[0]}×{shape[1]} pixels and {_channels(shape[2])}{as_in}, or remove it'
+    )
     try:
         with Image.open(file) as image:
             if image.size != (shape[1], shape[0]):
                 height, width = image.size[::-1]
                 raise UserError(f'{name} has {height}×{width} pixels; {mend}')
+            if image.format in PROGRAMS:
+                raise UserError(f'{name} is {image.format}, which is a program to run; {mend}')
             if image.mode in ('1', 'P'):
                 image = image.convert({'1': 'L', 'P': 'RGB'}[image.mode])
             if image.mode != MODES.get(shape[2]):
@@ -95,7 +102,7 @@ def decode(file, name: str, shape: tuple[int, ...]) -> np.ndarray:
                     f'{name} has {_channels(len(image.getbands()))} (mode {image.mode}); {mend}'
                 )
             return np.asarray(image).reshape(shape)
-    except UserError:
+    except (UserError, Interrupted):
         raise
     except UnidentifiedImageError:
         raise UserError(f'{name} is no image that Pillow can read; remove it') from None
@@ -139,7 +146,8 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def _listing_digest(root: Path, names: list[str]) -> str:
+def listing_digest(root: Path, names: list[str]) -> str:
+    """SHA-256 of files' names below `root`, sizes and times of change."""
     digest = hashlib.sha256()
     for name in names:
         status = os.lstat(root / name)
@@ -183,7 +191,9 @@ def _reading(path: Path) -> Iterator[tuple[BinaryIO, str]]:
                 raise UserError(f'{path} holds {held or "nothing"}; it needs {" or ".join(KEYS)}')
             with archive.open(f'{key}.npy') as file:
                 yield file, f'{path}: {key}'
-    except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except (UserError, Interrupted):
+        raise
+    except Exception as error:  # zipfile, zlib and struct raise a dozen kinds
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(f'{path} cannot be read ({reason}); write it with numpy.savez') from error
 
@@ -191,13 +201,8 @@ def _reading(path: Path) -> Iterator[tuple[BinaryIO, str]]:
 def _length(file: BinaryIO, name: str, shape: tuple[int, ...]) -> int:
     """Reads an .npy file's header; the number of images, uint8 of the given shape, that follow."""
     try:
-        version = np.lib.format.read_magic(file)
-        read = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }[version]
-        found, by_columns, dtype = read(file)
-    except (ValueError, KeyError):
+        found, by_columns, dtype = array_files.read_header(file)
+    except ValueError:
         raise UserError(f'{name} is no plain array; write it with numpy.savez') from None
     if len(found) != 4 or found[0] == 0:
         raise UserError(f'{name} has shape {found}; it must be [N, H, W, C], none of them 0')

@@ -27,6 +27,7 @@ class Net(nn.Module):
     num_classes: int
     dtype: str = 'float32'
     init_scale: float = 1.0
+    input_scale: float = 1.0
 
     @nn.compact
     def __call__(self, inputs, train=False, mask=None):
@@ -49,6 +50,8 @@ class Net(nn.Module):
         """
         count(self.spec, inputs.shape[1:], self.num_classes)
         x = jnp.asarray(inputs, self.dtype)
+        if self.input_scale != 1:
+            x = x * jnp.asarray(self.input_scale, self.dtype)
         number = 0
         for layer in grammar.parse(self.spec):
             if layer.kind in grammar.PARAMETER_KINDS:
@@ -99,7 +102,7 @@ class Net(nn.Module):
         raise ValueError(f'no layer of kind {layer.kind!r}')
 
 
-def build(spec, num_classes, dtype='float32', init_scale=1.0):
+def build(spec, num_classes, dtype='float32', init_scale=1.0, input_scale=1.0):
     """The net of a spec.
 
     Args:
@@ -107,6 +110,7 @@ def build(spec, num_classes, dtype='float32', init_scale=1.0):
         num_classes: outputs of the implied last layer.
         dtype: of the computation, 'float32' or 'bfloat16'; parameters and logits are float32.
         init_scale: factor on the Glorot-uniform initial kernels.
+        input_scale: factor on the inputs.
 
     Returns:
         A `Net`. Builds of equal arguments are equal and hash equal.
@@ -119,9 +123,10 @@ def build(spec, num_classes, dtype='float32', init_scale=1.0):
         raise UserError(f'num_classes is {num_classes!r}: a whole number from 1 is needed')
     if dtype not in DTYPES:
         raise UserError(f'dtype is {dtype!r}: it must be one of {", ".join(DTYPES)}')
-    if not isinstance(init_scale, numbers.Real) or not 0 < init_scale < math.inf:
-        raise UserError(f'init_scale is {init_scale!r}: a number above 0 is needed')
-    return Net(spec, int(num_classes), dtype, float(init_scale))
+    for name, scale in (('init_scale', init_scale), ('input_scale', input_scale)):
+        if not isinstance(scale, numbers.Real) or not 0 < scale < math.inf:
+            raise UserError(f'{name} is {scale!r}: a number above 0 is needed')
+    return Net(spec, int(num_classes), dtype, float(init_scale), float(input_scale))
 
 
 def _flat(x):

@@ -80,6 +80,31 @@ def agreement(logits_a: np.ndarray, logits_b: np.ndarray) -> float:
     return float(np.mean(logits_a.argmax(axis=1) == logits_b.argmax(axis=1)))
 
 
+def agreement_matrix(choices: Sequence[np.ndarray]) -> list[list[float | None]]:
+    """The share of examples on which each answers as each other does. Host arrays.
+
+    choices: the classes that one answers, [S, N], a line a seed; S may differ. Between two it is the
+    mean over all pairs of their seeds; of one with itself over pairs of different seeds, None where it
+    has one seed.
+
+    Raises:
+      ValueError: numbers of examples that differ, or none.
+    """
+    if len({each.shape[1:] for each in choices}) > 1 or any(each.size == 0 for each in choices):
+        raise ValueError(f'choices {[each.shape for each in choices]} must all be [S, N]')
+    matrix = [[None] * len(choices) for _ in choices]
+    for i, ours in enumerate(choices):
+        for j, theirs in enumerate(choices[: i + 1]):
+            pairs = [
+                float(np.mean(one == other))
+                for a, one in enumerate(ours)
+                for b, other in enumerate(theirs)
+                if i != j or a < b
+            ]
+            matrix[i][j] = matrix[j][i] = sum(pairs) / len(pairs) if pairs else None
+    return matrix
+
+
 def mean_std(values: Sequence[float]) -> tuple[float, float | None]:
     """Mean over seeds and the sample's standard deviation (ddof 1), which is None for one value.
 

@@ -10,8 +10,8 @@ from mimic_jax import artifacts, ensemble
 from mimic_jax.data import batches, timit_source
 from mimic_jax.data.splits import Dataset
 from mimic_jax.ops import padding, state_statistics, viterbi
-from mimic_jax.plan import AlignmentPlan
 from mimic_jax.session import Session
+from mimic_jax.speech_plan import AlignmentPlan
 
 TARGETS = 'targets.npy'
 BATCH = 16  # utterances aligned at a time
@@ -36,7 +36,7 @@ def run(session: Session, plan: AlignmentPlan) -> Dataset:
             f'{facts["kept"]} of {facts["utterances"]} utterances are too short to align and keep '
             'their targets'
         )
-    targets = np.load(folder / TARGETS)
+    targets = np.load(folder / TARGETS, allow_pickle=False)
     return timit_source.realigned(session.data, targets, plan.recipe.name)
 
 

@@ -4,19 +4,21 @@ import functools
 import json
 import os
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
 import numpy as np
 
-from mimic_jax import artifacts, sharding
+from mimic_jax import artifacts, digests, sharding
 from mimic_jax.baseline_plan import SPLITS, BaselinePlan
 from mimic_jax.data import batches
 from mimic_jax.ops import kmeans_features, metrics, svm
 from mimic_jax.session import Session
 
 CODE_BYTES = 256 << 20  # of a batch's codes, some copies of which a device holds at a time
+BLOCK_BYTES = 1 << 20  # of a file read at a time
 CHUNK_BYTES = 64 << 20  # of the features that the SVM's objective takes at a time
 TOLERANCE = 1e-4  # of the SVM's gradient, relative to that at zero
 ITERATIONS = 1000  # of L-BFGS at most, as in the authors' code
@@ -76,7 +78,7 @@ def _fit_machines(
     """An SVM a penalty: {weights [F + 1, K], iterations, objective, gradient}."""
     penalties = baseline.settings.penalties
     paths = [folder / f'svm_{number}.npz' for number in range(len(penalties))]
-    if not all(path.exists() for path in paths):
+    if not all(_is_whole(path) for path in (*paths, folder / SCALE)):
         features = _training_features(folder / FEATURES, session, baseline, dictionary, clock)
         scale = _stage(folder / SCALE, lambda: kmeans_features.fit_scale(features))
         placed = _placed(session, baseline, features, scale)
@@ -90,20 +92,42 @@ def _fit_machines(
 def _training_features(
     path: Path, session: Session, baseline: BaselinePlan, dictionary: dict, clock: '_Clock'
 ) -> np.ndarray:
-    """[N, F] float32, memory-mapped from `path`, which grows by whole batches and is cut back to them."""
+    """[N, F] float32, memory-mapped from `path`, which grows by whole batches and is cut back to them.
+
+    It begins anew where what an earlier sitting wrote has changed since.
+    """
     examples, size = baseline.examples, _batch_size(session, baseline)
     shape = (len(examples), 4 * baseline.settings.centroids)
     row_bytes = shape[1] * np.dtype(np.float32).itemsize
-    written = path.stat().st_size if path.exists() else 0
-    done = written // (size * row_bytes) * size
+    done, check = _rows_written(path, row_bytes)
+    if done % size and done < shape[0]:  # it was written in batches of another size
+        done, check = 0, 0
     with path.open('ab') as file, _coding(session, baseline, 'training', shape[0], done) as bar:
         file.truncate(done * row_bytes)
         call = functools.partial(_features, baseline, dictionary)
         for part in _in_batches(session, call, examples[done:], size):
-            file.write(np.ascontiguousarray(part))
+            content = np.ascontiguousarray(part).data.cast('B')
+            file.write(content)
+            file.flush()
+            done, check = done + len(part), zlib.crc32(content, check)
+            _record(path, f'{done} rows, CRC-32 {check}')
             bar.advance(len(part))
             clock.lap()
     return np.memmap(path, np.float32, 'r', shape=shape)
+
+
+def _rows_written(path: Path, row_bytes: int) -> tuple[int, int]:
+    """How many whole rows `path` still holds as they were written, and their CRC-32; else 0, 0."""
+    entry = digests.read(path.parent).get(path.name, '')
+    first = entry.partition(' ')[0]
+    rows, check, left = int(first) if first.isdecimal() else 0, 0, 0
+    if rows and path.exists():
+        with path.open('rb') as file:
+            left = rows * row_bytes
+            while left and (block := file.read(min(left, BLOCK_BYTES))):
+                check, left = zlib.crc32(block, check), left - len(block)
+    whole = not left and entry == f'{rows} rows, CRC-32 {check}'
+    return (rows, check) if whole else (0, 0)
 
 
 def _placed(session: Session, baseline: BaselinePlan, features: np.ndarray, scale: dict):
@@ -221,15 +245,26 @@ def _coding(session: Session, baseline: BaselinePlan, what: str, count: int, don
 
 
 def _stage(path: Path, make: Callable[[], dict]) -> dict:
-    """The arrays in `path`, which `make` gives where it is not there yet; never half a file."""
-    if not path.exists():
+    """The arrays in `path`, which `make` gives where it is not there whole; never half a file."""
+    if not _is_whole(path):
         temporary = path.with_name(f'.{path.name}.tmp')
         with temporary.open('wb') as file:
             np.savez(file, **make())
             file.flush()
             os.fsync(file.fileno())
+        _record(path, artifacts.file_digest(temporary))
         temporary.replace(path)
     return _load(path)
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a stage's file is there as it was written."""
+    entry = digests.read(path.parent).get(path.name)
+    return path.exists() and artifacts.file_digest(path) == entry
+
+
+def _record(path: Path, entry: str) -> None:
+    digests.write(path.parent, {**digests.read(path.parent), path.name: entry})
 
 
 def _load(path: Path) -> dict:
@@ -242,7 +277,10 @@ class _Clock:
 
     def __init__(self, path: Path):
         self._path, self._last = path, time.monotonic()
-        self.seconds = json.loads(path.read_text()) if path.exists() else 0.0
+        try:
+            self.seconds = float(path.read_text())
+        except (FileNotFoundError, ValueError):
+            self.seconds = 0.0
 
     def lap(self) -> None:
         now = time.monotonic()

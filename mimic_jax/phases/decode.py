@@ -8,8 +8,8 @@ import numpy as np
 from mimic_jax import artifacts, decoded_files, decoding
 from mimic_jax.decode_plan import DecodePlan
 from mimic_jax.decoding import Decoder, PhoneModel
-from mimic_jax.ops import phones
 from mimic_jax.session import Session
+from mimic_jax.speech_decoding import phone_model
 
 
 def run(session: Session, plan: DecodePlan) -> Path:
@@ -40,15 +40,15 @@ def _write(folder: Path, session: Session, plan: DecodePlan) -> dict:
         for split in decoded_files.SPLITS
     }
     decode = _decoder(session, plan, 'validation', model)
+    what = f'tuning the decoding of {plan.name}'
     trials = decoding.tune(
         decode,
         [utterance.phones for utterance in spoken['validation']],
         settings.lm_scales if settings.language_model != 'none' else (1.0,),
         settings.penalties,
-        lambda done, total: session.progress.count(
-            f'tuning the decoding of {plan.name}', done, total
-        ),
+        lambda done, total: session.progress.count(what, done, total),
     )
+    session.progress.end(what)
     chosen = trials[0][:2]
     counts = {
         'validation': decoded_files.write_split(
@@ -65,25 +65,13 @@ def _write(folder: Path, session: Session, plan: DecodePlan) -> dict:
     }
 
 
-def phone_model(session: Session, language_model: str) -> PhoneModel:
-    """Priors, transitions and bigram of the training utterances."""
-    data = session.data
-    chosen = data.utterances['train']
-    return decoding.estimate(
-        paths=[data.labels[slice(*run)] for run in data.speech.runs(chosen)],
-        sequences=[data.speech.utterances[position].phones for position in chosen],
-        num_phones=len(phones.PHONES),
-        language_model=language_model,
-    )
-
-
 def _decoder(session: Session, plan: DecodePlan, split: str, model: PhoneModel) -> Decoder:
     """A decoder of the split's utterances; only one of the ensemble's members is read at a time."""
     total = 0.0
     for recipe in plan.evaluations:
         folder = session.workdir / recipe.name
         artifacts.manifest(folder)
-        total = total + np.load(folder / f'{split}.npy')
+        total = total + np.load(folder / f'{split}.npy', allow_pickle=False)
     logits = total / np.float32(len(plan.evaluations))
     runs = session.data.speech.runs(session.data.utterances[split])
     cuts = np.cumsum([stop - start for start, stop in runs])[:-1]

@@ -4,12 +4,12 @@ import time
 from pathlib import Path
 
 from mimic_jax import artifacts, ensemble, logit_cache
-from mimic_jax.plan import CachePlan
+from mimic_jax.net_plan import CachePlan
 from mimic_jax.session import Session
 
 
 def run(session: Session, cache: CachePlan) -> Path:
-    """Reads the members' checkpoints; writes the artifact `logits-<id>`."""
+    """Reads the members' checkpoints, or asks a teacher made elsewhere; writes `logits-<id>`."""
     for member in cache.members:
         artifacts.require(session.workdir, member.recipe, member.name, 'teacher')
     return artifacts.make(
@@ -23,15 +23,16 @@ def run(session: Session, cache: CachePlan) -> Path:
 def _write(folder: Path, session: Session, cache: CachePlan) -> dict:
     start = time.monotonic()
     ids = ensemble.cache_batches(session, cache)
-    steps = cache.settings.views * len(cache.members) * len(ids)
-    done = logit_cache.views_written(folder, cache.settings.views) * len(cache.members) * len(ids)
+    calls = len(cache.teachers) * len(ids)  # a view
+    steps = cache.settings.views * calls
+    done = logit_cache.views_written(folder, cache.settings.views) * calls
     with session.progress.task(
-        f'logits {cache.name}', 'label', steps, cache.work / steps, done
+        f'logits {cache.name}', cache.kind_of_work, steps, cache.work / steps, done
     ) as bar:
 
-        def loader(member):
+        def loader(teacher):
             def load():
-                logits = ensemble.load(session, member, bar.advance)
+                logits = ensemble.load(session, teacher, bar.advance)
                 return lambda view: logits(ids, view, cache.views, cache.views.seed)
 
             return load
@@ -42,7 +43,7 @@ def _write(folder: Path, session: Session, cache: CachePlan) -> dict:
             session.data.num_classes,
             cache.settings.views,
             cache.settings.dtype,
-            [loader(member) for member in cache.members],
+            [loader(teacher) for teacher in cache.teachers],
         )
     return {
         **statistics,

@@ -1,5 +1,7 @@
 """Reads a source once, keeps it as plain arrays in the workdir, and divides it into splits."""
 
+import dataclasses
+import functools
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -9,14 +11,19 @@ import numpy as np
 from mimic_jax import artifacts
 from mimic_jax.config import Data
 from mimic_jax.data import (
+    class_names,
     duplicates,
+    flite,
     sources,
     speech,
     splits,
     statistics,
+    synthetic,
     timit_source,
     unlabelled,
 )
+from mimic_jax.data.source import Streamed
+from mimic_jax.errors import UserError
 from mimic_jax.progress import Progress
 from mimic_jax.session import Session
 
@@ -26,8 +33,12 @@ SPEECH = ('frames.npy', 'targets.npy', 'bounds.npy')
 
 def run(data: Data, workdir: Path, progress: Progress) -> splits.Dataset:
     """The data set of a config; its arrays are memory-mapped from the artifact `data-<id>`."""
+    if data.name == 'flite':
+        data = _synthesised(data, workdir, progress)
     identity = sources.identity(data)
-    if data.transfer.kind != 'none':
+    if data.transfer.kind == 'munge':
+        identity = {**identity, 'transfer': synthetic.identity(data)}
+    elif data.transfer.kind != 'none':
         identity = {**identity, 'transfer': unlabelled.identity(data.transfer)}
     folder = artifacts.make(
         workdir,
@@ -39,19 +50,28 @@ def run(data: Data, workdir: Path, progress: Progress) -> splits.Dataset:
     if data.name == 'timit':
         content = artifacts.canonical_json([facts['files'][name] for name in SPEECH])
         return timit_source.divide(speech.load(folder), content, data, progress.say)
-    inputs = np.load(folder / INPUTS, mmap_mode='r')
+    inputs = np.load(folder / INPUTS, mmap_mode='r', allow_pickle=False)
     dataset = splits.divide(
         inputs=inputs,
-        labels=np.load(folder / LABELS),
+        labels=np.load(folder / LABELS, allow_pickle=False),
         regions=facts['regions'],
         num_classes=facts['num_classes'],
         content=artifacts.canonical_json([facts['files'][name] for name in (INPUTS, LABELS)]),
         data=data,
         digests=_digests(folder, inputs, facts['regions']),
     )
+    names = facts.get('class_names') or class_names.of(data.name) or ()
+    dataset = dataclasses.replace(dataset, class_names=tuple(names))
     if dataset.removed:
         progress.say(
             f'{dataset.removed} unlabelled images equal a validation or test image: left out'
+        )
+    absent = np.setdiff1d(np.arange(dataset.num_classes), dataset.labels[dataset.splits['train']])
+    if len(absent):
+        some = ', '.join(map(str, absent[:5])) + (', …' if len(absent) > 5 else '')
+        progress.say(
+            f'the training split has no example of {len(absent)} of the {dataset.num_classes} '
+            f'classes ({some}); nets on labels cannot learn them'
         )
     return dataset
 
@@ -61,7 +81,9 @@ def _build(folder: Path, data: Data, progress: Progress) -> dict:
     start = time.monotonic()
     source = sources.load(data, progress.count)
     count, images = 0, iter(())
-    if data.transfer.kind != 'none':
+    if data.transfer.kind == 'munge':
+        count, images = data.transfer.limit, iter([synthetic.make(data, source)])
+    elif data.transfer.kind != 'none':
         count, images = unlabelled.load(data.transfer, source.inputs.shape[1:])
     regions = {
         'pool': len(source.inputs),
@@ -71,24 +93,62 @@ def _build(folder: Path, data: Data, progress: Progress) -> dict:
 
     def parts() -> Iterator[np.ndarray]:
         done = 0
-        yield from (source.inputs, source.unlabelled)
+        yield from _chunks(source.inputs, 'reading images', progress)
+        yield source.unlabelled
         for chunk in images:
             yield chunk
             done += len(chunk)
             progress.count('reading unlabelled images', done, count)
-        yield source.test_inputs
+        yield from _chunks(source.test_inputs, 'reading test images', progress)
 
     shape = (sum(regions.values()), *source.inputs.shape[1:])
     _save(folder / INPUTS, shape, source.inputs.dtype, parts())
+    # After the inputs: of images that are streamed the labels are known once they have been read.
     unknown = np.full(regions['unlabelled'], -1, np.int32)
     np.save(folder / LABELS, np.concatenate([source.labels, unknown, source.test_labels]))
     if _has_images_to_compare(source.inputs, regions):
-        np.save(folder / DIGESTS, duplicates.digests(np.load(folder / INPUTS, mmap_mode='r')))
+        inputs = np.load(folder / INPUTS, mmap_mode='r', allow_pickle=False)
+        watch = functools.partial(progress.count, 'looking for equal images')
+        np.save(folder / DIGESTS, duplicates.digests(inputs, watch))
     return {
         'regions': regions,
         'num_classes': source.num_classes,
+        'class_names': list(source.class_names),
         'seconds': round(time.monotonic() - start, 3),
     }
+
+
+def _synthesised(data: Data, workdir: Path, progress: Progress) -> Data:
+    """The settings of the corpus `corpus-<id>`, which flite speaks and which is read like TIMIT."""
+    if data.root:
+        raise UserError(
+            f"config.data.root is {data.root!r}, but 'flite' makes its corpus in the workdir; leave "
+            "it empty, or set config.data.name to 'timit' to read the one that is there"
+        )
+    folder = artifacts.make(
+        workdir,
+        artifacts.Recipe('corpus', flite.identity()),
+        lambda folder: _speak(folder, progress),
+        progress.say,
+    )
+    return dataclasses.replace(data, name='timit', root=str(folder))
+
+
+def _speak(folder: Path, progress: Progress) -> dict:
+    start = time.monotonic()
+    count = flite.write(folder, progress.count)
+    return {'utterances': count, 'seconds': round(time.monotonic() - start, 3)}
+
+
+def _chunks(inputs: np.ndarray | Streamed, what: str, progress: Progress) -> Iterator[np.ndarray]:
+    if isinstance(inputs, np.ndarray):
+        yield inputs
+        return
+    done = 0
+    for chunk in inputs.chunks():
+        yield chunk
+        done += len(chunk)
+        progress.count(what, done, len(inputs))
 
 
 def _build_speech(folder: Path, data: Data, progress: Progress) -> dict:
@@ -116,7 +176,7 @@ def _digests(folder: Path, inputs: np.ndarray, regions: dict) -> np.ndarray | No
         return None
     path = folder / DIGESTS
     # Artifacts of the first versions hold none.
-    return np.load(path) if path.is_file() else duplicates.digests(inputs)
+    return np.load(path, allow_pickle=False) if path.is_file() else duplicates.digests(inputs)
 
 
 def _has_images_to_compare(inputs: np.ndarray, regions: dict) -> bool:
@@ -129,4 +189,6 @@ def fit(session: Session) -> None:
 
     Before any net is trained, so that data which cannot be fitted to is told of at once.
     """
-    statistics.open_fitted(session.workdir, session.data, session.progress.say)
+    progress = session.progress
+    watch = functools.partial(progress.count, f'fitting {session.data.preprocess}')
+    statistics.open_fitted(session.workdir, session.data, progress.say, watch)

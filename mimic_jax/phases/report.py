@@ -8,20 +8,24 @@ from pathlib import Path
 
 import jax
 
-from mimic_jax import artifacts, figures, latency, tables
+from mimic_jax import artifacts, figures, grids, html_report, latency, tables
 from mimic_jax.answers import Answers, chosen_rows
-from mimic_jax.config import Report
+from mimic_jax.config import Experiment, Report
 from mimic_jax.decode_plan import DecodePlan
-from mimic_jax.plan import NetPlan, Plan
+from mimic_jax.net_plan import NetPlan
+from mimic_jax.plan import Plan
 from mimic_jax.session import Session
 
 
-def run(session: Session, plan: Plan, report: Report, experiment: str, command: str) -> dict:
-    """Writes report.json, report.md and figures to `<workdir>/<experiment>/`; returns the report."""
+def run(session: Session, plan: Plan, checked: Experiment, experiment: str, command: str) -> dict:
+    """Writes report.json, .md and .html and figures to `<workdir>/<experiment>/`; returns the report."""
+    report = checked.report
     for net in plan.nets():
         artifacts.require(
             session.workdir, net.evaluation, f'the evaluation of {net.name}', 'evaluate'
         )
+    for own in plan.own_teachers():
+        artifacts.require(session.workdir, own.evaluation, f'what {own.name} says', 'evaluate')
     for baseline in plan.baselines.values():
         artifacts.require(session.workdir, baseline.recipe, baseline.name, 'baseline')
     for decoding in _decodings(plan):
@@ -31,15 +35,19 @@ def run(session: Session, plan: Plan, report: Report, experiment: str, command: 
     answers = Answers(session, plan, report)
     chosen = list(chosen_rows(plan, report))
     rows = [made for name, row in chosen for made in answers.rows(name, row)]
+    timings = []
+    for number, (_, row) in enumerate(chosen, 1):
+        decodings = plan.decodings.get(row.source, ())
+        timings.append(_timings(session, report, answers.nets(row), decodings))
+        session.progress.count('timing answers', number, len(chosen))
     folder = session.workdir / experiment
     folder.mkdir(parents=True, exist_ok=True)
     result = {
         'experiment': experiment,
         'rows': rows,
-        'timings': [
-            _timings(session, report, answers.nets(row), plan.decodings.get(row.source, ()))
-            for _, row in chosen
-        ],
+        'timings': timings,
+        **({'grid': grids.make(report, rows)} if report.grid else {}),
+        **({'by_members': answers.by_members()} if report.by_members else {}),
         'command': command,
         'machine': machine(),
         'seconds': round(sum(cost['seconds'] for cost in _costs(session, plan).values()), 1),
@@ -56,6 +64,9 @@ def run(session: Session, plan: Plan, report: Report, experiment: str, command: 
         session, plan, report, result, answers.ensemble_accuracy('validation'), folder
     )
     artifacts.write_atomically(folder / 'report.md', tables.page(result, names))
+    pictures = [folder / name for name in names]
+    page = html_report.page(session, plan, checked, result, answers, pictures)
+    artifacts.write_atomically(folder / 'report.html', page)
     return result
 
 
@@ -88,7 +99,7 @@ def _costs(session: Session, plan: Plan) -> dict:
         'logits': [cache.recipe for cache in plan.caches.values()],
         'student': [net.recipe for nets in plan.students.values() for net in nets],
         'baseline': [baseline.recipe for baseline in plan.baselines.values()],
-        'evaluate': [net.evaluation for net in plan.nets()],
+        'evaluate': [each.evaluation for each in (*plan.nets(), *plan.own_teachers())],
         'decode': [decoding.recipe for decoding in _decodings(plan)],
     }
     for phase, of_some in (('baseline', plan.baselines), ('decode', plan.decodings)):

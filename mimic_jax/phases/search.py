@@ -1,6 +1,6 @@
-"""Searches for teachers: each trial is a member at a point that Bayesian optimisation suggests."""
+"""Searches: each trial is a teacher, or a student, at a point that Bayesian optimisation suggests."""
 
-from mimic_jax import metrics_log, teachers, trials
+from mimic_jax import artifacts, metrics_log, students, teachers, trials
 from mimic_jax import plan as plans
 from mimic_jax.config import Experiment, Search
 from mimic_jax.errors import UserError
@@ -10,19 +10,31 @@ from mimic_jax.settings import as_json
 _DIRECTION = {'validation_accuracy': 'maximize', 'validation_loss': 'minimize'}
 
 
-def run(session: Session, experiment: Experiment) -> None:
+def run(session: Session, experiment: Experiment, plan: plans.Plan) -> None:
     """Runs trials of `config.search` until its study has as many as it asks for.
 
-    A trial writes the artifact `teacher-<id>`, as the teacher phase would, and its outcome into the
-    study: the objective on the validation split after the last step, that of the net that is kept.
+    A trial writes the artifact `teacher-<id>` or `student-<id>`, as the phase of that name would, and
+    its outcome into the study: the objective on the validation split after the last step, that of the
+    net that is kept.
+
+    plan: of the experiment, for the caches that students learn from.
 
     Raises:
-      UserError: no Optuna, a database out of reach, a study of another space, member or data.
+      UserError: no Optuna, a database out of reach, a study of another space, template or data, a
+        cache that is not there, a budget that the largest net of the space exceeds.
     """
     trials.require_optuna()
     from mimic_jax.search import ranking, study, worker
 
     search, say = experiment.search, session.progress.say
+
+    def planned(name: str, settings) -> plans.NetPlan:
+        return plans.trial(name, settings, experiment, session.data, plan.caches)
+
+    check(experiment, session, plan)
+    typical = planned('trial', trials.middle(search))
+    cache = _cache_of(typical, session)
+    kind = ranking.STUDENT if search.student else ranking.MEMBER
     record = study.open_study(
         trials.database(session.workdir, search.storage),
         search.study,
@@ -35,28 +47,44 @@ def run(session: Session, experiment: Experiment) -> None:
         record,
         {
             ranking.DATA: session.data.fingerprint,
-            'template': as_json(search.member),
+            'template': as_json(search.student or search.member),
             'sets': as_json(search.sets),
             'objective': search.objective,
+            **({ranking.CACHE: cache} if cache else {}),
         },
     )
-    expected = _work(plans.trial('trial', trials.middle(search), experiment, session.data))
+    expected = _work(typical)
     session.progress.plan('trials', expected * max(0, search.trials - worker.ended(record)))
 
     def outcome(trial, point) -> float:
         name = f'trial {trial.number}'
-        member = trials.member_at(search, point)
-        net = plans.trial(name, member, experiment, session.data)
+        settings = trials.net_at(search, point)
+        net = planned(name, settings)
         session.progress.plan('trials', -expected)  # it goes on under the net's own name
         session.progress.plan(f'train {net.model}', _work(net))
-        trial.set_user_attr(ranking.MEMBER, as_json(member))
+        trial.set_user_attr(kind, as_json(settings))
         trial.set_user_attr('artifact', net.recipe.name)
-        value = _value(teachers.make(session, net), search)
+        make = students.make if search.student else teachers.make
+        value = _value(make(session, net), search)
         say(f'{name}: {search.objective} {value:.4f} with {net.model}')
         return value
 
     worker.work(record, search.space, search.trials, outcome)
     say(f'study {search.study!r}: {worker.ended(record)} trials, the best {_best(record)}')
+
+
+def check(experiment: Experiment, session: Session, plan: plans.Plan) -> None:
+    """UserError where not every net of the space can be made; arguments as in `run`."""
+    for settings in (trials.middle(experiment.search), trials.largest(experiment.search)):
+        plans.trial('trial', settings, experiment, session.data, plan.caches)
+
+
+def _cache_of(net: plans.NetPlan, session: Session) -> str:
+    """The name of the cache that a net learns from, which must be there; empty for labels."""
+    if net.cache is None:
+        return ''
+    what = f'logit cache {net.cache.name}'
+    return artifacts.require(session.workdir, net.cache.recipe, what, 'logits').name
 
 
 def _work(net: plans.NetPlan) -> float:
@@ -65,11 +93,17 @@ def _work(net: plans.NetPlan) -> float:
 
 def _value(folder, search: Search) -> float:
     """The objective as last measured."""
-    return [
+    artifacts.manifest(folder)  # checks every file's digest
+    values = [
         record[search.objective]
         for record in metrics_log.read(folder)
         if search.objective in record
-    ][-1]
+    ]
+    if not values:
+        raise UserError(
+            f'{folder / metrics_log.FILE} holds no {search.objective}; delete {folder} and run again'
+        )
+    return values[-1]
 
 
 def _best(record) -> str:
@@ -79,12 +113,14 @@ def _best(record) -> str:
 
 def _check_or_record(record, ours: dict) -> None:
     """Trials of one study differ in their points alone."""
+    kind = 'student' if 'seeds' in ours['template'] else 'member'
+    words = {'data': 'data', 'cache': 'logit cache', 'template': f'config.search.{kind}'}
     for key, value in ours.items():
         stored = record.user_attrs.get(key)
         if stored is None:
             record.set_user_attr(key, value)
         elif stored != value:
-            what = 'data' if key == 'data' else f'config.search.{key.replace("template", "member")}'
+            what = words.get(key, f'config.search.{key}')
             raise UserError(
                 f'study {record.study_name!r} was searched with another {what}; set '
                 'config.search.study to a new name, or use what it was searched with'

@@ -2,47 +2,11 @@
 
 from pathlib import Path
 
-import numpy as np
-
-from mimic_jax import artifacts, ensemble, train
-from mimic_jax.data import batches
-from mimic_jax.plan import NetPlan
+from mimic_jax import students
+from mimic_jax.net_plan import NetPlan
 from mimic_jax.session import Session
 
 
 def run(session: Session, student: NetPlan) -> Path:
     """Reads a logit cache where the target is logits; writes the artifact `student-<id>`."""
-    if student.cache:
-        artifacts.require(
-            session.workdir, student.cache.recipe, f'logit cache {student.cache.name}', 'logits'
-        )
-    return artifacts.make(
-        session.workdir,
-        student.recipe,
-        lambda folder: train.run(folder, _job(session, student), session),
-        session.progress.say,
-    )
-
-
-def _job(session: Session, student: NetPlan) -> train.Job:
-    common = {
-        'name': student.name,
-        'task': student.task,
-        'examples': student.examples,
-        'seed': student.seed,
-        'work_per_step': student.work_per_step,
-    }
-    if student.cache is None:
-        return train.Job(**common, view_seed=student.seed)
-    cache = ensemble.open_checked(session, student.cache)
-    rows = batches.rows_of(cache.examples, len(session.data.labels))
-    return train.Job(
-        **common,
-        view_seed=student.cache.views.seed,  # the very views that the teacher was asked about
-        views=cache.views,
-        teacher=lambda view: {'teacher_logits': cache.view(view), 'rows': rows},
-        constants={
-            'logit_mean': np.asarray(cache.mean),
-            'logit_deviation': np.asarray(cache.deviation),
-        },
-    )
+    return students.make(session, student)

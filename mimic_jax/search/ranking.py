@@ -1,5 +1,6 @@
-"""What a study has found: the settings of its best members, read back without its search space."""
+"""What a study has found: the settings of its nets, the best first, without its search space."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import optuna
@@ -8,18 +9,23 @@ from optuna.trial import TrialState
 from mimic_jax.errors import UserError
 from mimic_jax.search import study as studies
 
-MEMBER = 'member'  # the user attribute of a trial that holds the member's settings
+# The user attribute of a trial that holds its net's settings.
+MEMBER, STUDENT = 'member', 'student'
 DATA = 'data'  # the user attribute of a study that holds the fingerprint of its data
+CACHE = 'cache'  # and of a study of students on logits, the name of the cache that they read
 
 
-def best_members(url: str | Path, name: str, count: int, data: str) -> list[dict]:
-    """The settings of the study's best `count` members, the very best first, no two the same.
+def ranked(
+    url: str | Path, name: str, kind: str, count: int, data: str, caches: Mapping[str, str]
+) -> list[dict]:
+    """The settings of a study's finished nets, `count` at least, the best first, no two the same.
 
-    url: as in `study.open_study`.  data: fingerprint of the data that they are wanted for.
+    url: as in `study.open_study`.  kind: MEMBER or STUDENT.  data: fingerprint of the data that they
+    are wanted for.  caches: names of the artifacts that students' `logits` stand for.
 
     Raises:
-      UserError: the database or the study is not there, its trials saw other data, or fewer
-        finished.
+      UserError: the database or the study is not there, it is of nets of another kind, its trials saw
+        other data or another cache, or fewer finished.
     """
     study = _load(url, name)
     if study.user_attrs.get(DATA) != data:
@@ -30,14 +36,32 @@ def best_members(url: str | Path, name: str, count: int, data: str) -> list[dict
     finished = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
     found = []
     for trial in studies.best(study, finished):
-        if trial.user_attrs[MEMBER] not in found:  # a point that two workers ran is one member
-            found.append(trial.user_attrs[MEMBER])
+        if kind not in trial.user_attrs:
+            raise UserError(
+                f'study {name!r} in {_shown(url)} did not search for a {kind}; name another study'
+            )
+        if trial.user_attrs[kind] not in found:  # a point that two workers ran is one net
+            found.append(trial.user_attrs[kind])
     if len(found) < count:
         raise UserError(
             f'study {name!r} has {len(found)} finished trials and {count} are asked for; run more '
-            'trials (--phase=search of the experiment that searches) or ask for fewer members'
+            'trials (--phase=search of the experiment that searches) or ask for fewer'
         )
-    return found[:count]
+    if kind == STUDENT:
+        _check_cache(study, found, caches)
+    return found
+
+
+def _check_cache(study: optuna.Study, found: list[dict], caches: Mapping[str, str]) -> None:
+    searched = study.user_attrs.get(CACHE)
+    for settings in found:
+        name = settings['logits']
+        if settings['target'] == 'logits' and caches.get(name) != searched:
+            raise UserError(
+                f"study {study.study_name!r} searched on {searched}, and this experiment's "
+                f'config.logits.{name} is {caches.get(name, "not there")}; give it the members and '
+                'views of that search, or name another study'
+            )
 
 
 def _load(url: str | Path, name: str) -> optuna.Study:

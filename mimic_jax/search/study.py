@@ -79,7 +79,7 @@ def best(study: optuna.Study, count: int) -> list[optuna.trial.FrozenTrial]:
     if len(finished) < count:
         raise UserError(
             f'study {study.study_name!r} has {len(finished)} finished trials and {count} are asked '
-            'for; run more trials or ask for fewer members'
+            'for; run more trials or ask for fewer'
         )
     sign = -1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else 1
     return sorted(finished, key=lambda trial: (sign * trial.value, trial.number))[:count]

@@ -1,0 +1,147 @@
+"""Memory a device needs to train SNN-MIMIC-400k, its hidden units split over 1, 2 and 4 devices.
+
+    python benchmarks/device_memory.py --json=results/device_memory.json
+
+Ba & Caruana's widest net on speech, 250L-400k, mimicking: 1,845 inputs, 183 logits, batches of 256.
+The step is compiled for each number of devices and not run. `parameters` and `optimiser` are the bytes
+of the state's own arrays on the fullest device, as the training loop lays them out; `temporaries` is
+what the compiled program says it needs beside its inputs and outputs; `collectives` are the bytes of
+results that the devices exchange in a step, by kind, read from the compiled program. Without
+accelerators the devices are virtual ones of the CPU, which show what lies where but not how fast it
+is. `--json=FILE` keeps the rows.
+"""
+
+import argparse
+import datetime
+import json
+import math
+import re
+import shlex
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mimic_jax import sharding
+from mimic_jax.config import Loss, Train, Views
+from mimic_jax.models import net
+from mimic_jax.phases.report import machine
+from mimic_jax.train_step import Task, create_train_state, train_step
+
+INPUT_SHAPE, CLASSES = (15, 41, 3), 183
+DEVICES = (1, 2, 4)
+KINDS = 'all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute'
+COLLECTIVE = re.compile(rf'= (.+?) ({KINDS})(?:-start)?\(')
+ARRAY = re.compile(r'\b([a-z]+)(\d+)\[([\d,]*)\]')
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--model', default='250L-400k')
+    parser.add_argument('--batch', type=int, default=256)
+    parser.add_argument('--json', type=Path)
+    arguments = parser.parse_args()
+    jax.config.update('jax_num_cpu_devices', max(DEVICES))
+    rows = [measure(arguments.model, arguments.batch, count) for count in DEVICES]
+    print(table(rows))
+    if arguments.json:
+        result = {
+            'experiment': arguments.json.stem,
+            'model': arguments.model,
+            'batch_size': arguments.batch,
+            'rows': rows,
+            'command': shlex.join(['python', *sys.argv]),
+            'machine': machine(),
+            'date': datetime.date.today().isoformat(),
+        }
+        arguments.json.write_text(json.dumps(result, indent=1) + '\n')
+
+
+def measure(model: str, batch_size: int, count: int) -> dict:
+    """Bytes a device with the model's wide layers over `count` devices, and bytes exchanged a step."""
+    mesh = sharding.make_mesh(count, jax.devices()[:count])
+    state = laid_out(mesh, model)
+    step = jax.jit(train_step, donate_argnums=0).lower(state, batch(mesh, batch_size)).compile()
+    return {
+        'name': f'{count} devices' if count > 1 else '1 device',
+        'devices': count,
+        'unit': 'bytes a device',
+        'parameters': fullest(state.variables['params']),
+        'optimiser': fullest(state.opt_state),
+        'temporaries': step.memory_analysis().temp_size_in_bytes,
+        'collectives': collectives(step.as_text()),
+    }
+
+
+def laid_out(mesh, model: str):
+    """A student's state at step 0 on the mesh, as `mimic_jax.train` lays it out."""
+    train = Train(clip_norm=1.0)
+    task = Task(
+        net=net.build(model, CLASSES, train.dtype, train.init_scale),
+        preprocess='feature',
+        views=Views(),
+        loss=Loss(kind='logits'),
+        train=train,
+        steps=1000,
+    )
+    features = INPUT_SHAPE[1:]
+    constants = {'inputs': {'mean': jnp.zeros(features), 'deviation': jnp.ones(features)}}
+    return sharding.shard_state(mesh, create_train_state(task, INPUT_SHAPE, 0, 0, constants))
+
+
+def batch(mesh, size: int) -> dict:
+    """Shapes of a batch of a student on logits, where its arrays lie."""
+    whole, split = sharding.replicated(mesh), sharding.batch_sharding(mesh)
+
+    def array(shape, dtype, place=split):
+        return jax.ShapeDtypeStruct(shape, dtype, sharding=place)
+
+    return {
+        'inputs': array((size, *INPUT_SHAPE), np.float32),
+        'labels': array((size,), np.int32),
+        'index': array((size,), np.int32),
+        'mask': array((size,), np.float32),
+        'teacher_logits': array((size, CLASSES), np.float16),
+        'view': array((), np.int32, whole),
+    }
+
+
+def fullest(tree) -> int:
+    """Bytes of a tree's arrays on the device that holds most of them."""
+    held = defaultdict(int)
+    for leaf in jax.tree.leaves(tree):
+        for shard in leaf.addressable_shards:
+            held[shard.device] += shard.data.nbytes
+    return max(held.values())
+
+
+def collectives(program: str) -> dict[str, int]:
+    """Bytes of results by kind of collective operation, from a compiled program's text."""
+    found = defaultdict(int)
+    for shapes, kind in COLLECTIVE.findall(program):
+        found[kind] += sum(
+            math.prod(map(int, filter(None, sizes.split(',')))) * -(-int(bits) // 8)
+            for _, bits, sizes in ARRAY.findall(shapes)
+        )
+    return dict(found)
+
+
+def table(rows: list[dict]) -> str:
+    """Markdown, in MiB."""
+    lines = [
+        '| devices | parameters, MiB | optimiser | temporaries | all three | exchanged a step |',
+        '|---|---|---|---|---|---|',
+    ]
+    for row in rows:
+        parts = [row[name] for name in ('parameters', 'optimiser', 'temporaries')]
+        sizes = [*parts, sum(parts), sum(row['collectives'].values())]
+        cells = [str(row['devices']), *(f'{size / 2**20:,.1f}' for size in sizes)]
+        lines.append('| ' + ' | '.join(cells) + ' |')
+    return '\n'.join(lines)
+
+
+if __name__ == '__main__':
+    main()

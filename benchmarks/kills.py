@@ -1,0 +1,230 @@
+"""Kills a run over and over, starts it again with the same command, and compares what comes out.
+
+    python benchmarks/kills.py --kills=100 --json=results/kills.json
+    python benchmarks/kills.py --kills=100 --config=experiments/cifar_student.py:smoke
+
+The command first runs once from beginning to end. Then, in workdirs of their own, it is killed by
+SIGKILL at random moments and started again until it ends; every workdir's parameters, logits, answers
+and report rows must equal the uninterrupted one's. Half of the moments are drawn evenly over the time
+that the run still takes. The others wait until what is written for a moment alone is on the disk (a
+checkpoint, a view, a manifest, a report, under the name it has until it is whole) and follow within
+milliseconds. Seeds are printed and kept in the --json with every kill and where it fell; the same
+command goes on behind the last workdir that ended.
+
+Everything behind `--` goes to the run itself: -- --config.run.checkpoint_steps=1
+"""
+
+import argparse
+import collections
+import datetime
+import json
+import os
+import platform
+import random
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import outcomes
+
+ROOT = Path(__file__).parent.parent
+POLL = 0.0005  # seconds between looks for what a kill waits for
+REPORT = '*/.report*.tmp'  # in a workdir, while a report is written
+# What lies in an artifact's folder for a moment, while something is written.
+MOMENTS = {
+    'checkpoint': 'checkpoints/*tmp*',
+    'cache': 'views/*tmp*',
+    'completion': 'manifest.json',
+    'file': '.*.tmp',
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--kills', type=int, default=100)
+    parser.add_argument('--config', default='experiments/digits_student.py')
+    parser.add_argument('--folder', type=Path, default=Path('runs') / 'kills')
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--json', type=Path)
+    parser.add_argument('rest', nargs='*', help='flags of the run itself, behind --')
+    arguments = parser.parse_args()
+    command = [sys.executable, '-m', 'mimic_jax.main', f'--config={arguments.config}']
+    command += arguments.rest
+    expected, seconds = uninterrupted(command, arguments.folder / 'whole', arguments.config)
+    rounds = known(arguments.json)
+    while sum(len(done['kills']) for done in rounds) < arguments.kills:
+        left = arguments.kills - sum(len(done['kills']) for done in rounds)
+        seed = arguments.seed + len(rounds)
+        workdir = arguments.folder / f'killed-{seed}'
+        shutil.rmtree(workdir, ignore_errors=True)
+        kills = killed(command, workdir, random.Random(seed), seconds, len(expected) - 1, left)
+        found = outcomes.of(workdir, experiment(arguments.config))
+        different = outcomes.difference(expected, found)
+        rounds.append({'seed': seed, 'kills': kills, 'different': different})
+        print(f'seed {seed}: {len(kills)} kills, differs in {different or "nothing"}', flush=True)
+        write(arguments, rounds, len(expected))
+        if not different:
+            shutil.rmtree(workdir)
+    print(json.dumps(summary(rounds), indent=1))
+    sys.exit(0 if summary(rounds)['equal'] else 1)
+
+
+def uninterrupted(command: list[str], workdir: Path, config: str) -> tuple[dict, float]:
+    """What comes out without a kill, and the seconds it takes, Python's start included."""
+    record = workdir / 'seconds.json'
+    if not record.exists():
+        shutil.rmtree(workdir, ignore_errors=True)
+        start = time.monotonic()
+        subprocess.run([*command, f'--workdir={workdir}'], cwd=ROOT, check=True, env=environment())
+        record.write_text(json.dumps(time.monotonic() - start))
+    return outcomes.of(workdir, experiment(config)), json.loads(record.read_text())
+
+
+def killed(
+    command: list[str], workdir: Path, draw: random.Random, seconds: float, whole: int, most: int
+) -> list[dict]:
+    """Kills the run at most so often, then lets it end; where every kill fell.
+
+    seconds: that the whole run takes.  whole: how many artifacts it makes.
+    """
+    kills, left = [], seconds
+    while True:
+        process = start(command, workdir)
+        began = time.monotonic()
+        if len(kills) == most:
+            wait(process, workdir)
+            return kills
+        moment = draw.choice(['report', *MOMENTS]) if draw.random() < 0.5 else None
+        after = draw.uniform(0, left)
+        hit = watch(process, workdir, moment, after, left, draw.uniform(0, 0.02))
+        if process.poll() is not None:
+            wait(process, workdir)
+            return kills
+        process.kill()
+        process.wait()
+        kills.append({'phase': where(workdir, whole), 'waited_for': moment if hit else None})
+        kills[-1]['seconds'] = round(time.monotonic() - began, 3)
+        print(f'kill {len(kills)} {json.dumps(kills[-1])}', flush=True)
+        # A run that starts anew takes its start again, and what is left of the work: at least a third.
+        left = max(seconds / 3, left - (time.monotonic() - began) / 2)
+
+
+def start(command: list[str], workdir: Path) -> subprocess.Popen:
+    workdir.mkdir(parents=True, exist_ok=True)
+    with (workdir / 'output.log').open('ab') as log:
+        return subprocess.Popen(
+            [*command, f'--workdir={workdir}'], cwd=ROOT, stdout=log, stderr=log, env=environment()
+        )
+
+
+def wait(process: subprocess.Popen, workdir: Path) -> None:
+    if process.wait() != 0:
+        sys.exit(f'the run failed; see {workdir / "output.log"}')
+
+
+def watch(
+    process: subprocess.Popen,
+    workdir: Path,
+    moment: str | None,
+    after: float,
+    most: float,
+    late: float,
+) -> bool:
+    """Waits `after` seconds, then up to `most` for the moment; whether it came before the run ended."""
+    end = time.monotonic() + after
+    while process.poll() is None and time.monotonic() < end:
+        time.sleep(min(0.05, max(0.0, end - time.monotonic())))
+    end = time.monotonic() + (most if moment else 0)
+    while process.poll() is None and time.monotonic() < end:
+        if is_now(workdir, moment):
+            time.sleep(late)
+            return True
+        time.sleep(POLL)
+    return False
+
+
+def is_now(workdir: Path, moment: str) -> bool:
+    """Whether an artifact that is being made, or a report, holds what the moment is known by."""
+    try:
+        if moment == 'report':
+            return next(workdir.glob(REPORT), None) is not None
+        return any(
+            next(folder.glob(MOMENTS[moment]), None) is not None for folder in in_work(workdir)
+        )
+    except FileNotFoundError:  # it has just been renamed
+        return True
+
+
+def in_work(workdir: Path) -> list[Path]:
+    return [path for path in workdir.glob('*-*') if not (path / 'COMPLETE').exists()]
+
+
+def where(workdir: Path, whole: int) -> str:
+    """In which phase a kill fell, by the artifact that it left unfinished, and inside what.
+
+    whole: how many artifacts a finished run has.
+    """
+    if next(workdir.glob(REPORT), None):
+        return 'report, inside file'
+    folders = [path for path in in_work(workdir) if path.is_dir()]
+    if not folders:
+        complete = len(list(workdir.glob('*-*/COMPLETE')))
+        if complete == whole:
+            return 'report'
+        return 'between artifacts' if complete else 'start'
+    newest = max(folders, key=lambda path: path.stat().st_mtime)
+    phase = newest.name.partition('-')[0]
+    for inside in ('completion', 'checkpoint', 'cache', 'file'):
+        if next(newest.glob(MOMENTS[inside]), None):
+            return f'{phase}, inside {inside}'
+    return phase
+
+
+def experiment(config: str) -> str:
+    """The folder of the config's report."""
+    path, _, presets = config.partition(':')
+    return '_'.join([Path(path).stem, *filter(None, presets.split(','))])
+
+
+def environment() -> dict:
+    return {**os.environ, 'PYTHONPATH': str(ROOT)}
+
+
+def known(path: Path | None) -> list[dict]:
+    return json.loads(path.read_text())['rounds'] if path and path.exists() else []
+
+
+def summary(rounds: list[dict]) -> dict:
+    kills = [kill for done in rounds for kill in done['kills']]
+    return {
+        'kills': len(kills),
+        'by_phase': dict(sorted(collections.Counter(kill['phase'] for kill in kills).items())),
+        'workdirs': len(rounds),
+        'seeds': [done['seed'] for done in rounds],
+        'equal': all(not done['different'] for done in rounds),
+    }
+
+
+def write(arguments, rounds: list[dict], compared: int) -> None:
+    if not arguments.json:
+        return
+    result = {
+        'experiment': 'kills',
+        'config': arguments.config,
+        **summary(rounds),
+        'compared': compared,  # artifacts, and the report's rows
+        'command': shlex.join(['python', *sys.argv]),
+        'machine': f'{os.cpu_count()} CPU cores ({platform.machine()})',
+        'date': datetime.date.today().isoformat(),
+        'rounds': rounds,
+    }
+    temporary = arguments.json.with_suffix('.tmp')
+    temporary.write_text(json.dumps(result, indent=1) + '\n')
+    temporary.replace(arguments.json)
+
+
+if __name__ == '__main__':
+    main()

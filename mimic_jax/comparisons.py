@@ -1,0 +1,164 @@
+"""Nets beside each other on the test examples: who answers alike, and where teacher and student differ."""
+
+import dataclasses
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from mimic_jax.answers import Answers, chosen_rows
+from mimic_jax.config import Report, Row
+from mimic_jax.data import batches
+from mimic_jax.data.splits import Dataset
+from mimic_jax.ops import metrics
+from mimic_jax.plan import Plan
+
+MOST_NETS = 24  # in the matrix
+MOST_EXAMPLES = 24  # in the gallery
+MOST_PIXELS = 128  # a side of an example's picture
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """A test example: its index in the data, its class, and (class, confidence) of both nets.
+
+    picture: PNG, or None where the example is no picture.
+    """
+
+    index: int
+    label: int
+    teacher: tuple[int, float]
+    student: tuple[int, float]
+    picture: bytes | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Disagreements:
+    """Where a student, its first seed, chooses another class than its teacher.
+
+    count: of `total` test examples.  teacher_right, student_right: how many of `count` each has right.
+    examples: those of which both are surest first.
+    """
+
+    teacher: str
+    student: str
+    total: int
+    count: int
+    teacher_right: int
+    student_right: int
+    examples: list[Example]
+
+
+def agreement(plan: Plan, settings: Report, answers: Answers) -> tuple[list[str], list[list], int]:
+    """Names of what answers, their `metrics.agreement_matrix` on test, and how many were left out.
+
+    The report's rows come first, then teachers, ensembles, students and baselines that have none.
+    """
+    rows = _rows(plan, settings)
+    choices = [
+        np.stack([logits.argmax(axis=1) for logits in answers.on_test(row)])
+        for _, row in rows[:MOST_NETS]
+    ]
+    names = [name for name, _ in rows[:MOST_NETS]]
+    return names, metrics.agreement_matrix(choices), max(0, len(rows) - MOST_NETS)
+
+
+def disagreements(
+    plan: Plan, settings: Report, answers: Answers, data: Dataset
+) -> Disagreements | None:
+    """Of the ensemble that the report names and the first student on logits; None without them."""
+    cache = settings.ensemble or next(iter(plan.caches), '')
+    rows = _rows(plan, settings)
+    taught = {name for name, seeds in plan.students.items() if seeds[0].cache}
+    students = [
+        (name, row)
+        for name, row in rows
+        if row.source.startswith('students.') and row.source.partition('.')[2] in taught
+    ]
+    teachers = [(name, row) for name, row in rows if row.source == f'logits.{cache}']
+    if not (students and teachers):
+        return None
+    (teacher, teacher_row), (student, student_row) = teachers[0], students[0]
+    examples = data.splits['test']
+    return compare(
+        (teacher, answers.on_test(teacher_row)[0]),
+        (student, answers.on_test(student_row)[0]),
+        examples,
+        data,
+    )
+
+
+def compare(
+    teacher: tuple[str, np.ndarray],
+    student: tuple[str, np.ndarray],
+    examples: np.ndarray,
+    data: Dataset,
+) -> Disagreements:
+    """Two nets, each its name and logits [n, K], on the examples with these indices [n]."""
+    labels = data.labels[examples]
+    (said, sure), (answered, certain) = (_answers(logits) for _, logits in (teacher, student))
+    differ = np.flatnonzero(said != answered)
+    surest = differ[np.argsort(-np.minimum(sure, certain)[differ], kind='stable')]
+    return Disagreements(
+        teacher=teacher[0],
+        student=student[0],
+        total=len(examples),
+        count=len(differ),
+        teacher_right=int(np.sum(said[differ] == labels[differ])),
+        student_right=int(np.sum(answered[differ] == labels[differ])),
+        examples=[
+            Example(
+                index=int(examples[i]),
+                label=int(labels[i]),
+                teacher=(int(said[i]), float(sure[i])),
+                student=(int(answered[i]), float(certain[i])),
+                picture=picture(data, int(examples[i])),
+            )
+            for i in surest[:MOST_EXAMPLES]
+        ],
+    )
+
+
+def picture(data: Dataset, index: int) -> bytes | None:
+    """An example as PNG: an image [H, W, 1 or 3]; of speech the mel bands of a frame's window."""
+    array = np.asarray(batches.gather(data.arrays, {'index': np.array([index])})['inputs'][0])
+    if data.speech is not None:
+        array = array[:, 1:, :1].transpose(1, 0, 2)[::-1]  # time to the right, low bands below
+    if array.ndim != 3 or array.shape[-1] not in (1, 3):
+        return None
+    if array.dtype != np.uint8:
+        low, high = float(array.min()), float(array.max())
+        array = (255 * (array - low) / ((high - low) or 1)).astype(np.uint8)
+    image = Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
+    image.thumbnail((MOST_PIXELS, MOST_PIXELS))
+    file = io.BytesIO()
+    image.save(file, 'PNG', optimize=True)
+    return file.getvalue()
+
+
+def _answers(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The classes [n] of logits [n, K], and their softmax's probabilities [n]."""
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return logits.argmax(axis=1), 1 / shifted.sum(axis=1)
+
+
+def _rows(plan: Plan, settings: Report) -> list[tuple[str, Row]]:
+    """What answers, by its name in the report: its rows, then all that has none."""
+    named = [
+        (row.label or name, row) for name, row in chosen_rows(plan, settings) if not row.absorbed
+    ]
+    known = {row.source for _, row in named}
+    others: Sequence[tuple[str, Row]] = [
+        (f'{kind} {name}', Row(source=f'{group}.{name}'))
+        for kind, group, entries in (
+            ('teacher', 'members', plan.members),
+            ('ensemble', 'logits', plan.caches),
+            ('student', 'students', plan.students),
+            ('baseline', 'baselines', plan.baselines),
+        )
+        for name in entries
+        if f'{group}.{name}' not in known
+        and (group != 'logits' or 'test' in entries[name].answered)
+    ]
+    return [*named, *others]

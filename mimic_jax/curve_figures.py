@@ -1,0 +1,122 @@
+"""Figures of a report's accuracies: over an axis that the config names, and member by member."""
+
+import itertools
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+
+from mimic_jax import grids
+from mimic_jax.config import Gap, Report
+from mimic_jax.rows import by_source, of_speech
+
+MANY = 6  # curves from which the legend stands beside the axes
+LINES = ('--', '-', '-.')  # styles of lines across, in turn
+
+
+def draw_curves(plt, settings: Report, rows: list[dict], path: Path) -> bool:
+    """Writes the figure of `curves` to `path`; of decoded speech with a panel for validation beside."""
+    both = rows and all('validation' in source.get('per', {}) for source in by_source(rows))
+    splits = ('validation', 'test') if both else ('test',)
+    figure, panels = plt.subplots(
+        1,
+        len(splits),
+        figsize=(3.2 + 3.2 * len(splits), 4),
+        dpi=120,
+        layout='constrained',
+        squeeze=False,
+        sharey=True,
+    )
+    drawn = [
+        curves(axes, settings, rows, split) for axes, split in zip(panels[0], splits, strict=True)
+    ]
+    for axes in panels[0][1:]:  # one legend says it all
+        if axes.get_legend():
+            axes.get_legend().remove()
+    if any(drawn):
+        figure.savefig(path, metadata={'Software': None})
+    plt.close(figure)
+    return any(drawn)
+
+
+def curves(axes, settings: Report, rows: list[dict], split: str = 'test') -> bool:
+    """Accuracy of the rows that the config gives a curve and an x, mean ± deviation.
+
+    Of speech it is phone accuracy, 1 − PER. A curve of one point has an open marker. Rows that are
+    lines go across; where rows stand against others, a diagonal is where the two are equal. The
+    config's gaps are marked as arrows.
+    """
+    found, places = defaultdict(list), {}
+    placed = list(grids.placed(settings, rows))
+    accuracies = {name: _accuracy(source, split) for name, _, source in placed}
+    for name, row, _ in placed:
+        mean, deviation = accuracies[name]
+        x = accuracies[row.against][0] if row.against else row.x
+        places[name] = (x, mean)
+        if row.curve:
+            found[row.curve].append((x, mean, deviation))
+    for label, points in found.items():
+        x, mean, deviation = zip(*sorted(points), strict=True)
+        fill = {'markerfacecolor': 'none'} if len(points) == 1 else {}
+        error = {'yerr': deviation, 'capsize': 3} if any(deviation) else {}
+        axes.errorbar(x, mean, marker='o', label=label, **error, **fill)
+    across = [(row.label or name, accuracies[name][0]) for name, row, _ in placed if row.line]
+    for (label, level), style in zip(across, itertools.cycle(LINES)):
+        axes.axhline(level, color='black', linestyle=style, linewidth=1, label=label)
+    spread = [x for points in found.values() for x, _, _ in points]
+    if spread and any(row.against for _, row, _ in placed):
+        middle = (min(spread) + max(spread)) / 2
+        axes.axline((middle, middle), slope=1, color='grey', linestyle=':', label='no gap')
+    elif spread and 0 < 3 * min(spread) <= max(spread):
+        axes.set_xscale('log')
+        axes.set_xticks(sorted(set(spread)), [grids.short(x) for x in sorted(set(spread))])
+        axes.minorticks_off()
+    for number, gap in enumerate(settings.gaps.values()):
+        _mark(axes, gap, places, 6 + 6 * number)
+    spoken = f'phone accuracy on {split} (100 − PER), %'
+    axes.set(xlabel=settings.x_label, ylabel=spoken if of_speech(rows) else f'{split} accuracy, %')
+    axes.yaxis.set_tick_params(labelleft=True)  # both panels', though they share an axis
+    if found:
+        beside = {'loc': 'center left', 'bbox_to_anchor': (1, 0.5)}
+        axes.legend(frameon=False, **(beside if len(found) > MANY else {'loc': 'best'}))
+    return bool(found)
+
+
+def _accuracy(source: Mapping[str, dict], split: str) -> tuple[float, float]:
+    """Mean and deviation over seeds in %; of decoded speech, of phones."""
+    row = source.get('per', source.get('accuracy'))
+    measured = row['validation'] if split == 'validation' else row
+    mean = 1 - measured['mean'] if 'per' in source else measured['mean']
+    return 100 * mean, 100 * (measured['std'] or 0)
+
+
+def _mark(axes, gap: Gap, places: Mapping[str, tuple[float, float]], aside: float) -> None:
+    """An arrow from the best of the low rows to the best of the high ones, `aside` of the latter.
+
+    aside: in points, so that arrows of one x do not hide each other.
+    """
+    low = max(places[name][1] for name in gap.low)
+    x, high = max((places[name] for name in gap.high), key=lambda place: place[1])
+    from matplotlib.transforms import offset_copy  # needed for the report alone
+
+    beside = offset_copy(axes.transData, axes.figure, aside, 0, units='points')
+    arrow = {'arrowstyle': '<->', 'color': 'grey', 'shrinkA': 0, 'shrinkB': 0}
+    axes.annotate('', (x, high), (x, low), beside, beside, arrow)
+    axes.text(
+        *(x, (low + high) / 2, f' {gap.label} {high - low:+.1f}'),
+        transform=beside,
+        color='grey',
+        fontsize='small',
+        va='center',
+    )
+
+
+def by_members(axes, ensembles: Mapping[str, list[float]]) -> bool:
+    """Validation accuracy of each ensemble's first member, first two, and so on, in their order."""
+    for name, accuracies in ensembles.items():
+        numbers = range(1, len(accuracies) + 1)
+        axes.plot(numbers, [100 * value for value in accuracies], marker='o', label=name)
+    axes.set(xlabel='members, in order of choice', ylabel='validation accuracy of their mean, %')
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    if ensembles:
+        axes.legend(frameon=False, loc='best')
+    return bool(ensembles)

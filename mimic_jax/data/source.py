@@ -1,0 +1,47 @@
+"""What a source of examples gives: raw arrays, or images that are read a few at a time."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Streamed:
+    """Images that need not fit in memory.
+
+    shape: [N, H, W, C].  chunks(): all of them in order, uint8 [n, H, W, C] a time.
+    """
+
+    shape: tuple[int, ...]
+    chunks: Callable[[], Iterator[np.ndarray]]
+
+    @property
+    def dtype(self) -> np.dtype:
+        return np.dtype(np.uint8)
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Raw examples before any split.
+
+    inputs: [N, H, W, C] uint8 or [N, F] float32.  labels: [N] int32; of streamed inputs they may be
+    filled in while the chunks are drawn.  unlabelled: like inputs, without labels.  test_inputs,
+    test_labels: the source's own test split, empty where it has none.  class_names: one a class, or
+    none where the source has none.
+    """
+
+    inputs: np.ndarray | Streamed
+    labels: np.ndarray
+    unlabelled: np.ndarray
+    test_inputs: np.ndarray | Streamed
+    test_labels: np.ndarray
+    num_classes: int
+    class_names: tuple[str, ...] = ()

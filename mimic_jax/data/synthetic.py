@@ -1,0 +1,47 @@
+"""Synthetic transfer examples, made of the training examples of a table by MUNGE."""
+
+import numpy as np
+
+from mimic_jax.config import Data
+from mimic_jax.data import splits
+from mimic_jax.data.source import Source
+from mimic_jax.errors import UserError
+from mimic_jax.ops import munge
+
+WHERE = 'config.data.transfer'
+
+
+def identity(data: Data) -> dict:
+    """What determines the examples beside the source: MUNGE's settings, and which examples train."""
+    settings = data.transfer
+    if not settings.limit:
+        raise UserError(f"{WHERE}.limit is 0; with kind 'munge' set how many examples to make")
+    return {
+        'kind': settings.kind,
+        'limit': settings.limit,
+        'swap': settings.swap,
+        'spread': settings.spread,
+        'split': [data.seed, data.train, data.validation, data.test],
+    }
+
+
+def make(data: Data, source: Source) -> np.ndarray:
+    """[limit, F] float32, made of the split 'train' alone: not of what validates or tests.
+
+    Raises:
+      UserError: examples that are images, or too few.
+    """
+    if source.inputs.ndim != 2:
+        raise UserError(
+            f"{WHERE}.kind is 'munge', which makes rows of a table, but the examples have shape "
+            f"{tuple(source.inputs.shape[1:])}; set it to 'none', or give features [N, F]"
+        )
+    drawn = splits.draw(data, len(source.inputs), len(source.test_inputs))
+    settings = data.transfer
+    try:
+        made = munge.munge(
+            source.inputs[drawn.train], settings.limit, settings.swap, settings.spread, data.seed
+        )
+    except ValueError as error:
+        raise UserError(f"{WHERE}.kind is 'munge', but {error}; change config.data.train") from None
+    return made.astype(np.float32)

@@ -1,0 +1,69 @@
+"""A report's rows by curve and x: places in a figure, and a table of one metric in two directions."""
+
+from collections.abc import Iterator, Sequence
+
+from mimic_jax.config import Report, Row
+from mimic_jax.rows import by_source
+
+
+def placed(settings: Report, rows: Sequence[dict]) -> Iterator[tuple[str, Row, dict[str, dict]]]:
+    """The config's name and row of each source of a report's rows; none where the config names none.
+
+    A source is {metric: row of report.json}.
+    """
+    names = settings.order or tuple(settings.rows)
+    if names:
+        for name, source in zip(names, by_source(rows), strict=True):
+            yield name, settings.rows[name], source
+
+
+def make(settings: Report, rows: Sequence[dict]) -> dict:
+    """The rows with a curve: {'columns': [x], 'rows': [{'name': curve, 'cells': [cell]}]}.
+
+    A cell is {'mean', 'std', 'n', 'paper'} of a source's first metric, or None where no row stands.
+    Curves keep the order of the rows, columns rise.
+    """
+    found: dict[str, dict[float, dict]] = {}
+    for _, row, source in placed(settings, rows):
+        if row.curve:
+            measured = next(iter(source.values()))
+            cell = {key: measured[key] for key in ('mean', 'std', 'n', 'paper')}
+            found.setdefault(row.curve, {})[row.x] = cell
+    columns = sorted({x for cells in found.values() for x in cells})
+    return {
+        'columns': columns,
+        'rows': [
+            {'name': curve, 'cells': [cells.get(x) for x in columns]}
+            for curve, cells in found.items()
+        ],
+    }
+
+
+def table(grid: dict) -> str:
+    """A grid as Markdown: means in %, with deviations, and the paper's figures in brackets."""
+    (_, *head), *body = cells(grid)
+    lines = ['| | ' + ' | '.join(head) + ' |', '|---|' + '---|' * len(head)]
+    return '\n'.join(lines + ['| ' + ' | '.join(line) + ' |' for line in body])
+
+
+def cells(grid: dict) -> list[list[str]]:
+    """The cells of `table`, line by line, the head first."""
+    head = ['', *map(short, grid['columns'])]
+    return [head, *([row['name'], *map(_cell, row['cells'])] for row in grid['rows'])]
+
+
+def short(x: float) -> str:
+    """'3.16M' of 3,160,000 and '100k' of 100,000; smaller numbers as they are."""
+    for size, letter in ((1e6, 'M'), (1e3, 'k')):
+        if x >= size:
+            return f'{x / size:g}{letter}'
+    return f'{x:g}'
+
+
+def _cell(cell: dict | None) -> str:
+    if cell is None:
+        return '–'
+    text = f'{100 * cell["mean"]:.2f}'
+    if cell['std'] is not None:
+        text += f' ± {100 * cell["std"]:.2f}'
+    return text if cell['paper'] is None else f'{text} ({100 * cell["paper"]:.2f})'

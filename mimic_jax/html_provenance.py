@@ -1,0 +1,112 @@
+"""Where a report's numbers come from, in its page: cost of the phases, artifacts, config."""
+
+import json
+from collections.abc import Iterable, Iterator
+
+from mimic_jax import artifacts, html_page, tables
+from mimic_jax.artifacts import Recipe
+from mimic_jax.config import Experiment
+from mimic_jax.net_plan import NetPlan
+from mimic_jax.plan import Plan
+from mimic_jax.session import Session
+from mimic_jax.settings import as_json
+
+SHORT = 12  # digits of a fingerprint, as of an artifact's id
+
+
+def cost(session: Session, plan: Plan, report: dict) -> Iterator[str]:
+    """Two tables: seconds, bytes and operations by phase; training and answering times by row."""
+    operations = flops(session, plan)
+    lines = [('phase', 'artifacts', 'seconds', 'MiB', 'GFLOP')]
+    for phase, found in report['costs'].items():
+        count = operations.get(phase)
+        size = f'{found["bytes"] / 2**20:,.1f}'
+        done = '–' if count is None else f'{count / 1e9:,.1f}'
+        lines.append((phase, str(len(found['artifacts'])), f'{found["seconds"]:,.1f}', size, done))
+    yield html_page.table(lines)
+    text = (
+        'Seconds are of all sittings. Operations are counted, 2 a multiply-add and a training step '
+        'as 3 forward passes, not measured.'
+    )
+    yield html_page.paragraph(text, 'soft')
+    if report['rows']:
+        yield html_page.table(tables.timing_cells(report))
+
+
+def flops(session: Session, plan: Plan) -> dict[str, float]:
+    """Operations by phase, each artifact once; of k-means what all its iterations would take."""
+    splits = session.data.splits
+    evaluated = len(splits['validation']) + len(splits['test'])
+    students = [net for nets in plan.students.values() for net in nets]
+    return {
+        'teacher': _training(session, plan.members.values()),
+        'logits': sum(
+            {
+                cache.recipe.name: cache.work for cache in plan.caches.values() if cache.members
+            }.values()
+        ),
+        'student': _training(session, students),
+        'baseline': sum(
+            each.clustering + each.coding * (len(each.examples) + each.evaluated)
+            for each in plan.baselines.values()
+        ),
+        'evaluate': evaluated * sum({net.recipe.name: net.flops for net in plan.nets()}.values()),
+    }
+
+
+def artifacts_made(plan: Plan) -> Iterator[str]:
+    """A line an artifact: what it is, and the artifacts and data that it was made from."""
+    lines = [('artifact', 'what', 'made from')]
+    for what, recipe in {recipe.name: (what, recipe) for what, recipe in _recipes(plan)}.values():
+        data = [f'data {recipe.data[:SHORT]}'] if recipe.data else []
+        lines.append((recipe.name, what, ', '.join([*recipe.reads, *data])))
+    text = (
+        'An artifact is a folder of the working directory, named by what determines its content; its '
+        'config.json says what that is, and holds the whole fingerprint of the data.'
+    )
+    yield html_page.paragraph(text, 'soft')
+    yield html_page.details(f'{len(lines) - 1} artifacts', html_page.table(lines))
+
+
+def config(checked: Experiment) -> str:
+    """Every setting, those left to their defaults too, as a flag would name it."""
+    lines = [f'{name} = {json.dumps(value)}' for name, value in _flat('config', as_json(checked))]
+    body = html_page.preformatted('\n'.join(lines))
+    return html_page.details(f'{len(lines)} settings', body)
+
+
+def _training(session: Session, nets: Iterable[NetPlan]) -> float:
+    """What training took, by the steps that were done: a plateau may end it early."""
+    work = {}
+    for net in nets:
+        steps = artifacts.manifest(session.workdir / net.recipe.name).get('steps', 0)
+        work[net.recipe.name] = net.work_per_step * steps
+    return sum(work.values())
+
+
+def _recipes(plan: Plan) -> Iterator[tuple[str, Recipe]]:
+    for number, alignment in enumerate(plan.alignments, 1):
+        yield alignment.net.name, alignment.net.recipe
+        yield f'alignment {number}', alignment.recipe
+    for member in plan.members.values():
+        yield member.name, member.recipe
+    for cache in plan.caches.values():
+        yield f'logits {cache.name}', cache.recipe
+    for nets in plan.students.values():
+        for net in nets:
+            yield net.name, net.recipe
+    for baseline in plan.baselines.values():
+        yield baseline.name, baseline.recipe
+    for each in (*plan.nets(), *plan.own_teachers()):
+        yield f'what {each.name} says', each.evaluation
+    for decodings in plan.decodings.values():
+        for decoding in decodings:
+            yield f'phones of {decoding.name}', decoding.recipe
+
+
+def _flat(where: str, value) -> Iterator[tuple[str, object]]:
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from _flat(f'{where}.{key}', item)
+    else:
+        yield where, value

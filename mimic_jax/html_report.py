@@ -1,0 +1,174 @@
+"""An experiment's report.html: all that its report shows, in one file that loads nothing."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mimic_jax import (
+    comparisons,
+    grids,
+    html_page,
+    html_plots,
+    html_provenance,
+    html_results,
+    metrics_log,
+    tables,
+)
+from mimic_jax.answers import Answers, chosen_rows
+from mimic_jax.comparisons import Example
+from mimic_jax.config import Experiment
+from mimic_jax.data import class_names
+from mimic_jax.html_plots import Series
+from mimic_jax.plan import Plan
+from mimic_jax.session import Session
+
+# What one sees on the figures that stand in the page as they are; the others are drawn anew in it.
+PICTURES = {
+    'curves.png': 'Test accuracy of the rows by what the config puts on the axis.',
+    'members.png': 'Validation accuracy of each ensemble’s first member, first two, and so on.',
+    'whitened.png': 'Validation images as they are and, below, whitened.',
+    'views.png': 'Training images, each followed by its first views.',
+    'confusions.png': 'Which phones are taken for which.',
+    'utterance.png': 'A test utterance: mel bands, its labels, and the phones that were decoded.',
+}
+
+
+def page(
+    session: Session,
+    plan: Plan,
+    checked: Experiment,
+    report: dict,
+    answers: Answers,
+    pictures: Sequence[Path],
+) -> str:
+    """The page of a finished experiment.
+
+    report: what report.json holds.  pictures: of the figures beside it.
+    """
+    rows = report['rows']
+    section, paragraph = html_page.section, html_page.paragraph
+    named = [(row['name'], row) for row in html_results.first_metric(rows)]
+    parts = [
+        html_page.heading(report['experiment']),
+        paragraph(html_results.lead(rows), 'lead'),
+        paragraph(f'{report["date"]}, {report["machine"]}.', 'soft'),
+        html_page.preformatted(report['command']),
+        section('Results', *_results(report)),
+        section('Accuracy and size', html_results.accuracy_by_parameters(named)),
+        section('Training', _training(session, plan, checked, answers)),
+        section('Agreement', *_agreement(plan, checked, answers, rows)),
+        section(
+            'Where teacher and student disagree', *_disagreements(session, plan, checked, answers)
+        ),
+        section('More pictures', *map(_picture, filter(_wanted, pictures))),
+        section('Cost', *html_provenance.cost(session, plan, report)),
+        section('What was made from what', *html_provenance.artifacts_made(plan)),
+        section('Config', html_provenance.config(checked)),
+    ]
+    return html_page.page(report['experiment'], [part for part in parts if part])
+
+
+def _results(report: dict) -> Iterator[str]:
+    rows = report['rows']
+    if 'grid' in report:
+        yield html_page.table(grids.cells(report['grid']))
+    if rows:
+        yield html_results.table(rows)
+    yield html_page.bullets(tables.note_texts(rows))
+    removed = report['data']['unlabelled_removed']
+    sizes = ', '.join(f'{count:,} {name}' for name, count in report['data']['examples'].items())
+    yield html_page.paragraph(f'Examples: {sizes}.', 'soft')
+    if removed:
+        text = f'{removed:,} unlabelled images equal a validation or test image and were left out.'
+        yield html_page.paragraph(text, 'soft')
+
+
+def _training(session: Session, plan: Plan, checked: Experiment, answers: Answers) -> str:
+    """Validation accuracy of the students by training step, mean and range over seeds."""
+    sources = [row.source for _, row in chosen_rows(plan, checked.report)]
+    others = itertools.count(len(sources))  # colours of students without a row
+    series = []
+    for name, nets in plan.students.items():
+        source = f'students.{name}'
+        curve = metrics_log.validation_curve(session.workdir / net.recipe.name for net in nets)
+        target = f'mimicking {nets[0].cache.name}' if nets[0].cache else 'on labels'
+        series.append(
+            Series(
+                f'{name}: {nets[0].model} {target}',
+                [(step, 100 * float(np.mean(values))) for step, values in curve.items()],
+                [(100 * min(values), 100 * max(values)) for values in curve.values()],
+                'line',
+                sources.index(source) if source in sources else next(others),
+            )
+        )
+    accuracy = answers.ensemble_accuracy('validation')
+    level = ('ensemble', 100 * accuracy) if accuracy is not None else None
+    label = 'validation accuracy, %'
+    return html_plots.plot(series, 'training step', label, level=level, x_text=grids.short)
+
+
+def _agreement(
+    plan: Plan, checked: Experiment, answers: Answers, rows: list[dict]
+) -> Iterator[str]:
+    names, matrix, left_out = comparisons.agreement(plan, checked.report, answers)
+    if not names:
+        return
+    text = (
+        'Of 100 test examples, on how many two choose the same class; between students the mean over '
+        'their seeds, on the diagonal between seeds of one.'
+    )
+    if left_out:
+        text += f' {left_out} more are not shown.'
+    yield html_page.paragraph(text)
+    yield html_page.matrix(names, matrix)
+    yield html_results.accuracy_by_agreement(rows)
+
+
+def _disagreements(
+    session: Session, plan: Plan, checked: Experiment, answers: Answers
+) -> Iterator[str]:
+    found = comparisons.disagreements(plan, checked.report, answers, session.data)
+    if found is None:
+        return
+    unit = 'frames' if session.data.speech is not None else 'examples'
+    text = (
+        f'On {found.count:,} of {found.total:,} test {unit}, “{found.teacher}” and '
+        f'“{found.student}” (its first seed) choose different classes; of these the teacher has '
+        f'{found.teacher_right:,} right, the student {found.student_right:,}.'
+    )
+    if len(found.examples) < found.count:
+        text += f' Below, the {len(found.examples)} on which both are surest.'
+    yield html_page.paragraph(text)
+    if found.examples:
+        source = checked.data.name if session.data.speech is None else 'timit'
+        names = session.data.class_names or class_names.of(source) or ()
+        yield html_page.gallery([_card(example, names) for example in found.examples])
+
+
+def _card(example: Example, names: Sequence[str]) -> tuple[str, list[str]]:
+    def named(number: int) -> str:
+        return names[number] if number < len(names) else str(number)
+
+    def said(who: str, answer: tuple[int, float]) -> str:
+        right = '\u00a0✓' if answer[0] == example.label else ''  # in the line of its answer
+        return f'{who}: {named(answer[0])} {100 * answer[1]:.0f}%{right}'
+
+    what = f'example {example.index}, a {named(example.label)}'
+    picture = html_page.image(example.picture, what) if example.picture else ''
+    texts = [
+        f'{named(example.label)} · no. {example.index}',
+        said('teacher', example.teacher),
+        said('student', example.student),
+    ]
+    return picture, texts
+
+
+def _wanted(path: Path) -> bool:
+    return path.name in PICTURES
+
+
+def _picture(path: Path) -> str:
+    text = PICTURES[path.name]
+    return html_page.figure(html_page.image(path.read_bytes(), text), text, 'wide')

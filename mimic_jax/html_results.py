@@ -1,0 +1,91 @@
+"""The results of experiments in a page, from what their report.json hold."""
+
+from collections.abc import Sequence
+
+from mimic_jax import grids, html_page, html_plots, tables
+from mimic_jax.html_plots import Series
+from mimic_jax.rows import by_source, of_speech
+
+SHAPES = {None: 'square', 'labels': 'circle', 'logits': 'triangle'}  # by what a row is trained on
+MARKS = 'Squares are ensembles, circles nets trained on labels, triangles nets trained on logits.'
+
+
+def lead(rows: Sequence[dict]) -> str:
+    """The sentence that a page begins with: what mimicking brought, else between what the rows lie."""
+    if not rows:
+        return 'The config names nothing to report.'
+    chosen = first_metric(rows)
+    low, high = (pick(chosen, key=lambda row: row['mean']) for pick in (min, max))
+    what = 'phone error rate' if low['metric'] == 'per' else 'accuracy'
+    return tables.headline(rows) or (
+        f'{what.capitalize()} on test lies between {100 * low["mean"]:.2f}% ({low["name"]}) and '
+        f'{100 * high["mean"]:.2f}% ({high["name"]}).'
+    )
+
+
+def table(rows: Sequence[dict]) -> str:
+    lines = tables.cells(rows)
+    return of_cells([tuple(lines[0]), *(tuple(line.values()) for line in lines)])
+
+
+def of_cells(lines: Sequence[Sequence[str]]) -> str:
+    """A table of lines of text, the head first, without the columns that hold nothing but dashes."""
+    head, *body = lines
+    kept = [place for place in range(len(head)) if any(line[place] != '–' for line in body)]
+    return html_page.table([[line[place] for place in kept] for line in lines])
+
+
+def accuracy_by_parameters(named: Sequence[tuple[str, dict]]) -> str:
+    """Accuracy, or phone accuracy, against parameters; '' without rows whose size is known.
+
+    named: the key's text and the row of report.json.
+    """
+    series = []
+    for number, (name, row) in enumerate(named):
+        if not row['parameters']:
+            continue
+        x, mean = row['parameters'], _accuracy(row)
+        if x is None:  # of a teacher made elsewhere
+            continue
+        deviation = 100 * (row['std'] or 0)
+        spread = [(mean - deviation, mean + deviation)] if deviation else ()
+        series.append(Series(name, [(x, mean)], spread, SHAPES[row['target']], number))
+    speech = of_speech([row for _, row in named])
+    what = 'phone accuracy on test (100 − PER), %' if speech else 'test accuracy, %'
+    picture = html_plots.plot(series, 'parameters', what, log_x=True, x_text=grids.short)
+    return picture and picture + html_page.paragraph(MARKS, 'soft')
+
+
+def accuracy_by_agreement(rows: Sequence[dict]) -> str:
+    """Accuracy against agreement with the ensemble, whose own accuracy is a line; of speech of frames."""
+    speech = of_speech(rows)
+    rows = [source.get('accuracy') for source in by_source(rows)]
+    series = [
+        Series(
+            row['name'],
+            [(100 * row['agreement'], 100 * row['mean'])],
+            shape=SHAPES[row['target']],
+            number=number,
+        )
+        for number, row in enumerate(rows)
+        if row and row['agreement'] is not None
+    ]
+    levels = [(row['name'], 100 * row['mean']) for row in rows if row and row['target'] is None]
+    return html_plots.plot(
+        series,
+        'agreement with the ensemble on test, %',
+        'frame accuracy on test, %' if speech else 'test accuracy, %',
+        level=levels[0] if levels else None,
+    )
+
+
+def first_metric(rows: Sequence[dict]) -> list[dict]:
+    """A row a source: of speech on phone error rate where it was decoded, else on accuracy."""
+    chosen = [source.get('per', source.get('accuracy')) for source in by_source(rows)]
+    if of_speech(rows):
+        return [row for row in chosen if row['metric'] == 'per']
+    return chosen
+
+
+def _accuracy(row: dict) -> float:
+    return 100 * (1 - row['mean'] if row['metric'] == 'per' else row['mean'])

@@ -1,0 +1,60 @@
+"""Which nets make an ensemble: chosen one by one on the validation split."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def greedy(logits: Sequence[np.ndarray], labels: np.ndarray, count: int) -> list[int]:
+    """The first `count` nets of a forward selection, as indices in the order of choice.
+
+    Each net is the one with which the mean logits of those chosen so far are right most often; of
+    equals, the first. None is chosen twice: of Caruana, Niculescu-Mizil, Crew & Ksikes 2004
+    ("Ensemble selection from libraries of models", §2) this is the plain procedure; with
+    replacement, their remedy for libraries that hold many poor models, members would have weights,
+    which Urban et al.'s ensembles and a logit cache's mean do not have.
+
+    logits: [N, K] of each net, of the validation examples.  labels: [N].
+
+    Raises:
+      ValueError: fewer nets than `count`, or shapes that do not agree.
+    """
+    _check(logits, labels)
+    if count > len(logits):
+        raise ValueError(f'{count} nets are to be chosen of {len(logits)}')
+    chosen: list[int] = []
+    total = np.zeros(np.shape(logits[0]))
+    for _ in range(count):
+        left = [index for index in range(len(logits)) if index not in chosen]
+        right = [_right(total + logits[index], labels) for index in left]
+        chosen.append(left[int(np.argmax(right))])
+        total += logits[chosen[-1]]
+    return chosen
+
+
+def accuracies(logits: Sequence[np.ndarray], labels: np.ndarray) -> list[float]:
+    """The accuracy of the mean logits of the first net, of the first two, and so on to all.
+
+    logits: [N, K] of each net, in order.  labels: [N].
+
+    Raises:
+      ValueError: shapes that do not agree.
+    """
+    _check(logits, labels)
+    total = np.zeros(np.shape(logits[0]))
+    found = []
+    for more in logits:
+        total += more
+        found.append(_right(total, labels) / len(labels))
+    return found
+
+
+def _right(logits: np.ndarray, labels: np.ndarray) -> int:
+    """How many are right; of a sum as of the mean, which has its largest logits at the same place."""
+    return int(np.sum(logits.argmax(axis=1) == labels))
+
+
+def _check(logits: Sequence[np.ndarray], labels: np.ndarray) -> None:
+    shapes = sorted({np.shape(of_net) for of_net in logits})
+    if len(shapes) != 1 or len(labels) == 0 or shapes[0][:1] != np.shape(labels):
+        raise ValueError(f'logits of shapes {shapes} and labels of {np.shape(labels)} do not agree')

@@ -1,0 +1,56 @@
+"""Checks every artifact of a workdir, whatever made it."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from mimic_jax import artifacts
+from mimic_jax.errors import UserError
+
+_NAME = re.compile('[a-z]+-[0-9a-f]{12}')
+
+
+def run(workdir: Path, say: Callable[[str], None] = print) -> bool:
+    """Says a line a fault, with the file and what to do, and last how many artifacts were checked.
+
+    An artifact is at fault when its marker, manifest or a file is not as it was written, or its folder
+    is not named by its recipe. Unfinished artifacts, and sources that are gone, are told of but are no
+    faults: the first go on when the same command is run, of the second nothing more is read.
+
+    Returns whether there was no fault.  Nothing is written.
+
+    Raises:
+      UserError: no such folder.
+    """
+    if not workdir.is_dir():
+        raise UserError(f'--workdir={workdir} is no folder; give the one that holds the artifacts')
+    folders = sorted(path for path in workdir.iterdir() if _NAME.fullmatch(path.name))
+    bad = unfinished = files = 0
+    for folder in folders:
+        if not artifacts.is_complete(folder):
+            unfinished += 1
+            say(f'note: {folder} is not complete; run the command that makes it, and it goes on')
+            continue
+        found = _faults(folder)
+        for fault in found:
+            say(fault)
+        if found:
+            bad += 1
+            continue
+        files += artifacts.count_files(folder)
+        for name in artifacts.read_recipe(folder)['reads']:
+            if not artifacts.is_complete(workdir / name):
+                say(f'note: {folder} was made from {name}, which is not there')
+    complete = len(folders) - unfinished
+    say(
+        f'{complete} artifacts checked, {bad} at fault; {files} files are as they were written; '
+        f'{unfinished} artifacts not complete'
+    )
+    return not bad
+
+
+def _faults(folder: Path) -> list[str]:
+    try:
+        return list(artifacts.faults(folder))
+    except OSError as error:
+        return [f'{error.filename} cannot be read ({error.strerror}); make it readable']

@@ -1,0 +1,85 @@
+"""Numbers that are not finite, or about to be: stopped or told of, never clipped."""
+
+import io
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mimic_jax import artifacts, ensemble, train, train_step
+from mimic_jax.config import Data
+from mimic_jax.errors import NotFinite, UserError
+from mimic_jax.phases import evaluate, prepare, teacher
+from mimic_jax.progress import Progress
+
+
+def test_a_gradient_that_is_not_finite_counts_though_the_loss_is(config, make_session, monkeypatch):
+    """The loss √0 has the gradient ∞ · 0."""
+    losses = lambda loss, logits, batch, constants: jnp.sqrt(0 * logits).sum(1)  # noqa: E731
+    monkeypatch.setattr(train_step, 'example_losses', losses)
+    session, plan = make_session(config)
+    net = plan.members['cnn_1']
+    state = train_step.create_train_state(
+        net.task, session.data.input_shape, 0, 0, session.constants
+    )
+    index = np.arange(4, dtype=np.int32)
+    batch = {
+        'inputs': session.data.inputs[index],
+        'labels': session.data.labels[session.data.splits['train'][index]],
+        'index': index,
+        'mask': np.ones(4, np.float32),
+        'view': np.int32(0),
+    }
+    _, sums = train_step.train_step(state, batch)
+    assert sums['nonfinite_steps'] == 1 and np.isfinite(sums['loss_sum'])
+
+
+def test_a_net_that_explodes_on_validation_is_stopped(config, make_session, monkeypatch):
+    original = train._eval_call
+
+    def exploded(mesh):
+        call = original(mesh)
+        return lambda *arguments: {**call(*arguments), 'loss_sum': jnp.float32(np.inf)}
+
+    monkeypatch.setattr(train, '_eval_call', exploded)
+    session, plan = make_session(config)
+    net = plan.members['cnn_1']
+    with pytest.raises(NotFinite, match='cnn_1: validation loss not finite after step 4'):
+        teacher.run(session, net)
+    folder = session.workdir / net.recipe.name
+    assert not artifacts.is_complete(folder)
+    assert 'Infinity' not in (folder / 'metrics.jsonl').read_text()
+    assert not list((folder / 'checkpoints').iterdir()), 'no checkpoint of it is kept'
+
+
+def test_answers_that_are_not_finite_are_never_evaluated(config, make_session, monkeypatch):
+    session, plan = make_session(config)
+    net = plan.members['cnn_1']
+    folder = session.workdir / net.recipe.name
+    folder.mkdir()
+    artifacts.seal(folder, {})
+    bad = np.zeros((100, 10), np.float32)
+    bad[7, 3] = np.nan
+    monkeypatch.setattr(ensemble, 'load', lambda *_: lambda ids: bad)
+    with pytest.raises(UserError, match='cnn_1 gives logits that are not finite on the split val'):
+        evaluate.run(session, net, 'teacher')
+    assert not artifacts.is_complete(session.workdir / net.evaluation.name)
+    assert not list((session.workdir / net.evaluation.name).glob('*.npy'))
+
+
+@pytest.mark.parametrize(
+    ('labels', 'words'),
+    [([0, 1, 2], ''), ([0, 2], 'no example of 1 of the 3 classes (1);'), ([0, 9], '8 of the 10')],
+)
+def test_classes_that_no_training_example_has_are_told_of(tmp_path, labels, words):
+    count = 30
+    np.savez(
+        tmp_path / 'own.npz',
+        features=np.random.default_rng(0).normal(size=(count, 3)),
+        labels=np.resize(labels, count),
+    )
+    data = Data(name='npz', root=str(tmp_path / 'own.npz'), validation=4, test=4)
+    said = io.StringIO()
+    prepare.run(data, tmp_path, Progress(stream=said))
+    assert words in said.getvalue()
+    assert ('no example' in said.getvalue()) == bool(words)
