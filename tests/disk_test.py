@@ -1,13 +1,16 @@
 """Disks that are full, forbidden or gone, and too many open files: a line, and nothing lost."""
 
 import errno
+import json
 import os
 import resource
 import shutil
 import subprocess
+import sys
 
 import pytest
-from conftest import tiny_digits
+from conftest import ROOT
+from hard_disk import one_net, told
 
 from mimic_jax import artifacts, ensemble, pipeline, train
 from mimic_jax.artifacts import Recipe
@@ -18,32 +21,10 @@ from mimic_jax.phases import teacher, verify
 RECIPE = Recipe('teacher', {'model': '8c3'})
 
 
-def one_net():
-    config = tiny_digits()
-    for name in ('students', 'logits', 'report'):
-        del config[name]
-    del config.members.cnn_2
-    config.members.cnn_1.model = '16-bn'
-    return config
-
-
 def run(config, workdir, device):
     artifacts._verified_manifest.cache_clear()
     ensemble.open_checked.cache_clear()
     pipeline.run(config, workdir=workdir, experiment='tiny', devices=device)
-
-
-def told(error, workdir) -> str:
-    """The line that `mimic_jax.main` prints of an error that it takes for a user's."""
-    if isinstance(error, UserError):
-        return str(error)
-    where = error.filename or workdir
-    return f'{where}: {error.strerror}; make room or access for it and run again'
-
-
-def digest(session, net):
-    artifacts._verified_manifest.cache_clear()
-    return artifacts.manifest(session.workdir / net.recipe.name)['variables_sha256']
 
 
 @pytest.fixture(autouse=True)
@@ -77,24 +58,31 @@ def disk(tmp_path):
         subprocess.run(['umount', '-l', str(place)], check=True)
 
 
-def test_a_full_disk_is_a_line_and_with_more_room_the_same_command_goes_on(disk, tmp_path, device):
-    run(one_net(), tmp_path / 'elsewhere', device)
-    lines = []
-    for size in (100, 200, 300, 400, 600, 100_000):
-        workdir = disk('disk', f'size={size}k') / 'work'
-        try:
-            run(one_net(), workdir, device)
-        except (UserError, OSError) as error:
-            lines.append(told(error, workdir))
-            assert '\n' not in lines[-1] and 'No space left' in lines[-1], lines
-            assert str(workdir) in lines[-1] and 'make room' in lines[-1]
-        assert verify.run(workdir, lambda _: None)
-    assert 2 <= len(lines) <= 5, lines
-    names = {path.name for path in workdir.glob('*-*')}
-    assert names == {path.name for path in (tmp_path / 'elsewhere').glob('*-*')}
-    (name,) = (name for name in names if name.startswith('teacher-'))
-    mine, whole = (artifacts.manifest(at / name) for at in (workdir, tmp_path / 'elsewhere'))
-    assert mine['variables_sha256'] == whole['variables_sha256']
+def refused(*arguments):
+    """What tests/hard_disk.py found, in a process of its own."""
+    command = [sys.executable, str(ROOT / 'tests' / 'hard_disk.py'), *map(str, arguments)]
+    environment = {**os.environ, 'PYTHONPATH': os.pathsep.join([str(ROOT), str(ROOT / 'tests')])}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def net_of(workdir):
+    """The digest of the one net that a workdir holds."""
+    (folder,) = workdir.glob('teacher-*')
+    return artifacts.manifest(folder)['variables_sha256']
+
+
+def test_a_full_disk_is_a_line_and_with_more_room_the_same_command_goes_on(disk, tmp_path):
+    place, whole = disk('full', 'size=64k'), tmp_path / 'whole'
+    found = refused('full', place, whole)
+    lines = [entry['line'] for entry in found if entry['line']]
+    assert 2 <= len(lines) < len(found) and not found[-1]['line'], lines
+    for line in lines:
+        assert '\n' not in line and 'No space left' in line and 'make room' in line, lines
+        assert str(place / 'work') in line
+    assert all(entry['verified'] for entry in found)
+    assert net_of(place / 'work') == net_of(whole)
 
 
 def test_a_workdir_that_may_only_be_read_is_refused_in_a_line_and_can_be_checked(disk, device):
@@ -185,24 +173,9 @@ def test_a_workdir_that_vanishes_in_the_middle_leaves_nothing_that_looks_whole(
 
 
 @pytest.mark.skipif(not os.path.isdir('/proc/self/fd'), reason='counts open files by Linux /proc')
-def test_too_many_open_files_is_a_line_and_with_more_the_run_goes_on(make_session, tmp_path):
-    session, plan = make_session(one_net())
-    net = plan.members['cnn_1']
-    teacher.run(session, net)
-    other, _ = make_session(one_net(), tmp_path / 'other')
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    lines = []
-    try:
-        for spare in (1, 3, 6, 12):
-            resource.setrlimit(
-                resource.RLIMIT_NOFILE, (len(os.listdir('/proc/self/fd')) + spare, hard)
-            )
-            try:
-                teacher.run(other, net)
-            except (UserError, OSError) as error:
-                lines.append(told(error, 'nowhere'))
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+def test_too_many_open_files_is_a_line_and_with_more_the_run_goes_on(tmp_path):
+    *limited, last = (entry['line'] for entry in refused('files', tmp_path))
+    lines = [line for line in limited if line]
     assert lines and all('\n' not in line and 'open files' in line for line in lines), lines
-    teacher.run(other, net)
-    assert digest(other, net) == digest(session, net)
+    assert not last
+    assert net_of(tmp_path / 'second') == net_of(tmp_path / 'first')
