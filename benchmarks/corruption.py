@@ -57,7 +57,10 @@ def main():
     run(settings, arguments.workdir)
     found = known(arguments.json)
     with tempfile.TemporaryDirectory() as scratch:
-        for case in cases(arguments.workdir, arguments.cases, arguments.seed)[len(found) :]:
+        # Twice as many as are wanted, for some files are not there when an artifact is half made.
+        for case in cases(arguments.workdir, 2 * arguments.cases, arguments.seed)[len(found) :]:
+            if counted(found)['cases'] >= arguments.cases:
+                break
             found.append(try_one(settings, arguments.workdir, Path(scratch) / 'case', case))
             print(f'{len(found)}: {json.dumps(found[-1])}', flush=True)
             write(arguments, found)

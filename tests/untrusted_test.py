@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import tiny_digits
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -44,6 +44,11 @@ def answer(function, *arguments):
         return None
 
 
+def _is_load(called: ast.expr) -> bool:
+    named = isinstance(called, ast.Attribute) and called.attr == 'load'
+    return named and ast.unparse(called.value) in ('np', 'numpy')
+
+
 def test_numpy_is_never_allowed_to_unpickle():
     calls = []
     for path in PACKAGE.rglob('*.py'):
@@ -51,7 +56,7 @@ def test_numpy_is_never_allowed_to_unpickle():
             if isinstance(node, ast.Import | ast.ImportFrom):
                 names = [alias.name for alias in node.names] + [getattr(node, 'module', None)]
                 assert not {'pickle', 'dill', 'joblib', 'cloudpickle'} & set(names), path
-            if isinstance(node, ast.Call) and ast.unparse(node.func) in ('np.load', 'numpy.load'):
+            if isinstance(node, ast.Call) and _is_load(node.func):
                 calls.append(path)
                 given = {word.arg: ast.unparse(word.value) for word in node.keywords}
                 assert given.get('allow_pickle') == 'False', f'{path}:{node.lineno}'
@@ -178,6 +183,31 @@ def test_any_value_of_a_config_is_planned_or_refused(changes):
             assert len(net.recipe.id) == 12
 
 
+@pytest.mark.parametrize(
+    ('path', 'value', 'words'),
+    [
+        ('members.cnn_1.model', '1000000000000', 'parameters, more than 10,000,000,000'),
+        ('students.mimic.model', '30k-1000000000000', 'parameters, more than 10,000,000,000'),
+        ('members.cnn_1.train.epochs', 10**12, 'too many to count'),
+        ('logits.ensemble.views', 10**12, 'from 1 to 100000'),
+        ('run.evaluation_batch_size', 10**12, 'from 1 to 65536'),
+        ('decoding.batch_size', 10**12, 'from 1 to 1024'),
+        ('alignment.rounds', 10**12, 'from 0 to 100'),
+        ('baselines.svm.patches', 10**12, 'from 1 to 100000000'),
+    ],
+)
+def test_an_absurd_number_is_refused_before_memory_is_asked_for_it(path, value, words):
+    config = tiny_digits().to_dict()
+    *groups, last = path.split('.')
+    here = config
+    for group in groups:
+        here = here.setdefault(group, {})
+    here[last] = value
+    with pytest.raises(UserError) as caught:
+        plans.make(config_module.experiment(config), DATA)
+    assert path.rpartition('.')[0] in str(caught.value) and words in str(caught.value)
+
+
 JUNK = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
@@ -203,6 +233,8 @@ LINES = st.one_of(
 
 
 @shared_folder
+@example(b'0 ' + b'9' * 5000 + b' aa')
+@example(b'0 100 aa\n100 1600 H#\n')
 @given(st.lists(LINES, max_size=5).map('\n'.join).map(str.encode) | st.binary(max_size=40))
 def test_any_labels_are_read_or_refused(tmp_path, content):
     path = tmp_path / 'a.PHN'
@@ -276,6 +308,14 @@ def test_any_damage_to_an_npz_file_is_refused_or_harmless(tmp_path, data):
     if source is not None:
         np.testing.assert_array_equal(source.inputs, IMAGES)
         np.testing.assert_array_equal(source.labels, LABELS)
+
+
+def test_a_header_that_promises_more_than_its_file_holds_is_refused(tmp_path):
+    path = tmp_path / 'my.npz'
+    with zipfile.ZipFile(path, 'w') as file:
+        file.writestr('images.npy', npy('(1000000, 4, 5, 3)', '|u1', IMAGES.tobytes()))
+    with pytest.raises(UserError, match='images promises 60,000,000 bytes, and is'):
+        array_files.read_npz(path)
 
 
 def test_an_array_larger_than_the_machine_is_refused_before_it_is_read(tmp_path, monkeypatch):
@@ -368,3 +408,17 @@ def test_any_recording_is_read_or_refused(tmp_path, content):
     samples = answer(timit_files.read_audio, path)
     if samples is not None:
         np.testing.assert_array_equal(samples, np.zeros(1600, np.float32))
+
+
+def test_a_recording_that_promises_days_is_refused_before_there_is_room_for_it(tmp_path):
+    """FLAC keeps the number of samples in 36 bits of its first block."""
+    soundfile = pytest.importorskip('soundfile', reason="needs soundfile: the extra 'speech'")
+    path = tmp_path / 'a.wav'
+    soundfile.write(path, np.zeros(1600, np.int16), 16000, format='FLAC')
+    assert len(timit_files.read_audio(path)) == 1600
+    content = bytearray(path.read_bytes())
+    content[21] |= 0x0F
+    content[22:26] = b'\xff' * 4
+    path.write_bytes(content)
+    with pytest.raises(UserError, match='its header promises 68719476735 samples'):
+        timit_files.read_audio(path)
