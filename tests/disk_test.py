@@ -112,6 +112,19 @@ def test_an_error_of_the_system_names_the_place_though_the_system_does_not(tmp_p
     assert 'half' in artifacts.manifest(tmp_path / RECIPE.name)['files']
 
 
+def test_a_folder_that_vanished_and_came_back_is_not_sealed(tmp_path):
+    """As when a workdir is deleted while a library makes folders for itself."""
+
+    def build(folder):
+        shutil.rmtree(folder)
+        (folder / 'checkpoints').mkdir(parents=True)
+        return {}
+
+    with pytest.raises(UserError, match=f'{RECIPE.name} vanished while it was being made'):
+        artifacts.make(tmp_path, RECIPE, build)
+    assert not artifacts.is_complete(tmp_path / RECIPE.name)
+
+
 def test_a_marker_that_finds_no_room_leaves_the_artifact_to_be_gone_on_with(tmp_path, monkeypatch):
     write = artifacts.write_atomically
 
