@@ -8,6 +8,8 @@ import hypothesis
 import jax
 import pytest
 
+from mimic_jax.errors import UserError
+
 jax.config.update('jax_num_cpu_devices', 8)
 
 # Few cases and always the same ones, unless asked for: --hypothesis-profile=thorough
@@ -43,6 +45,15 @@ def tiny_digits():
     config.run.evaluation_steps = 1
     config.run.checkpoint_steps = 1
     return config
+
+
+def refusal(call, *arguments, **settings) -> str:
+    """The one line that a call refuses its arguments with."""
+    with pytest.raises(UserError) as caught:
+        call(*arguments, **settings)
+    message = str(caught.value)
+    assert '\n' not in message
+    return message
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import zlib
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from conftest import refusal
 from PIL import Image
 
 from mimic_jax.config import Data, Unlabelled
 from mimic_jax.data import image_folder, sources, splits, tfds_labelled, unlabelled
-from mimic_jax.errors import UserError
 from mimic_jax.ops.munge import munge
 from mimic_jax.phases import prepare
 from mimic_jax.progress import Progress
@@ -42,14 +42,6 @@ def fill(folder, counts, seed=0, shape=SHAPE):
 def prepared(data, workdir):
     workdir.mkdir(exist_ok=True)
     return prepare.run(data, workdir, Progress(stream=io.StringIO()))
-
-
-def refusal(function, *args):
-    with pytest.raises(UserError) as caught:
-        function(*args)
-    message = str(caught.value)
-    assert '\n' not in message
-    return message
 
 
 def drawn(source):

@@ -8,11 +8,10 @@ import jax
 import ml_collections
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, refusal
 
 from mimic_jax import ensemble, own_answers, pipeline
 from mimic_jax.data import views
-from mimic_jax.errors import UserError
 from mimic_jax.phases import evaluate, logits
 
 COUNT, FEATURES, CLASSES = 100, 6, 3
@@ -90,14 +89,6 @@ def written(make_session, config):
     cache = plan.caches['own']
     logits.run(session, cache)
     return session, cache, ensemble.open_checked(session, cache)
-
-
-def refusal(function, *args):
-    with pytest.raises(UserError) as caught:
-        function(*args)
-    message = str(caught.value)
-    assert '\n' not in message
-    return message
 
 
 LOGITS = (2 * INPUTS @ WEIGHTS).astype(np.float32)  # of all examples

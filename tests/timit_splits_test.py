@@ -2,9 +2,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from conftest import refusal
 
 from mimic_jax.data import timit_splits
-from mimic_jax.errors import UserError
 from mimic_jax.ops import phones
 
 # Typed in apart from the code's own lists, region by region.
@@ -40,13 +40,6 @@ def whole():
 
 def speakers(utterances, positions):
     return {utterances[position].speaker for position in positions}
-
-
-def refusal(call, *arguments, **settings):
-    with pytest.raises(UserError) as caught:
-        call(*arguments, **settings)
-    assert '\n' not in str(caught.value)
-    return str(caught.value)
 
 
 def check_whole_speakers(utterances, splits):

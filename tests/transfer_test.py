@@ -12,13 +12,12 @@ import ml_collections
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-from conftest import tiny_digits
+from conftest import refusal, tiny_digits
 from PIL import Image
 
 from mimic_jax import artifacts, config, ensemble, metrics_log, pipeline, tables
 from mimic_jax.config import Data, Unlabelled
 from mimic_jax.data import batches, cifar10, duplicates, mapped, tfds_builder, unlabelled
-from mimic_jax.errors import UserError
 from mimic_jax.phases import logits, prepare, student, teacher
 from mimic_jax.progress import Progress
 
@@ -34,14 +33,6 @@ def read(settings, shape=SHAPE):
     found = np.concatenate(list(chunks))
     assert len(found) == count and found.dtype == np.uint8
     return found
-
-
-def refusal(function, *args):
-    with pytest.raises(UserError) as caught:
-        function(*args)
-    message = str(caught.value)
-    assert '\n' not in message
-    return message
 
 
 @pytest.fixture

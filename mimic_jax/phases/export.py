@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import scipy.special
 
-from mimic_jax import artifacts, ensemble, exporting, latency
+from mimic_jax import artifacts, ensemble, exporting, latency, tables
 from mimic_jax.data import batches
 from mimic_jax.errors import UserError
 from mimic_jax.exporting import ExportPlan
@@ -51,7 +51,7 @@ def summary(folder: Path) -> str:
         f'{parity["examples"]} test examples: probabilities within {parity["max_difference"]:.1e} of '
         f'the trained net, {agree} (tolerance {parity["tolerance"]:g})',
         '',
-        *_table(facts['latency']),
+        _table(facts['latency']),
         '',
         f'{folder / exporting.FILE}, {facts["bytes"]:,} bytes, for {", ".join(facts["platforms"])}: '
         f'{facts["input"]["dtype"]} [{", ".join(map(str, facts["input"]["shape"]))}] → '
@@ -135,19 +135,11 @@ def _latency(session: Session, plan: ExportPlan, call: Callable) -> list[dict]:
     ]
 
 
-def _table(rows: list[dict]) -> list[str]:
+def _table(rows: list[dict]) -> str:
     """The latencies as Markdown, its columns aligned."""
     sizes = list(rows[0]['milliseconds'])
     cells = [
         ['', *(f'batch {size}, ms' for size in sizes)],
         *([row['name'], *(f'{row["milliseconds"][size]:.2f}' for size in sizes)] for row in rows),
     ]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [
-        '| '
-        + ' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        + ' |'
-        for line in cells
-    ]
-    lines.insert(1, '|' + '|'.join('-' * (width + 2) for width in widths) + '|')
-    return lines
+    return tables.aligned(cells)

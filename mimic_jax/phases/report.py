@@ -42,6 +42,7 @@ def run(session: Session, plan: Plan, checked: Experiment, experiment: str, comm
         session.progress.count('timing answers', number, len(chosen))
     folder = session.workdir / experiment
     folder.mkdir(parents=True, exist_ok=True)
+    costs = _costs(session, plan)
     result = {
         'experiment': experiment,
         'rows': rows,
@@ -50,9 +51,9 @@ def run(session: Session, plan: Plan, checked: Experiment, experiment: str, comm
         **({'by_members': answers.by_members()} if report.by_members else {}),
         'command': command,
         'machine': machine(),
-        'seconds': round(sum(cost['seconds'] for cost in _costs(session, plan).values()), 1),
+        'seconds': round(sum(cost['seconds'] for cost in costs.values()), 1),
         'date': datetime.date.today().isoformat(),
-        'costs': _costs(session, plan),
+        'costs': costs,
         'data': {
             'examples': {name: len(rows) for name, rows in session.data.splits.items()},
             'unlabelled_removed': session.data.removed,  # equal to a validation or test image
