@@ -18,9 +18,10 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
-from mimic_jax import allocator, pipeline, tables
+from mimic_jax import allocator, pipeline
 from mimic_jax.ops import metrics
 from mimic_jax.phases.report import machine
+from mimic_jax.reporting import tables
 
 EXPERIMENT = Path(__file__).parent.parent / 'experiments' / 'digits_student.py'
 ROWS = ('ensemble', 'student on labels', 'student mimicking')

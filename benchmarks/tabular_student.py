@@ -24,9 +24,9 @@ from absl import logging
 
 from mimic_jax import allocator, latency, pipeline, sharding
 from mimic_jax import config as configs
-from mimic_jax import plan as plans
 from mimic_jax.phases import prepare
 from mimic_jax.phases.report import machine
+from mimic_jax.plans import experiment as plans
 from mimic_jax.progress import Progress
 from mimic_jax.session import Session
 

@@ -21,9 +21,10 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
-from mimic_jax import allocator, pipeline, tables
+from mimic_jax import allocator, pipeline
 from mimic_jax.phases.report import machine
-from mimic_jax.rows import over_speakers
+from mimic_jax.reporting import tables
+from mimic_jax.reporting.rows import over_speakers
 
 EXPERIMENT = Path(__file__).parent.parent / 'experiments' / 'timit_table1.py'
 ERRORS = ('insertions', 'deletions', 'substitutions', 'tokens')

@@ -26,10 +26,10 @@ import numpy as np
 from absl import logging
 
 from mimic_jax import config as configs
-from mimic_jax import plan as plans
 from mimic_jax import sharding
 from mimic_jax.phases import logits, prepare, student, teacher
 from mimic_jax.phases.report import machine
+from mimic_jax.plans import experiment as plans
 from mimic_jax.progress import Progress
 from mimic_jax.session import Session
 

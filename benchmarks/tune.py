@@ -16,10 +16,11 @@ from pathlib import Path
 
 from absl import logging
 
-from mimic_jax import allocator, metrics_log, pipeline, plan
+from mimic_jax import allocator, metrics_log, pipeline
 from mimic_jax import config as configs
 from mimic_jax.phases import prepare
 from mimic_jax.phases.report import machine
+from mimic_jax.plans import experiment as plan
 from mimic_jax.progress import Progress
 
 SEED = 1000

@@ -11,8 +11,8 @@ from mimic_jax import artifacts, checkpoint, logit_cache, own_teacher, sharding
 from mimic_jax.config import views_as_json
 from mimic_jax.data import batches, views
 from mimic_jax.models import absorb
-from mimic_jax.net_plan import CachePlan, NetPlan
-from mimic_jax.own_plan import OwnPlan
+from mimic_jax.plans.nets import CachePlan, NetPlan
+from mimic_jax.plans.own import OwnPlan
 from mimic_jax.session import Session
 from mimic_jax.train_step import Task, forward
 

@@ -18,8 +18,8 @@ from mimic_jax.data.splits import Dataset
 from mimic_jax.errors import UserError
 from mimic_jax.models import absorb, counts, grammar
 from mimic_jax.models.net import Net
-from mimic_jax.net_plan import NetPlan
-from mimic_jax.plan import Plan
+from mimic_jax.plans.experiment import Plan
+from mimic_jax.plans.nets import NetPlan
 from mimic_jax.settings import nearest
 
 VERSION = 1  # raise when the same student would be exported otherwise

@@ -9,7 +9,7 @@ import numpy as np
 
 from mimic_jax import ensemble
 from mimic_jax.data import batches
-from mimic_jax.net_plan import NetPlan
+from mimic_jax.plans.nets import NetPlan
 from mimic_jax.session import Session
 
 BATCH_SIZES = (1, 128)

@@ -64,7 +64,7 @@ def main(_) -> None:
 
 
 def _run(command: str) -> None:
-    from mimic_jax import pipeline  # jax takes seconds to import; --help should not
+    from mimic_jax import pipeline
 
     pipeline.run(
         _CONFIG.value,

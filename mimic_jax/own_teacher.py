@@ -6,9 +6,10 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from mimic_jax import own_answers, own_plan
+from mimic_jax import own_answers
 from mimic_jax.data import batches, preprocess, views
-from mimic_jax.own_plan import OwnPlan
+from mimic_jax.plans import own as own_plan
+from mimic_jax.plans.own import OwnPlan
 from mimic_jax.session import Session
 
 

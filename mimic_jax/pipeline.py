@@ -30,8 +30,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from mimic_jax import answers, artifacts, config, exporting, sharding, tables, trials
-from mimic_jax import plan as plans
+from mimic_jax import artifacts, config, exporting, sharding, trials
 from mimic_jax.data.splits import Dataset
 from mimic_jax.errors import UserError
 from mimic_jax.phases import (
@@ -48,7 +47,9 @@ from mimic_jax.phases import (
     student,
     teacher,
 )
+from mimic_jax.plans import experiment as plans
 from mimic_jax.progress import Progress
+from mimic_jax.reporting import answers, tables
 from mimic_jax.session import Session
 
 PHASES = ('search', 'teacher', 'logits', 'student', 'baseline', 'evaluate', 'decode', 'report')

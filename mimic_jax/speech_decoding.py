@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from mimic_jax import artifacts, decoded_files, decoding
-from mimic_jax.decode_plan import DecodePlan
 from mimic_jax.decoding import Decoded, Decoder, PhoneModel
 from mimic_jax.ops import phones
+from mimic_jax.plans.decode import DecodePlan
 from mimic_jax.session import Session
 
 

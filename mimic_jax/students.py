@@ -6,7 +6,7 @@ import numpy as np
 
 from mimic_jax import artifacts, ensemble, train
 from mimic_jax.data import batches
-from mimic_jax.plan import NetPlan
+from mimic_jax.plans.experiment import NetPlan
 from mimic_jax.session import Session
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mimic_jax import artifacts, train
-from mimic_jax.net_plan import NetPlan
+from mimic_jax.plans.nets import NetPlan
 from mimic_jax.session import Session
 
 

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from sklearn.svm import LinearSVC
 
-from mimic_jax import artifacts, baseline_plan, pipeline
+from mimic_jax import artifacts, pipeline
 from mimic_jax import config as config_module
 from mimic_jax.errors import UserError
 from mimic_jax.interrupt import Interrupted
 from mimic_jax.ops import kmeans_features, svm
 from mimic_jax.phases import baseline
+from mimic_jax.plans import baseline as baseline_plan
 
 IMAGES_A_BATCH = 32
 STAGES = ('dictionary', 'scale', 'svm_0', 'svm_1')

@@ -71,8 +71,9 @@ def device():
 def make_session(tmp_path, device):
     """Makes a session and a plan of a config, in a fresh workdir unless one is given."""
     from mimic_jax import config as config_module
-    from mimic_jax import plan, sharding
+    from mimic_jax import sharding
     from mimic_jax.phases import prepare
+    from mimic_jax.plans import experiment as plan
     from mimic_jax.progress import Progress
     from mimic_jax.session import Session
 

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from mimic_jax import answers, artifacts, ensemble, pipeline
+from mimic_jax import artifacts, ensemble, pipeline
 from mimic_jax import config as config_module
 from mimic_jax.data import statistics
 from mimic_jax.errors import UserError
 from mimic_jax.phases import prepare
 from mimic_jax.progress import Progress
+from mimic_jax.reporting import answers
 
 BENCHMARKS = Path(__file__).parent.parent / 'benchmarks'
 

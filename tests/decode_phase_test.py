@@ -7,16 +7,17 @@ import json
 import numpy as np
 import pytest
 
-from mimic_jax import artifacts, decoded_files, decoding, sharding, speech_figures, tables
+from mimic_jax import artifacts, decoded_files, decoding, sharding
 from mimic_jax import config as config_module
-from mimic_jax import plan as plans
-from mimic_jax.answers import Answers
 from mimic_jax.data.speech import Speech, Spoken
 from mimic_jax.data.splits import Dataset
 from mimic_jax.errors import UserError
 from mimic_jax.ops import per, phones
 from mimic_jax.phases import decode, report
+from mimic_jax.plans import experiment as plans
 from mimic_jax.progress import Progress
+from mimic_jax.reporting import speech_figures, tables
+from mimic_jax.reporting.answers import Answers
 from mimic_jax.session import Session
 
 WORDS = ('h# b aa q s h#', 'h# s iy t aa h#', 'h# aa t iy h#', 'h# iy b s aa b h#')

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from conftest import tiny_digits
 
-from mimic_jax import artifacts, checkpoint, exporting, pipeline, plan, sharding
+from mimic_jax import artifacts, checkpoint, exporting, pipeline, sharding
 from mimic_jax import config as config_module
 from mimic_jax.data import preprocess
 from mimic_jax.errors import UserError
 from mimic_jax.models import net
 from mimic_jax.phases import export, prepare
+from mimic_jax.plans import experiment as plan
 from mimic_jax.progress import Progress
 from mimic_jax.session import Session
 

@@ -1,9 +1,9 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from mimic_jax import figures
 from mimic_jax.config import Report
 from mimic_jax.data import views
+from mimic_jax.reporting import figures
 
 
 def test_the_sheet_holds_the_very_views_of_the_cache(config, make_session, tmp_path, monkeypatch):

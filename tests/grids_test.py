@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from conftest import tiny_digits
 
-from mimic_jax import config, curve_figures, grids, tables
+from mimic_jax import config
 from mimic_jax.config import Gap, Report, Row
 from mimic_jax.errors import UserError
+from mimic_jax.reporting import curve_figures, grids, tables
 
 SETTINGS = Report(
     rows={

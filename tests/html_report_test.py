@@ -13,22 +13,15 @@ import pytest
 from html_reader import Page, assert_alone
 from PIL import Image
 
-from mimic_jax import (
-    artifacts,
-    comparisons,
-    config,
-    html_page,
-    html_plots,
-    html_provenance,
-    sharding,
-)
-from mimic_jax import plan as plans
-from mimic_jax.answers import Answers
+from mimic_jax import artifacts, config, sharding
 from mimic_jax.data.splits import Dataset
-from mimic_jax.html_plots import Series
 from mimic_jax.ops import metrics
 from mimic_jax.phases import prepare, report
+from mimic_jax.plans import experiment as plans
 from mimic_jax.progress import Progress
+from mimic_jax.reporting import comparisons, html_page, html_plots, html_provenance
+from mimic_jax.reporting.answers import Answers
+from mimic_jax.reporting.html_plots import Series
 from mimic_jax.session import Session
 
 SPITEFUL = '<script>alert("&")</script>'

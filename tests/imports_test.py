@@ -14,24 +14,17 @@ PACKAGE = ROOT / 'mimic_jax'
 # Lowest first. A module imports only from layers below its own, or from its own folder.
 LAYERS = [
     ('errors', 'ops'),
-    ('settings', 'html_page'),
+    ('settings',),
     ('search',),
-    ('config', 'allocator', 'interrupt', 'artifacts', 'sharding', 'progress', 'rows', 'html_plots'),
+    ('config', 'allocator', 'interrupt', 'artifacts', 'sharding', 'progress'),
     ('digests',),
-    ('data', 'models', 'checkpoint', 'metrics_log', 'decoding', 'trials', 'grids'),
-    (
-        *('logit_cache', 'own_answers', 'train_step', 'session', 'baseline_plan', 'decode_plan'),
-        'decoded_files',
-    ),
-    ('own_plan',),
-    ('net_plan', 'own_teacher'),
-    ('speech_plan',),
-    ('plan',),
-    ('speech_answers', 'speech_figures', 'speech_decoding', 'curve_figures'),
-    ('ensemble', 'train', 'figures', 'tables'),
-    ('answers', 'latency', 'students', 'teachers', 'exporting', 'predictions'),
-    ('comparisons', 'html_results', 'html_provenance'),
-    ('html_report',),
+    ('data', 'models', 'checkpoint', 'metrics_log', 'decoding', 'trials'),
+    ('logit_cache', 'own_answers', 'train_step', 'session', 'decoded_files'),
+    ('plans',),
+    ('own_teacher', 'speech_decoding'),
+    ('ensemble', 'train'),
+    ('latency', 'students', 'teachers', 'exporting', 'predictions'),
+    ('reporting',),
     ('phases',),
     ('pipeline',),
     ('main',),
@@ -107,7 +100,7 @@ def test_the_check_sees_every_form_of_import(tmp_path, monkeypatch):
         'models/bad.py': ['from ..data.views import view', 'from .. import data'],
         'phases/bad.py': ['from . import teacher', 'def f():\n    from mimic_jax import pipeline'],
         'errors.py': ['from .config import Data'],
-        'plan.py': ['from mimic_jax.plan import x\nfrom mimic_jax import ensemble'],
+        'plans/bad.py': ['from mimic_jax.plans import nets\nfrom mimic_jax import ensemble'],
     }
     for name, texts in cases.items():
         path = tmp_path / 'mimic_jax' / name

@@ -12,7 +12,6 @@ from PIL import Image
 
 from mimic_jax import artifacts, checkpoint, decoded_files, exporting, sharding
 from mimic_jax import config as config_module
-from mimic_jax import plan as plans
 from mimic_jax.data import fbank, raw_files
 from mimic_jax.data.speech import Speech, Spoken
 from mimic_jax.data.splits import Dataset
@@ -20,6 +19,7 @@ from mimic_jax.errors import UserError
 from mimic_jax.models import net
 from mimic_jax.ops import phones
 from mimic_jax.phases import decode, evaluate, export, predict
+from mimic_jax.plans import experiment as plans
 from mimic_jax.progress import Progress
 from mimic_jax.session import Session
 

@@ -5,8 +5,9 @@ import shlex
 import pytest
 from conftest import ROOT, load_experiment
 
-from mimic_jax import config, tables
+from mimic_jax import config
 from mimic_jax.models import notation
+from mimic_jax.reporting import tables
 
 README = (ROOT / 'README.md').read_text()
 # Measured tables; a benchmark's rows have `ratio` in the place of `values`.

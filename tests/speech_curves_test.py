@@ -4,9 +4,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from mimic_jax import config, curve_figures
+from mimic_jax import config
 from mimic_jax.config import Report, Row
 from mimic_jax.errors import UserError
+from mimic_jax.reporting import curve_figures
 
 
 def rows(name, test, validation, std=None):

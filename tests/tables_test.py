@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from mimic_jax import tables
+from mimic_jax.reporting import tables
 
 TEACHERS = {
     'name': 'ECNN', 'model': '2 × 8c3', 'parameters': 1234567, 'target': None, 'mean': 0.9,

@@ -5,8 +5,8 @@ import importlib.util
 import pytest
 from conftest import ROOT
 
-from mimic_jax import tables
 from mimic_jax.ops import per
+from mimic_jax.reporting import tables
 
 
 @pytest.fixture(scope='module')

@@ -9,12 +9,12 @@ import pytest
 
 from mimic_jax import artifacts, pipeline, sharding
 from mimic_jax import config as config_module
-from mimic_jax import plan as plans
 from mimic_jax.data import batches, fbank, speech, statistics, timit_splits
 from mimic_jax.errors import UserError
 from mimic_jax.models import counts, net
 from mimic_jax.ops import phones, viterbi
 from mimic_jax.phases import prepare
+from mimic_jax.plans import experiment as plans
 from mimic_jax.progress import Progress
 from mimic_jax.session import Session
 

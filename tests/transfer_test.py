@@ -15,11 +15,12 @@ import tensorflow_datasets as tfds
 from conftest import refusal, tiny_digits
 from PIL import Image
 
-from mimic_jax import artifacts, config, ensemble, metrics_log, pipeline, tables
+from mimic_jax import artifacts, config, ensemble, metrics_log, pipeline
 from mimic_jax.config import Data, Unlabelled
 from mimic_jax.data import batches, cifar10, duplicates, mapped, tfds_builder, unlabelled
 from mimic_jax.phases import logits, prepare, student, teacher
 from mimic_jax.progress import Progress
+from mimic_jax.reporting import tables
 
 SHAPE = (6, 5, 3)  # height and width differ, so that exchanging them is seen
 

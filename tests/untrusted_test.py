@@ -21,12 +21,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mimic_jax import config as config_module
-from mimic_jax import plan as plans
 from mimic_jax.config import Data, Unlabelled
 from mimic_jax.data import array_files, sources, splits, timit_files, unlabelled
 from mimic_jax.errors import UserError
 from mimic_jax.models import notation
 from mimic_jax.ops import phones
+from mimic_jax.plans import experiment as plans
 
 PACKAGE = Path(__file__).parent.parent / 'mimic_jax'
 IMAGES = np.arange(6 * 4 * 5 * 3, dtype=np.uint8).reshape(6, 4, 5, 3)

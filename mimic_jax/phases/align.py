@@ -10,8 +10,8 @@ from mimic_jax import artifacts, ensemble
 from mimic_jax.data import batches, timit_source
 from mimic_jax.data.splits import Dataset
 from mimic_jax.ops import padding, state_statistics, viterbi
+from mimic_jax.plans.speech import AlignmentPlan
 from mimic_jax.session import Session
-from mimic_jax.speech_plan import AlignmentPlan
 
 TARGETS = 'targets.npy'
 BATCH = 16  # utterances aligned at a time

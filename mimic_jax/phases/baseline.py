@@ -12,9 +12,9 @@ import jax
 import numpy as np
 
 from mimic_jax import artifacts, digests, sharding
-from mimic_jax.baseline_plan import SPLITS, BaselinePlan
 from mimic_jax.data import batches
 from mimic_jax.ops import kmeans_features, metrics, svm
+from mimic_jax.plans.baseline import SPLITS, BaselinePlan
 from mimic_jax.session import Session
 
 CODE_BYTES = 256 << 20  # of a batch's codes, some copies of which a device holds at a time

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from mimic_jax import artifacts, decoded_files, decoding
-from mimic_jax.decode_plan import DecodePlan
 from mimic_jax.decoding import Decoder, PhoneModel
+from mimic_jax.plans.decode import DecodePlan
 from mimic_jax.session import Session
 from mimic_jax.speech_decoding import phone_model
 

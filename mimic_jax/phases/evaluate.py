@@ -9,8 +9,8 @@ import numpy as np
 from mimic_jax import artifacts, ensemble, own_teacher
 from mimic_jax.data import batches
 from mimic_jax.errors import UserError
-from mimic_jax.net_plan import NetPlan
-from mimic_jax.own_plan import OwnPlan
+from mimic_jax.plans.nets import NetPlan
+from mimic_jax.plans.own import OwnPlan
 from mimic_jax.session import Session
 
 

@@ -10,11 +10,12 @@ import jax
 import numpy as np
 import scipy.special
 
-from mimic_jax import artifacts, ensemble, exporting, latency, tables
+from mimic_jax import artifacts, ensemble, exporting, latency
 from mimic_jax.data import batches
 from mimic_jax.errors import UserError
 from mimic_jax.exporting import ExportPlan
 from mimic_jax.models import absorb
+from mimic_jax.reporting import tables
 from mimic_jax.session import Session
 
 EXAMPLES = 1000  # of the test split, the first, that the file is checked on at most

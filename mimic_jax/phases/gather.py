@@ -5,9 +5,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mimic_jax import artifacts, html_page, html_results, tables
+from mimic_jax import artifacts
 from mimic_jax.errors import UserError
-from mimic_jax.rows import of_speech
+from mimic_jax.reporting import html_page, html_results, tables
+from mimic_jax.reporting.rows import of_speech
 
 KEYS = ('rows', 'seconds', 'date', 'costs')  # of a report.json that are read here
 

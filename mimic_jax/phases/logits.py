@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from mimic_jax import artifacts, ensemble, logit_cache
-from mimic_jax.net_plan import CachePlan
+from mimic_jax.plans.nets import CachePlan
 from mimic_jax.session import Session
 
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from mimic_jax import artifacts, exporting, predictions, speech_decoding
 from mimic_jax.data import fbank, raw_files
-from mimic_jax.decode_plan import DecodePlan
 from mimic_jax.decoding import FRAME_SECONDS
 from mimic_jax.errors import UserError
 from mimic_jax.ops import context, phones
+from mimic_jax.plans.decode import DecodePlan
 from mimic_jax.predictions import Classified, Transcribed
 from mimic_jax.session import Session
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import jax
 
-from mimic_jax import artifacts, figures, grids, html_report, latency, tables
-from mimic_jax.answers import Answers, chosen_rows
+from mimic_jax import artifacts, latency
 from mimic_jax.config import Experiment, Report
-from mimic_jax.decode_plan import DecodePlan
-from mimic_jax.net_plan import NetPlan
-from mimic_jax.plan import Plan
+from mimic_jax.plans.decode import DecodePlan
+from mimic_jax.plans.experiment import Plan
+from mimic_jax.plans.nets import NetPlan
+from mimic_jax.reporting import figures, grids, html_report, tables
+from mimic_jax.reporting.answers import Answers, chosen_rows
 from mimic_jax.session import Session
 
 

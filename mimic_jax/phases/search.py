@@ -1,9 +1,9 @@
 """Searches: each trial is a teacher, or a student, at a point that Bayesian optimisation suggests."""
 
 from mimic_jax import artifacts, metrics_log, students, teachers, trials
-from mimic_jax import plan as plans
 from mimic_jax.config import Experiment, Search
 from mimic_jax.errors import UserError
+from mimic_jax.plans import experiment as plans
 from mimic_jax.session import Session
 from mimic_jax.settings import as_json
 

@@ -5,9 +5,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from mimic_jax import baseline_plan, own_plan, speech_plan
 from mimic_jax.artifacts import Recipe
-from mimic_jax.baseline_plan import BaselinePlan
 from mimic_jax.config import (
     Experiment,
     Logits,
@@ -22,12 +20,16 @@ from mimic_jax.config import (
 from mimic_jax.config import Views as ViewSettings
 from mimic_jax.data import batches, views
 from mimic_jax.data.splits import Dataset
-from mimic_jax.decode_plan import DecodePlan
 from mimic_jax.errors import UserError
 from mimic_jax.models import counts, net, notation
-from mimic_jax.net_plan import CachePlan, NetPlan
-from mimic_jax.own_plan import OwnPlan
-from mimic_jax.speech_plan import AlignmentPlan
+from mimic_jax.plans import baseline as baseline_plan
+from mimic_jax.plans import own as own_plan
+from mimic_jax.plans import speech as speech_plan
+from mimic_jax.plans.baseline import BaselinePlan
+from mimic_jax.plans.decode import DecodePlan
+from mimic_jax.plans.nets import CachePlan, NetPlan
+from mimic_jax.plans.own import OwnPlan
+from mimic_jax.plans.speech import AlignmentPlan
 from mimic_jax.train_step import Task
 
 MOST_PARAMETERS = 10**10  # of a net: with gradients and momentum 120 GB

@@ -3,14 +3,14 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 
-from mimic_jax import decode_plan
 from mimic_jax.artifacts import Recipe
 from mimic_jax.config import Experiment
 from mimic_jax.data import timit_source
 from mimic_jax.data.splits import Dataset
-from mimic_jax.decode_plan import DecodePlan
 from mimic_jax.errors import UserError
-from mimic_jax.net_plan import CachePlan, NetPlan
+from mimic_jax.plans import decode as decode_plan
+from mimic_jax.plans.decode import DecodePlan
+from mimic_jax.plans.nets import CachePlan, NetPlan
 
 ALIGNMENT_VERSION = 1  # raise when the same net would align otherwise
 ALIGNED = ('train', 'validation')  # test labels serve frame accuracy alone, and stay as they were

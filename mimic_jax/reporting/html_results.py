@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from mimic_jax import grids, html_page, html_plots, tables
-from mimic_jax.html_plots import Series
-from mimic_jax.rows import by_source, of_speech
+from mimic_jax.reporting import grids, html_page, html_plots, tables
+from mimic_jax.reporting.html_plots import Series
+from mimic_jax.reporting.rows import by_source, of_speech
 
 SHAPES = {None: 'square', 'labels': 'circle', 'logits': 'triangle'}  # by what a row is trained on
 MARKS = 'Squares are ensembles, circles nets trained on labels, triangles nets trained on logits.'

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mimic_jax import decoded_files, rows
+from mimic_jax import decoded_files
 from mimic_jax.data.splits import Dataset
 from mimic_jax.ops import metrics, per
+from mimic_jax.reporting import rows
 
 
 def per_row(row: dict, folders: Sequence[Path]) -> dict:

@@ -6,7 +6,7 @@ import numpy as np
 
 from mimic_jax.artifacts import Recipe
 from mimic_jax.config import Logits, Views
-from mimic_jax.own_plan import OwnPlan
+from mimic_jax.plans.own import OwnPlan
 from mimic_jax.train_step import Task
 
 FORWARD_AND_BACKWARD = 3  # a training step's FLOPs over a forward pass's

@@ -6,14 +6,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mimic_jax import artifacts, ensemble, speech_answers
+from mimic_jax import artifacts, ensemble
 from mimic_jax.artifacts import Recipe
 from mimic_jax.config import Report, Row
 from mimic_jax.data import batches
 from mimic_jax.models import absorb, counts
-from mimic_jax.net_plan import CachePlan, NetPlan
 from mimic_jax.ops import metrics, selection
-from mimic_jax.plan import Plan
+from mimic_jax.plans.experiment import Plan
+from mimic_jax.plans.nets import CachePlan, NetPlan
+from mimic_jax.reporting import speech_answers
 from mimic_jax.session import Session
 
 

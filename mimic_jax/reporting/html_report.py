@@ -6,22 +6,22 @@ from pathlib import Path
 
 import numpy as np
 
-from mimic_jax import (
+from mimic_jax import metrics_log
+from mimic_jax.config import Experiment
+from mimic_jax.data import class_names
+from mimic_jax.plans.experiment import Plan
+from mimic_jax.reporting import (
     comparisons,
     grids,
     html_page,
     html_plots,
     html_provenance,
     html_results,
-    metrics_log,
     tables,
 )
-from mimic_jax.answers import Answers, chosen_rows
-from mimic_jax.comparisons import Example
-from mimic_jax.config import Experiment
-from mimic_jax.data import class_names
-from mimic_jax.html_plots import Series
-from mimic_jax.plan import Plan
+from mimic_jax.reporting.answers import Answers, chosen_rows
+from mimic_jax.reporting.comparisons import Example
+from mimic_jax.reporting.html_plots import Series
 from mimic_jax.session import Session
 
 # What one sees on the figures that stand in the page as they are; the others are drawn anew in it.

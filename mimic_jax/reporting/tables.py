@@ -3,9 +3,9 @@
 import re
 from collections.abc import Sequence
 
-from mimic_jax import grids
 from mimic_jax.ops import metrics
-from mimic_jax.rows import by_source, of_speech
+from mimic_jax.reporting import grids
+from mimic_jax.reporting.rows import by_source, of_speech
 
 
 def table(rows: Sequence[dict]) -> str:

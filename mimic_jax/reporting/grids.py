@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from mimic_jax.config import Report, Row
-from mimic_jax.rows import by_source
+from mimic_jax.reporting.rows import by_source
 
 
 def placed(settings: Report, rows: Sequence[dict]) -> Iterator[tuple[str, Row, dict[str, dict]]]:

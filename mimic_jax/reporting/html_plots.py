@@ -4,8 +4,8 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 
-from mimic_jax import html_page
-from mimic_jax.html_page import escape
+from mimic_jax.reporting import html_page
+from mimic_jax.reporting.html_page import escape
 
 WIDTH, HEIGHT = 560, 340
 LEFT, RIGHT, TOP, BOTTOM = 66, 16, 12, 52  # of the axes, from the picture's edges

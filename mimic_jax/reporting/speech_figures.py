@@ -8,7 +8,7 @@ from mimic_jax import decoded_files
 from mimic_jax.data import fbank
 from mimic_jax.decoding import FRAME_SECONDS
 from mimic_jax.ops import per, phones
-from mimic_jax.plan import Plan
+from mimic_jax.plans.experiment import Plan
 from mimic_jax.session import Session
 
 

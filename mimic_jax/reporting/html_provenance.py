@@ -3,11 +3,12 @@
 import json
 from collections.abc import Iterable, Iterator
 
-from mimic_jax import artifacts, html_page, tables
+from mimic_jax import artifacts
 from mimic_jax.artifacts import Recipe
 from mimic_jax.config import Experiment
-from mimic_jax.net_plan import NetPlan
-from mimic_jax.plan import Plan
+from mimic_jax.plans.experiment import Plan
+from mimic_jax.plans.nets import NetPlan
+from mimic_jax.reporting import html_page, tables
 from mimic_jax.session import Session
 from mimic_jax.settings import as_json
 
