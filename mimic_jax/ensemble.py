@@ -169,8 +169,8 @@ def _own_facts(session: Session, cache: CachePlan) -> dict:
 
 @functools.cache
 def _forward_call(mesh):
-    def call(net, kind, settings, variables, constants, view_seed, arrays, ids):
+    def forward_call(net, kind, settings, variables, constants, view_seed, arrays, ids):
         batch = batches.gather(arrays, ids) if arrays else ids
         return forward(net, kind, settings, variables, constants, view_seed, batch)
 
-    return jax.jit(call, static_argnums=(0, 1, 2))
+    return jax.jit(forward_call, static_argnums=(0, 1, 2))

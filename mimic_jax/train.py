@@ -279,22 +279,22 @@ def _train_call(mesh):
         batch = batches.gather(arrays, ids) if arrays else ids
         return train_step(state, _split(mesh, batch))
 
-    def call(state, arrays, ids):
+    def train_call(state, arrays, ids):
         if ids['view'].ndim == 0:
             return one(state, arrays, ids)
         state, sums = jax.lax.scan(lambda state, ids: one(state, arrays, ids), state, ids)
         return state, jax.tree.map(lambda leaf: leaf.sum(0), sums)
 
-    return jax.jit(call, donate_argnums=0)
+    return jax.jit(train_call, donate_argnums=0)
 
 
 @functools.cache
 def _eval_call(mesh):
-    def call(state, arrays, ids):
+    def eval_call(state, arrays, ids):
         batch = batches.gather(arrays, ids) if arrays else ids
         return eval_step(state, _split(mesh, batch))
 
-    return jax.jit(call)
+    return jax.jit(eval_call)
 
 
 def _split(mesh, batch: Mapping) -> dict:

@@ -16,7 +16,7 @@ LAYERS = [
     ('errors', 'ops'),
     ('settings',),
     ('search',),
-    ('config', 'allocator', 'interrupt', 'artifacts', 'sharding', 'progress'),
+    ('config', 'allocator', 'compiled', 'interrupt', 'artifacts', 'sharding', 'progress'),
     ('digests',),
     ('data', 'models', 'checkpoint', 'metrics_log', 'decoding', 'trials'),
     ('logit_cache', 'own_answers', 'train_step', 'session', 'decoded_files'),

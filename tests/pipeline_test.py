@@ -1,5 +1,9 @@
+import collections
 import json
+import logging
+import re
 
+import jax
 import numpy as np
 import pytest
 
@@ -26,12 +30,36 @@ def folders(workdir, phase):
 
 
 @pytest.fixture(scope='module')
-def finished(tmp_path_factory, device):
-    """A workdir in which the tiny experiment has run."""
+def ran(tmp_path_factory, device):
+    """The tiny experiment, run once: its workdir, its report and what jax compiled meanwhile."""
     from conftest import tiny_digits
 
     workdir = tmp_path_factory.mktemp('finished')
-    return workdir, run(tiny_digits(), workdir, device)
+    jax.clear_caches()
+    messages = []
+    handler = logging.Handler()
+    handler.emit = lambda record: messages.append(record.getMessage())
+    logging.getLogger('jax').addHandler(handler)
+    with jax.log_compiles():
+        report = run(tiny_digits(), workdir, device)
+    logging.getLogger('jax').removeHandler(handler)
+    found = (re.match(r'Compiling (?:jit\()?(\w+)\)? with', message) for message in messages)
+    return workdir, report, collections.Counter(name[1] for name in found if name)
+
+
+@pytest.fixture
+def finished(ran):
+    """A workdir in which the tiny experiment has run, and its report."""
+    return ran[:2]
+
+
+def test_no_step_is_compiled_twice(ran):
+    """Two members and two seeds of each student: a program a kind of net, not a program a net."""
+    # Of the teachers, of the students on labels and of those on logits, each.
+    assert ran[2]['train_call'] == 3
+    assert ran[2]['eval_call'] == 3
+    # Teachers on the cache's views; teachers, and the students' two nets, on the test examples.
+    assert ran[2]['forward_call'] == 4
 
 
 def test_run_writes_one_artifact_a_member_cache_and_student_seed(finished):

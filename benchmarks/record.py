@@ -1,0 +1,39 @@
+"""The JSON file that a benchmark keeps its rows in, and rows of ours against a peer's."""
+
+import datetime
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mimic_jax.phases.report import machine
+
+
+def save(path: Path, rows: Sequence[dict], seconds: float, **more) -> None:
+    """Writes {experiment, rows, command, machine, seconds, date} and what is in `more`."""
+    result = {
+        'experiment': path.stem,
+        'rows': list(rows),
+        **more,
+        'command': shlex.join(['python', *sys.argv]),
+        'machine': machine(),
+        'seconds': round(seconds, 1),
+        'date': datetime.date.today().isoformat(),
+    }
+    path.write_text(json.dumps(result, indent=1) + '\n')
+
+
+def cost(name: str, ours: float, peer: float, digits: int = 2) -> dict:
+    """A row of two costs (times, bytes): the ratio is above 1 where ours is the smaller."""
+    return _row(name, ours, peer, peer / ours, digits)
+
+
+def rate(name: str, ours: float, peer: float, digits: int = 0) -> dict:
+    """A row of two rates: the ratio is above 1 where ours is the larger."""
+    return _row(name, ours, peer, ours / peer, digits)
+
+
+def _row(name: str, ours: float, peer: float, ratio: float, digits: int) -> dict:
+    numbers = {'ours': round(ours, digits), 'peer': round(peer, digits), 'ratio': round(ratio, 3)}
+    return {'name': name, **numbers}

@@ -1,0 +1,193 @@
+"""Training steps of this code against plain PyTorch's, and against the machine's best matrix product.
+
+    pip install -e '.[bench]'
+    python benchmarks/train_step.py --json=results/train_step.json
+
+A step is forward, backward, clipping-free SGD with Nesterov momentum on the squared error of logits
+(Ba & Caruana 2014, equation 1), float32, batch 128, inputs on the device. The peer is the same net in
+plain PyTorch, channels last, the better of eager and `torch.compile`. Each side has processes of its
+own; they alternate, `--rounds` times a net, and the medians over all steps of a side are compared. A
+net's last row is the share of the machine's best matrix product (2048 × 2048, the faster of the two
+libraries', in the same processes) that our step reaches, counted as 2 FLOPs a multiply-add, twice
+again backward, less the first layer's gradient of its inputs, which nobody needs.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+BATCH = 128
+STEPS = {'conv': 8, 'dense': 15}
+WARMUP = 3
+IMAGE, SPEECH = ((32, 32, 3), 10), ((1845,), 183)
+NETS = {
+    '128c5-p3/2s-128c5-p3/2s-128c5-p3/2s-1k': IMAGE,
+    '128c5-p3/2s-1200L-30k': IMAGE,
+    '32c3-bn-p2-64c3-bn-p2-128c3-bn-p2': IMAGE,
+    '32c5-p2-200L-2000': IMAGE,
+    '8k': SPEECH,
+    '250L-8k': SPEECH,
+    '2k-2k-2k': SPEECH,
+}
+SIDES = ('ours', 'eager', 'compiled')
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument('--nets', nargs='*', default=list(NETS), choices=list(NETS))
+    parser.add_argument('--json', type=Path)
+    parser.add_argument('--measure', nargs=2, metavar=('NET', 'SIDE'), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.measure:
+        spec, side = arguments.measure
+        print(json.dumps(ours(spec) if side == 'ours' else peers(spec, side == 'compiled')))
+        return
+    import record
+
+    start = time.monotonic()
+    rows = [row for spec in arguments.nets for row in compare(spec, arguments.rounds)]
+    if arguments.json:
+        record.save(arguments.json, rows, time.monotonic() - start, batch=BATCH)
+
+
+def compare(spec: str, rounds: int) -> list[dict]:
+    """Rows {name, ours, peer, ratio}: the step against PyTorch's, its speed against a product's."""
+    import record
+
+    found = {side: {'milliseconds': [], 'gigaflops': []} for side in SIDES}
+    for _ in range(rounds):
+        for side in SIDES:
+            command = [sys.executable, __file__, '--measure', spec, side]
+            output = subprocess.check_output(command, text=True).splitlines()[-1]
+            for key, values in json.loads(output).items():
+                found[side][key] += values
+    step = {side: statistics.median(found[side]['milliseconds']) for side in SIDES}
+    product = max(max(found[side]['gigaflops']) for side in SIDES)
+    better = min(('eager', 'compiled'), key=step.get)
+    rows = [
+        record.cost(f'{spec}, ms a step, PyTorch {better}', step['ours'], step[better]),
+        record.rate(
+            f'{spec}, GFLOP/s, against a matrix product', flops(spec) / step['ours'] / 1e6, product
+        ),
+    ]
+    for row in rows:
+        print(row, flush=True)
+    return rows
+
+
+def flops(spec: str) -> float:
+    """Of a step on a batch."""
+    from mimic_jax.models.counts import count
+
+    counts = count(spec, *NETS[spec])
+    first = next(row.flops for row in counts.rows if row.flops)
+    return BATCH * (3 * counts.flops - first)
+
+
+def batch_of(spec: str):
+    """(inputs [B, ...], targets [B, K]), float32."""
+    import numpy as np
+
+    shape, classes = NETS[spec]
+    random = np.random.default_rng(0)
+    inputs = random.normal(size=(BATCH, *shape)).astype(np.float32)
+    return inputs, random.normal(size=(BATCH, classes)).astype(np.float32)
+
+
+def steps_of(spec: str) -> int:
+    return STEPS['conv' if len(NETS[spec][0]) == 3 else 'dense']
+
+
+def ours(spec: str) -> dict:
+    """Milliseconds of steps of this code, and GFLOP/s of jax's matrix products."""
+    from mimic_jax import allocator
+
+    allocator.keep_freed_memory()
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from mimic_jax.config import Loss, Train, Views
+    from mimic_jax.models import net as nets
+    from mimic_jax.train_step import Task, create_train_state, train_step
+
+    shape, classes = NETS[spec]
+    loss, train = Loss(kind='logits'), Train(learning_rate=1e-3)
+    task = Task(nets.build(spec, classes), 'scale', Views(), loss, train, 1000)
+    state = create_train_state(task, shape, 0, 0, {'inputs': {}})
+    inputs, targets = batch_of(spec)
+    batch = jax.device_put(
+        {
+            'inputs': inputs,
+            'labels': np.zeros(BATCH, np.int32),
+            'teacher_logits': targets,
+            'index': np.arange(BATCH),
+            'mask': np.ones(BATCH, np.float32),
+            'view': np.int32(0),
+        }
+    )
+    step = jax.jit(train_step, donate_argnums=0)
+
+    def one():
+        nonlocal state
+        state, _ = step(state, batch)
+        jax.block_until_ready(state)
+
+    matrix = jnp.ones((2048, 2048))
+    multiply = jax.jit(jnp.matmul)
+    return timed(one, steps_of(spec), lambda: multiply(matrix, matrix).block_until_ready())
+
+
+def peers(spec: str, compiled: bool) -> dict:
+    """The same of PyTorch."""
+    import torch
+    import torch_nets
+
+    shape, classes = NETS[spec]
+    torch.manual_seed(0)
+    net = torch_nets.build(spec, shape, classes)
+    optimizer = torch.optim.SGD(net.parameters(), lr=1e-3, momentum=0.9, nesterov=True)
+    inputs, targets = map(torch.from_numpy, batch_of(spec))
+    if len(shape) == 3:
+        inputs = inputs.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+
+    def loss_of(inputs, targets):
+        return 0.5 * (net(inputs) - targets).square().sum(1).mean()
+
+    call = torch.compile(loss_of) if compiled else loss_of
+
+    def one():
+        optimizer.zero_grad(set_to_none=True)
+        call(inputs, targets).backward()
+        optimizer.step()
+
+    matrix = torch.ones(2048, 2048)
+    return timed(one, steps_of(spec), lambda: matrix @ matrix)
+
+
+def timed(step, count: int, multiply) -> dict:
+    """Milliseconds of `count` steps after the first few, and GFLOP/s of products."""
+    seconds, products = [], []
+    for _ in range(WARMUP + count):
+        seconds.append(elapsed(step))
+    for _ in range(WARMUP + 5):
+        products.append(elapsed(multiply))
+    return {
+        'milliseconds': [1e3 * value for value in seconds[WARMUP:]],
+        'gigaflops': [2 * 2048**3 / value / 1e9 for value in products[WARMUP:]],
+    }
+
+
+def elapsed(call) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+if __name__ == '__main__':
+    main()

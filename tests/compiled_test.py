@@ -1,0 +1,55 @@
+"""Compiled programs are kept for the next process. (pipeline_test.py counts those of one process.)"""
+
+import collections
+
+import jax
+import jax.numpy as jnp
+import pytest
+from jax import monitoring
+from jax.experimental.compilation_cache import compilation_cache
+
+from mimic_jax import compiled
+
+
+@pytest.fixture
+def jax_cache_settings():
+    """JAX's settings of its cache, given back at the end."""
+    names = ('jax_compilation_cache_dir', 'jax_persistent_cache_min_compile_time_secs')
+    before = {name: getattr(jax.config, name) for name in names}
+    jax.config.update('jax_compilation_cache_dir', None)
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+
+
+def test_a_program_is_read_back_and_not_compiled_again(tmp_path, monkeypatch, jax_cache_settings):
+    monkeypatch.setattr(compiled, '_SECONDS', 0)
+    compiled.keep(tmp_path)
+    compilation_cache.reset_cache()
+    events = collections.Counter()
+    monitoring.register_event_listener(lambda event, **facts: events.update([event]))
+
+    def answer():
+        return jax.jit(lambda x: jnp.tanh(x @ x.T).sum())(jnp.ones((7, 5)))
+
+    first = answer()
+    assert len(list((tmp_path / compiled.FOLDER).glob('*/*'))) > 0
+    hits = events['/jax/compilation_cache/cache_hits']
+    jax.clear_caches()
+    assert answer() == first
+    assert events['/jax/compilation_cache/cache_hits'] > hits
+
+
+def test_a_folder_that_jax_was_given_is_left_alone(tmp_path, jax_cache_settings):
+    jax.config.update('jax_compilation_cache_dir', str(tmp_path / 'elsewhere'))
+    compiled.keep(tmp_path)
+    assert jax.config.jax_compilation_cache_dir == str(tmp_path / 'elsewhere')
+
+
+def test_processors_of_another_kind_have_another_folder(monkeypatch):
+    here = compiled._processor()
+    assert here == compiled._processor()
+    other = 'model name\t: another\nflags\t\t: fpu sse'
+    monkeypatch.setattr(compiled.Path, 'read_text', lambda path: other)
+    assert compiled._processor() != here
