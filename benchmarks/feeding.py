@@ -1,0 +1,126 @@
+"""What it costs to bring batches to the step: from arrays on the device, and streamed from the host.
+
+    python benchmarks/feeding.py --json=results/feeding.json
+
+Milliseconds a step, medians of alternating epochs: `ours` as the training loop feeds its steps (order
+drawn, ids placed, examples gathered; streamed: gathered by a thread ahead of the step), `peer` the same
+compiled step on one batch that lies on the device already. A ratio of .97 is an overhead of 3%. The
+nets are the quickstart's student on digits, the smallest that an experiment here trains, and BC's
+SNN-8k on frames of made-up speech.
+"""
+
+import argparse
+import functools
+import io
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import record
+
+from mimic_jax import allocator, sharding
+from mimic_jax.config import Loss, Run, Train, Views
+from mimic_jax.data import batches, speech
+from mimic_jax.data.splits import Dataset
+from mimic_jax.models import net as nets
+from mimic_jax.progress import Progress
+from mimic_jax.session import Session
+from mimic_jax.train_step import Task, create_train_state, train_step
+
+EPOCHS = 7
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--json', type=Path)
+    arguments = parser.parse_args()
+    allocator.keep_freed_memory()
+    start = time.monotonic()
+    digits, frames = images(6400), corpus(128 * 60)
+    rows = [
+        compare('digits student 32L-2000, arrays on the device', digits, '32L-2000', 'device', 50),
+        compare('SNN-8k, arrays on the device', frames, '8k', 'device', 128),
+        compare('SNN-8k, streamed', frames, '8k', 'host', 128),
+    ]
+    for row in rows:
+        print(row)
+    if arguments.json:
+        record.save(arguments.json, rows, time.monotonic() - start)
+
+
+def images(count: int) -> Dataset:
+    random = np.random.default_rng(0)
+    inputs = random.integers(0, 17, (count, 8, 8, 1)).astype(np.float32)
+    return dataset(inputs, random.integers(0, 10, count), 10)
+
+
+def corpus(count: int) -> Dataset:
+    """Utterances of 300 frames of 123 dimensions."""
+    random = np.random.default_rng(0)
+    frames = random.normal(size=(count, 123)).astype(np.float32)
+    labels = random.integers(0, 183, count)
+    bounds = np.append(np.arange(0, count, 300), count)
+    spoken = speech.Speech(frames, labels.astype(np.int32), bounds, (), ())
+    return dataset(frames, labels, 183, spoken)
+
+
+def dataset(inputs, labels, classes: int, spoken=None) -> Dataset:
+    everything = np.arange(len(inputs), dtype=np.int32)
+    splits = {'train': everything, 'validation': everything[:0], 'test': everything[:0]}
+    labels = labels.astype(np.int32)
+    return Dataset(inputs, labels, splits, classes, '', 'scale', speech=spoken)
+
+
+def compare(name: str, data: Dataset, spec: str, placement: str, size: int) -> dict:
+    """The fed step against the same program on one batch that is there already."""
+    with tempfile.TemporaryDirectory() as folder:
+        mesh = sharding.make_mesh(devices=jax.devices()[:1])
+        progress = Progress(stream=io.StringIO())
+        session = Session(Path(folder), data, Run(placement=placement), progress, mesh)
+        loss, train = Loss(kind='cross_entropy'), Train(learning_rate=1e-4, batch_size=size)
+        task = Task(nets.build(spec, data.num_classes), 'scale', Views(), loss, train, 10**6)
+
+    def state():
+        return create_train_state(task, data.input_shape, 0, 0, {'inputs': {}})
+
+    gathered = jax.device_put(
+        batches.gather(data.arrays, {**first(data, size), 'view': np.int32(0)})
+    )
+    fixed = jax.jit(train_step, donate_argnums=0)
+    arrays = session.arrays()
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def fed_step(state, arrays, ids):
+        return train_step(state, batches.gather(arrays, ids) if arrays else ids)
+
+    def fed(state, epoch):
+        for _, ids in session.feed(batches.epoch(data.splits['train'], size, 0, epoch), 0):
+            state, _ = fed_step(state, arrays, ids)
+        return state
+
+    def bare(state, epoch):
+        for _ in range(batches.steps(len(data.labels), size)):
+            state, _ = fixed(state, gathered)
+        return state
+
+    states, seconds = {fed: state(), bare: state()}, {fed: [], bare: []}
+    for epoch in range(EPOCHS + 1):
+        for call in states:
+            begin = time.perf_counter()
+            states[call] = jax.block_until_ready(call(states[call], epoch))
+            if epoch:  # the first compiles
+                seconds[call].append(time.perf_counter() - begin)
+    steps = batches.steps(len(data.labels), size)
+    ours, peer = (1e3 * statistics.median(seconds[call]) / steps for call in (fed, bare))
+    return record.cost(f'{name}, ms a step', ours, peer, 3)
+
+
+def first(data: Dataset, size: int) -> dict:
+    return next(batches.in_order(data.splits['train'], size))
+
+
+if __name__ == '__main__':
+    main()
