@@ -2,6 +2,7 @@
 
 import importlib.util
 import io
+import os
 from pathlib import Path
 
 import hypothesis
@@ -11,6 +12,16 @@ import pytest
 from mimic_jax.errors import UserError
 
 jax.config.update('jax_num_cpu_devices', 8)
+
+# Many tests compile the same few nets: what one process has compiled, the others read, those that the
+# tests start included, and so does the next run.
+COMPILED = {
+    'jax_compilation_cache_dir': str(Path(__file__).parent.parent / '.pytest_cache' / 'jax'),
+    'jax_persistent_cache_min_compile_time_secs': 0.2,
+}
+for name, value in COMPILED.items():
+    jax.config.update(name, value)
+    os.environ[name.upper()] = str(value)
 
 # Few cases and always the same ones, unless asked for: --hypothesis-profile=thorough
 hypothesis.settings.register_profile('thorough', max_examples=300, deadline=None)
