@@ -6,10 +6,10 @@
 The command first runs once from beginning to end. Then, in workdirs of their own, it is killed by
 SIGKILL at random moments and started again until it ends; every workdir's parameters, logits, answers
 and report rows must equal the uninterrupted one's. Half of the moments are drawn evenly over the time
-that the run still takes. The others wait until what is written for a moment alone is on the disk (a
-checkpoint, a view, a manifest, a report, under the name it has until it is whole) and follow within
-milliseconds. Seeds are printed and kept in the --json with every kill and where it fell; the same
-command goes on behind the last workdir that ended.
+that the run still takes, --longest at most. The others wait until what is written for a moment alone
+is on the disk (a checkpoint, a view, a manifest, a report, under the name it has until it is whole, or
+a study's journal) and follow within milliseconds. Seeds are printed and kept in the --json with every
+kill and where it fell; the same command goes on behind the last workdir that ended.
 
 Everything behind `--` goes to the run itself: -- --config.run.checkpoint_steps=1
 """
@@ -32,7 +32,9 @@ import outcomes
 
 ROOT = Path(__file__).parent.parent
 POLL = 0.0005  # seconds between looks for what a kill waits for
-REPORT = '*/.report*.tmp'  # in a workdir, while a report is written
+STUDY = 'studies.sqlite'
+# In a workdir, while a report, or into a search's study, is written.
+WRITTEN = {'report': '*/.report*.tmp', 'study': f'{STUDY}-journal'}
 # What lies in an artifact's folder for a moment, while something is written.
 MOMENTS = {
     'checkpoint': 'checkpoints/*tmp*',
@@ -48,12 +50,14 @@ def main():
     parser.add_argument('--config', default='experiments/digits_student.py')
     parser.add_argument('--folder', type=Path, default=Path('runs') / 'kills')
     parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--longest', type=float, help='seconds until a kill, at most')
     parser.add_argument('--json', type=Path)
     parser.add_argument('rest', nargs='*', help='flags of the run itself, behind --')
     arguments = parser.parse_args()
     command = [sys.executable, '-m', 'mimic_jax.main', f'--config={arguments.config}']
     command += arguments.rest
     expected, seconds = uninterrupted(command, arguments.folder / 'whole', arguments.config)
+    seconds = min(seconds, arguments.longest or seconds)
     rounds = known(arguments.json)
     while sum(len(done['kills']) for done in rounds) < arguments.kills:
         left = arguments.kills - sum(len(done['kills']) for done in rounds)
@@ -88,7 +92,8 @@ def killed(
 ) -> list[dict]:
     """Kills the run at most so often, then lets it end; where every kill fell.
 
-    seconds: that the whole run takes.  whole: how many artifacts it makes.
+    seconds: that the whole run takes, or that a kill is waited for at most.  whole: how many
+    artifacts it makes.
     """
     kills, left = [], seconds
     while True:
@@ -97,7 +102,8 @@ def killed(
         if len(kills) == most:
             wait(process, workdir)
             return kills
-        moment = draw.choice(['report', *MOMENTS]) if draw.random() < 0.5 else None
+        moments = ['report', *MOMENTS, *(['study'] if (workdir / STUDY).exists() else [])]
+        moment = draw.choice(moments) if draw.random() < 0.5 else None
         after = draw.uniform(0, left)
         hit = watch(process, workdir, moment, after, left, draw.uniform(0, 0.02))
         if process.poll() is not None:
@@ -149,8 +155,8 @@ def watch(
 def is_now(workdir: Path, moment: str) -> bool:
     """Whether an artifact that is being made, or a report, holds what the moment is known by."""
     try:
-        if moment == 'report':
-            return next(workdir.glob(REPORT), None) is not None
+        if moment in WRITTEN:
+            return next(workdir.glob(WRITTEN[moment]), None) is not None
         return any(
             next(folder.glob(MOMENTS[moment]), None) is not None for folder in in_work(workdir)
         )
@@ -167,7 +173,9 @@ def where(workdir: Path, whole: int) -> str:
 
     whole: how many artifacts a finished run has.
     """
-    if next(workdir.glob(REPORT), None):
+    if next(workdir.glob(WRITTEN['study']), None):
+        return 'search, inside study'
+    if next(workdir.glob(WRITTEN['report']), None):
         return 'report, inside file'
     folders = [path for path in in_work(workdir) if path.is_dir()]
     if not folders:
@@ -177,6 +185,8 @@ def where(workdir: Path, whole: int) -> str:
         return 'between artifacts' if complete else 'start'
     newest = max(folders, key=lambda path: path.stat().st_mtime)
     phase = newest.name.partition('-')[0]
+    if phase == 'teacher' and (workdir / STUDY).exists():
+        phase = 'search'  # whose trials the teachers of such a run are
     for inside in ('completion', 'checkpoint', 'cache', 'file'):
         if next(newest.glob(MOMENTS[inside]), None):
             return f'{phase}, inside {inside}'

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import filelock
 
+from mimic_jax import hosts
 from mimic_jax.errors import UserError
 
 FORMAT = 1  # raise when the content of artifact folders changes its meaning
@@ -65,33 +66,62 @@ def canonical_json(value) -> str:
 
 
 def make(
-    workdir: Path, recipe: Recipe, build: Callable[[Path], dict], say: Callable[[str], None] = print
+    workdir: Path,
+    recipe: Recipe,
+    build: Callable[[Path], dict],
+    say: Callable[[str], None] = print,
+    together: bool = False,
 ) -> Path:
     """The folder of the recipe's artifact, which `build(folder)` makes where it is not complete yet.
 
     `build` resumes whatever it finds in the folder and returns facts for the manifest. Of several
     processes one builds and the others wait.
 
+    together: of the processes of one run on several hosts all build; otherwise process 0 does.
+
     Raises:
       OSError: a full or forbidden disk, with the file's name or the folder's.
       UserError: what `build` raises, another recipe in the folder, a folder that vanished.
     """
     folder = workdir / recipe.name
-    if is_complete(folder):
+    if hosts.count() > 1 and not together:
+        name = hosts.first(lambda: make(workdir, recipe, build, say).name)
+        _check_same(recipe, name)
         return folder
-    with _lock(folder, say):
-        if is_complete(folder):  # made while this process waited
-            return folder
-        try:
-            folder.mkdir(exist_ok=True)
-            _write_recipe(folder, recipe)
-            facts = build(folder)
+    with contextlib.ExitStack() as held:
+
+        def begin() -> dict:
+            """Whether it is complete. Process 0 holds the lock for all."""
+            if not is_complete(folder):
+                held.enter_context(_lock(folder, say))
+            complete = is_complete(folder)  # perhaps made while this process waited
+            if not complete:
+                folder.mkdir(exist_ok=True)
+                _write_recipe(folder, recipe)
+            return {'name': recipe.name, 'complete': complete}
+
+        def end() -> None:
             if not (folder / CONFIG).is_file():
                 raise UserError(f'{folder} vanished while it was being made; run again')
             seal(folder, facts)
+
+        try:
+            state = hosts.first(begin)
+            _check_same(recipe, state['name'])
+            if not state['complete']:
+                facts = build(folder)
+                hosts.first(end)
         except OSError as error:
             raise _placed(error, folder) from None
     return folder
+
+
+def _check_same(recipe: Recipe, name: str) -> None:
+    if recipe.name != name:
+        raise UserError(
+            f'process {hosts.process()} is about to make {recipe.name} where process 0 makes {name}; '
+            'start every process with the same code, config and flags'
+        )
 
 
 def is_complete(folder: Path) -> bool:
@@ -101,7 +131,7 @@ def is_complete(folder: Path) -> bool:
 def require(workdir: Path, recipe: Recipe, what: str, phase: str) -> Path:
     """The folder of a complete artifact; UserError that names the phase to run when there is none."""
     folder = workdir / recipe.name
-    if not is_complete(folder):
+    if not hosts.first(lambda: is_complete(folder)):
         raise UserError(
             f'{what} is not there yet: {folder} is not complete; run --phase={phase} or --phase=all'
         )
@@ -121,6 +151,8 @@ def seal(folder: Path, facts: Mapping) -> None:
 def manifest(folder: Path) -> dict:
     """A complete artifact's manifest, after every file under it has been checked once a process.
 
+    Of several hosts' processes process 0 checks, so that none reads more than its share.
+
     Raises UserError that names the file that is missing, cut or changed.
     """
     return json.loads(_verified_manifest(folder.resolve()))
@@ -128,7 +160,8 @@ def manifest(folder: Path) -> dict:
 
 @functools.cache
 def _verified_manifest(folder: Path) -> str:
-    verify(folder)
+    if hosts.is_first():
+        verify(folder)
     return (folder / MANIFEST).read_text()
 
 

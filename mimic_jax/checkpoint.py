@@ -14,7 +14,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from mimic_jax import digests
+from mimic_jax import digests, hosts, sharding
 from mimic_jax.errors import UserError
 from mimic_jax.interrupt import Interrupted
 
@@ -35,6 +35,8 @@ def one_line(path: Path, what: str, mend: str):
     except (UserError, Interrupted):
         raise
     except Exception as error:
+        if hosts.is_lost(error):
+            raise
         raise UserError(f'{path} cannot be {what} ({_reason(error)}); {mend}') from error
 
 
@@ -47,14 +49,16 @@ def _reason(error: Exception) -> str:
 class Checkpoints:
     """The checkpoints of one run's folder; a context manager, since Orbax writes in the background.
 
-    What the disk gives back is compared with digests of what was written.
+    What the disk gives back is compared with digests of what was written. Where a run has several
+    processes, all of them open, save and restore together.
     """
 
     def __init__(self, folder: Path):
         # Two steps, so that a fault in the newest never costs more than one checkpoint's work.
-        options = ocp.CheckpointManagerOptions(max_to_keep=2)
+        options = ocp.CheckpointManagerOptions(max_to_keep=2, **_together(folder.name))
         self._home, self._folder = folder, folder / FOLDER
         with one_line(self._folder, 'opened', f'{MAKE_ROOM}, or delete it'):
+            hosts.first(lambda: self._folder.mkdir(exist_ok=True))
             self._manager = ocp.CheckpointManager(self._folder.resolve(), options=options)
 
     def __enter__(self):
@@ -69,11 +73,11 @@ class Checkpoints:
 
     @property
     def latest_step(self) -> int | None:
-        return self._manager.latest_step()
+        return hosts.first(self._manager.latest_step)
 
     def is_last(self, step: int) -> bool:
         """Whether a run ended with this step's checkpoint: it holds no optimiser state."""
-        return not (self._folder / str(step) / 'training').exists()
+        return hosts.first(lambda: not (self._folder / str(step) / 'training').exists())
 
     def save(self, step: int, variables, training=None) -> None:
         """Starts writing the checkpoint of `step`; does nothing where that step is already there.
@@ -81,7 +85,7 @@ class Checkpoints:
         Raises:
           UserError: a later step is there, or the disk does not take this one or the one before.
         """
-        if step in self._manager.all_steps():
+        if hosts.first(lambda: step in self._manager.all_steps()):
             return
         trees = {'variables': variables}
         if training is not None:
@@ -112,12 +116,13 @@ class Checkpoints:
         expected = digests.read(self._home)
         for name in items:
             wanted = expected.get(_entry(step, name))
-            if wanted is not None and wanted != digest(restored[name]):
+            if wanted is not None and wanted != digest(sharding.whole(restored[name])):
                 raise UserError(f'{path / name} is not what was written there; {mend}')
         return {name: restored[name] for name in items}
 
     def _record(self, step: int, trees: dict) -> None:
-        if jax.process_count() > 1:  # of an array spread over hosts each holds a part
+        new = {_entry(step, name): digest(sharding.whole(tree)) for name, tree in trees.items()}
+        if not hosts.is_first():
             return
         steps = {str(step) for step in self._manager.all_steps()}
         kept = {
@@ -125,7 +130,6 @@ class Checkpoints:
             for entry, value in digests.read(self._home).items()
             if entry.split('/')[1] in steps
         }
-        new = {_entry(step, name): digest(tree) for name, tree in trees.items()}
         digests.write(self._home, {**kept, **new})
 
 
@@ -138,8 +142,31 @@ def load_variables(folder: Path, example):
     steps = sorted(int(path.name) for path in (folder / FOLDER).iterdir() if path.name.isdigit())
     path = (folder / FOLDER / str(steps[-1]) / 'variables').resolve()
     mend = f'delete {folder} and run the same command to make it again'
-    with one_line(path, 'read', mend), ocp.StandardCheckpointer() as checkpointer:
+    with one_line(path, 'read', mend), by_itself() as checkpointer:
         return checkpointer.restore(path, jax.tree.map(ocp.utils.to_shape_dtype_struct, example))
+
+
+def by_itself() -> ocp.StandardCheckpointer:
+    """Of this process, whatever others there are: for files that one writes or that each reads."""
+    if jax.process_count() == 1:
+        return ocp.StandardCheckpointer()
+    me = hosts.process()
+    options = ocp.options.MultiprocessingOptions(primary_host=me, active_processes={me})
+    return ocp.StandardCheckpointer(multiprocessing_options=options)
+
+
+def _together(name: str) -> dict:
+    """Options of a manager that all processes share.
+
+    Named one by one, they meet through jax's service. By default they would meet on the devices,
+    among the steps that are under way there.
+    """
+    if hosts.count() == 1:
+        return {}
+    processes = ocp.options.MultiprocessingOptions(
+        active_processes=set(range(hosts.count())), barrier_sync_key_prefix=name
+    )
+    return {'multiprocessing_options': processes, 'create': False}
 
 
 def digest(tree) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from mimic_jax import artifacts, checkpoint, logit_cache, own_teacher, sharding
+from mimic_jax import artifacts, checkpoint, hosts, logit_cache, own_teacher, sharding
 from mimic_jax.config import views_as_json
 from mimic_jax.data import batches, views
 from mimic_jax.models import absorb
@@ -128,12 +128,20 @@ def open_checked(session: Session, cache: CachePlan) -> logit_cache.LogitCache:
     Where a teacher's folder is gone, the teachers' names alone are compared and no row is recomputed.
     """
     folder = session.workdir / cache.recipe.name
-    at_hand = all(
-        artifacts.is_complete(session.workdir / member.recipe.name) for member in cache.members
+    at_hand = hosts.first(
+        lambda: all(
+            artifacts.is_complete(session.workdir / member.recipe.name) for member in cache.members
+        )
     )
     if not at_hand:
         return logit_cache.open_cache(folder, _own_facts(session, cache))
     opened = logit_cache.open_cache(folder, cache_facts(session, cache))
+    hosts.first(lambda: _check_rows(session.alone, cache, opened))
+    return opened
+
+
+def _check_rows(session: Session, cache: CachePlan, opened: logit_cache.LogitCache) -> None:
+    """UserError where rows of the first and the last view are not what the teachers say of them."""
     first = cache_batches(session, cache)[:1]
     members = [load(session, teacher) for teacher in cache.teachers]
 
@@ -148,7 +156,6 @@ def open_checked(session: Session, cache: CachePlan) -> logit_cache.LogitCache:
     repeatable = cache.own is None or cache.own.settings.kind == 'logits'
     here = opened.facts['written'] == where_written(session)
     opened.check_rows(recomputed, exact=repeatable and here)
-    return opened
 
 
 def _own_facts(session: Session, cache: CachePlan) -> dict:
@@ -173,4 +180,6 @@ def _forward_call(mesh):
         batch = batches.gather(arrays, ids) if arrays else ids
         return forward(net, kind, settings, variables, constants, view_seed, batch)
 
-    return jax.jit(forward_call, static_argnums=(0, 1, 2))
+    # Several processes each want all of the logits, and are sent those of the others.
+    placed = sharding.replicated(mesh) if mesh.is_multi_process else None
+    return jax.jit(forward_call, static_argnums=(0, 1, 2), out_shardings=placed)

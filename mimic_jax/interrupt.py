@@ -1,6 +1,7 @@
 """SIGTERM and Ctrl-C: stop at the next safe place, where everything up to it is on disk."""
 
 import contextlib
+import os
 import signal
 
 
@@ -19,6 +20,14 @@ def install() -> None:
         signal.signal(number, _handle)
 
 
+def install_for_many() -> None:
+    """For a process of several, which stop together: jax takes SIGTERM, and Ctrl-C becomes one.
+
+    A second Ctrl-C does not wait for the others.
+    """
+    signal.signal(signal.SIGINT, _pass_on)
+
+
 @contextlib.contextmanager
 def deferred():
     """Inside, a signal is only noted; the code inside calls `check` where it is safe to stop.
@@ -33,6 +42,11 @@ def deferred():
     check()
 
 
+def request() -> None:
+    """Has the code that calls `check` stop there."""
+    _Request.pending = True
+
+
 def requested() -> bool:
     """Whether a signal has come since the program started."""
     return _Request.pending
@@ -42,6 +56,12 @@ def check() -> None:
     """Raises Interrupted when a signal has come."""
     if _Request.pending:
         raise Interrupted
+
+
+def _pass_on(number, frame) -> None:
+    signal.signal(signal.SIGINT, _handle)
+    _Request.deferred = False
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _handle(number, frame) -> None:

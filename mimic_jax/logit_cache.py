@@ -6,13 +6,13 @@ array `examples.npy` [M] names. The manifest's `cache` says what the logits are 
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import orbax.checkpoint as ocp
 
-from mimic_jax import artifacts, checkpoint, digests, interrupt
+from mimic_jax import artifacts, checkpoint, digests, hosts, interrupt
 from mimic_jax.errors import UserError
 
 VIEWS, EXAMPLES = 'views', 'examples.npy'
@@ -35,7 +35,8 @@ def write(
     """Writes the views that `folder` does not hold yet; returns the statistics of all.
 
     members: each loads one member and returns `logits(view) -> [M, K]`. They are loaded one at a
-    time and added into a float32 sum, so memory does not grow with their number.
+    time and added into a float32 sum, so memory does not grow with their number. Where a run has
+    several processes, all ask the members and process 0 writes.
 
     Returns {mean, deviation: a list of K each, over all examples and views}.
 
@@ -44,9 +45,9 @@ def write(
         that does not take a view, or gives back another than was written.
       Interrupted: asked to stop; the views written so far stay.
     """
-    np.save(folder / EXAMPLES, examples)
+    hosts.first(lambda: np.save(folder / EXAMPLES, examples))
     shape = (len(examples), num_classes)
-    missing = _missing(folder, views)
+    missing = hosts.first(lambda: _missing(folder, views))
     size = max(1, min(BLOCK_VIEWS, BLOCK_BYTES // (4 * shape[0] * shape[1])))
     for start in range(0, len(missing), size):
         block = missing[start : start + size]
@@ -57,9 +58,11 @@ def write(
                 total += logits(view)
         sums /= len(members)
         with interrupt.deferred():
-            _save(folder, dict(zip(block, sums, strict=True)), dtype)
+            means = dict(zip(block, sums, strict=True))
+            hosts.first(functools.partial(_save, folder, means, dtype))
+        hosts.check_stop()
         interrupt.check()
-    return _statistics(folder, views, shape, dtype)
+    return hosts.first(lambda: _statistics(folder, views, shape, dtype))
 
 
 def views_written(folder: Path, views: int) -> int:
@@ -181,7 +184,7 @@ def _save(folder: Path, means: Mapping[int, np.ndarray], dtype: str) -> None:
     }
     digests.write(folder, {**digests.read(folder), **new})
     told = checkpoint.one_line(folder / VIEWS, 'written', checkpoint.MAKE_ROOM)
-    with told, ocp.StandardCheckpointer() as checkpointer:
+    with told, checkpoint.by_itself() as checkpointer:
         for view, mean in means.items():
             logits = _checked(mean, dtype, view)
             # By force: a view without a digest is an older version's, or was damaged with it.
@@ -195,7 +198,7 @@ def _entry(view: int) -> str:
 def _read(folder: Path, view: int, shape: tuple[int, int], dtype: str) -> np.ndarray:
     path = _path(folder, view)
     mend = f'delete {path} and run again'
-    with checkpoint.one_line(path, 'read', mend), ocp.StandardCheckpointer() as checkpointer:
+    with checkpoint.one_line(path, 'read', mend), checkpoint.by_itself() as checkpointer:
         return checkpointer.restore(path, {'logits': np.zeros(shape, dtype)})['logits']
 
 

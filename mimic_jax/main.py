@@ -6,6 +6,7 @@ python -m mimic_jax.main --config=experiments/digits_student.py
 import os
 import shlex
 import sys
+import traceback
 from pathlib import Path
 
 import ml_collections
@@ -31,6 +32,9 @@ _INPUT = flags.DEFINE_string('input', '', 'What to predict: images, an array, or
 _OUTPUT = flags.DEFINE_string('output', '', 'Where all predictions go, an .npz or .csv file.')
 _NAME = flags.DEFINE_string('name', '', 'The report’s folder, if not the config file’s name.')
 _EXPERIMENTS = flags.DEFINE_list('experiments', [], 'Finished experiments to report together.')
+_DISTRIBUTED = flags.DEFINE_string(
+    'distributed', '', 'One process of several: auto (TPU pods, SLURM, MPI) or HOST:PORT,COUNT,ID.'
+)
 _READ_BY = {
     'student': ('export', 'predict'),
     'input': ('predict',),
@@ -47,6 +51,8 @@ def main(_) -> None:
     command = shlex.join(['python', '-m', 'mimic_jax.main', *sys.argv[1:]])
     interrupt.install()
     try:
+        if _DISTRIBUTED.value:
+            _join()
         if _PHASE.value == 'verify':
             _verify()
         elif flags.FLAGS['experiments'].present:
@@ -61,6 +67,36 @@ def main(_) -> None:
         where = error.filename or _WORKDIR.value
         reason = error.strerror or error
         _stop(2, f'error: {where}: {reason}; make room or access for it and run again')
+    except Exception as error:
+        if not _DISTRIBUTED.value:
+            raise
+        _stop_one_of_several(error)
+    if _DISTRIBUTED.value:
+        _leave()
+
+
+def _join() -> None:
+    from mimic_jax import hosts
+
+    if _PHASE.value == 'verify' or flags.FLAGS['experiments'].present:
+        raise UserError('--distributed is for a run; verify and reports together take one process')
+    hosts.initialize(_DISTRIBUTED.value)
+
+
+def _leave() -> None:
+    from mimic_jax import hosts
+
+    hosts.finish()
+
+
+def _stop_one_of_several(error: Exception) -> None:
+    """Ends a process at once: one that waits for the others to leave, who wait for it, never would."""
+    from mimic_jax import hosts
+
+    if not hosts.is_lost(error):
+        traceback.print_exception(error)
+        _stop(1, f'error: {type(error).__name__} in process {hosts.process()}')
+    _stop(3, f'error: process {hosts.process()}: {hosts.LOST}')
 
 
 def _run(command: str) -> None:
@@ -153,6 +189,8 @@ def _one_line(error: Exception) -> str:
 
 def _stop(status: int, message: str) -> None:
     """Ends the process at once: threads that still write, or wait for a disk, would hold it up."""
+    if _DISTRIBUTED.value:
+        _leave()
     sys.stdout.flush()
     print(message, file=sys.stderr, flush=True)
     os._exit(status)

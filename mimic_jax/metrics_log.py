@@ -62,6 +62,21 @@ class MetricsLog:
             self._flushed = time.monotonic()
 
 
+class NoLog:
+    """For a process that leaves writing to another."""
+
+    seconds = 0.0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def write(self, step: int, **values: float) -> None:
+        pass
+
+
 def validation_curve(folders: Iterable[Path]) -> dict[int, list[float]]:
     """Validation accuracies of several runs by step, rising: {step: [fraction, one a run]}."""
     curve = defaultdict(list)

@@ -26,11 +26,12 @@ of students comes after the logits that they learn from, and writes student-<id>
 """
 
 import dataclasses
+import functools
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from mimic_jax import artifacts, config, exporting, sharding, trials
+from mimic_jax import artifacts, config, exporting, hosts, sharding, trials
 from mimic_jax.data.splits import Dataset
 from mimic_jax.errors import UserError
 from mimic_jax.phases import (
@@ -80,15 +81,17 @@ def run(
       Interrupted: asked to stop; everything up to here is on disk.
     """
     wanted = PHASES if phase == 'all' else (phase,)
+    if phase in ('export', 'predict') and hosts.count() > 1:
+        raise UserError(f'--phase={phase} is for one process; leave --distributed out')
     if phase == 'predict':
         predict.check(source, output)
     checked = config.experiment(settings)
+    searched = _searched(checked, phase) if 'search' in wanted else ''
     mesh = sharding.make_mesh(checked.run.model_axis, devices)
     _make_workdir(workdir)
-    progress = Progress(advice=_advice(checked))
+    progress = Progress(_advice(checked), quiet=not hosts.is_first())
     data = prepare.run(checked.data, workdir, progress)
     session = Session(workdir, data, checked.run, progress, mesh)
-    searched = _searched(checked, phase) if 'search' in wanted else ''
     if searched == 'members':
         _search_members(session, checked)
         if phase == 'search':
@@ -120,7 +123,7 @@ def run(
                 student.run(session, net)
     if 'baseline' in wanted:
         for fitted in plan.baselines.values():
-            baseline.run(session, fitted)
+            baseline.run(session.alone, fitted)
     if 'evaluate' in wanted:
         for net in plan.nets():
             evaluate.run(session, net, net.recipe.phase)
@@ -129,12 +132,16 @@ def run(
     if 'decode' in wanted:
         for seeds in plan.decodings.values():
             for decoding in seeds:
-                decode.run(session, decoding)
-    if 'report' in wanted:
-        result = report.run(session, plan, checked, experiment, command)
+                decode.run(session.alone, decoding)
+
+    def tell() -> None:
+        result = report.run(session.alone, plan, checked, experiment, command)
         lead = tables.headline(result['rows'])
         print('\n'.join(filter(None, (lead, '', tables.table(result['rows'])))))
         print(workdir / experiment / 'report.md')
+
+    if 'report' in wanted:
+        hosts.first(tell)
     if phase in ('export', 'predict'):
         exported = exporting.make(plan, session.data, checked.data.name, student_name)
         folder = export.run(session, exported)
@@ -148,6 +155,12 @@ def run(
 def _searched(checked: config.Experiment, phase: str) -> str:
     """What the config's search is for: 'members', 'students', or '' without one."""
     if checked.search is not None:
+        if hosts.count() > 1:
+            raise UserError(
+                'a search is not run by --distributed processes: start --phase=search on each host '
+                'by itself, with config.search.storage a database that all reach; the phases after '
+                'it can be --distributed'
+            )
         return 'students' if checked.search.student else 'members'
     if phase == 'search':
         raise UserError(
@@ -197,9 +210,10 @@ def _with_students(
 def _aligned(session: Session, alignments: Sequence[plans.AlignmentPlan]) -> Session:
     """The session with its targets realigned, round after round, whichever phase was asked for."""
     for alignment in alignments:
-        if not artifacts.is_complete(session.workdir / alignment.recipe.name):
+        folder = session.workdir / alignment.recipe.name
+        if not hosts.first(functools.partial(artifacts.is_complete, folder)):
             teacher.run(session, alignment.net)
-        session = dataclasses.replace(session, data=align.run(session, alignment))
+        session = dataclasses.replace(session, data=align.run(session.alone, alignment))
     return session
 
 
@@ -212,6 +226,7 @@ def _make_workdir(workdir: Path) -> None:
         raise UserError(
             f'--workdir={workdir} cannot be written to ({error.strerror}); choose another folder'
         ) from None
+    hosts.share_folder(workdir)
 
 
 def _announce(progress: Progress, plan: plans.Plan, wanted, workdir: Path) -> None:

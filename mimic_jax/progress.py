@@ -1,5 +1,6 @@
 """What is going on and how long it will take: a bar on a terminal, plain lines elsewhere."""
 
+import io
 import sys
 import time
 from collections import defaultdict
@@ -18,9 +19,10 @@ class Progress:
     reach different shares of a machine's speed.
     """
 
-    def __init__(self, advice: str = '', stream=None, clock=time.monotonic):
-        self._advice, self._stream, self._clock = advice, stream or sys.stderr, clock
-        self._terminal = self._stream.isatty()
+    def __init__(self, advice: str = '', stream=None, clock=time.monotonic, quiet: bool = False):
+        self._advice, self._clock = advice, clock
+        self._stream = io.StringIO() if quiet else stream or sys.stderr
+        self._terminal, self._quiet = self._stream.isatty(), quiet
         self._left = defaultdict(float)
         self._done = defaultdict(float)
         self._seconds = defaultdict(float)
@@ -32,7 +34,9 @@ class Progress:
         self._left[kind] += work
 
     def say(self, text: str) -> None:
-        """A line above the bar."""
+        """A line above the bar; nothing where another process speaks."""
+        if self._quiet:
+            return
         tqdm.tqdm.write(text, file=self._stream)
         self._stream.flush()
 

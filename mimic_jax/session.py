@@ -34,6 +34,8 @@ class Session:
     @property
     def on_device(self) -> bool:
         if self.run.placement == 'auto':
+            if self.mesh.is_multi_process:  # each of which reads its share alone
+                return False
             limit = HOST_BYTES if jax.default_backend() == 'cpu' else DEVICE_BYTES
             return self.data.inputs.nbytes <= limit
         return self.run.placement == 'device'
@@ -47,6 +49,13 @@ class Session:
         """What preprocessing was fitted to, whole on every device."""
         stats = statistics.open_fitted(self.workdir, self.data, self.progress.say)
         return {'inputs': batches.to_device(stats, sharding.replicated(self.mesh))}
+
+    @functools.cached_property
+    def alone(self) -> 'Session':
+        """The session on this process's own devices: itself, unless several processes share it."""
+        if not self.mesh.is_multi_process:
+            return self
+        return dataclasses.replace(self, mesh=sharding.make_mesh(1, jax.local_devices()))
 
     def padded(self, batch_size: int) -> int:
         """A batch's rows after padding to equal shares of the 'data' axis."""
@@ -66,11 +75,16 @@ class Session:
         """Yields (steps, ids or whole batches) placed on the mesh, `group` steps at a time.
 
         With the arrays on the device only ids travel; otherwise a thread gathers batches on the
-        host, ahead of the step. The batches are the same either way.
+        host, ahead of the step. The batches are the same either way. Of several processes each
+        gathers the rows that its own devices get.
         """
         host = {**self.data.arrays, **(extra or {})}
 
         def place(part: list[dict]):
+            rows = len(part[0]['index'])
+            mine = sharding.local_rows(self.mesh, rows)
+            if len(mine) < rows:
+                part = [{key: value[mine] for key, value in item.items()} for item in part]
             part = [{**item, 'view': np.int32(view)} for item in part]
             if not self.on_device:
                 part = [batches.gather(host, item) for item in part]
@@ -80,7 +94,9 @@ class Session:
             whole = sharding.replicated(self.mesh)
             split = sharding.batch_sharding(self.mesh, int(leading))
             return len(part), {
-                key: jax.device_put(value, whole if key == 'view' else split)
+                key: sharding.put(value, whole)
+                if key == 'view'
+                else sharding.put_share(value, split, int(leading), rows)
                 for key, value in tree.items()
             }
 

@@ -1,7 +1,8 @@
-"""The device mesh, and which array lies where on it."""
+"""The device mesh, which may span several processes, and which array lies where on it."""
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -53,6 +54,39 @@ def parameter_sharding(mesh: Mesh, shape: tuple[int, ...]) -> NamedSharding:
 
 def shard_state(mesh: Mesh, state):
     """A tree of arrays laid on the mesh by `parameter_sharding`."""
-    return jax.tree.map(
-        lambda leaf: jax.device_put(leaf, parameter_sharding(mesh, np.shape(leaf))), state
-    )
+    return jax.tree.map(lambda leaf: put(leaf, parameter_sharding(mesh, np.shape(leaf))), state)
+
+
+def put(array, sharding: NamedSharding) -> jax.Array:
+    """An array that every process of the mesh has, laid out: each gives its devices their pieces."""
+    if not sharding.mesh.is_multi_process:
+        return jax.device_put(array, sharding)
+    array = np.asanyarray(array)
+    return jax.make_array_from_process_local_data(sharding, array, array.shape)
+
+
+def put_share(share: np.ndarray, sharding: NamedSharding, axis: int, rows: int) -> jax.Array:
+    """An array of `rows` rows along `axis`, of which each process gives its own `local_rows`."""
+    if not sharding.mesh.is_multi_process:
+        return jax.device_put(share, sharding)
+    shape = (*share.shape[:axis], rows, *share.shape[axis + 1 :])
+    return jax.make_array_from_process_local_data(sharding, share, shape)
+
+
+def local_rows(mesh: Mesh, rows: int) -> np.ndarray:
+    """Which rows of a batch this process's devices hold: indices, rising."""
+    pieces = batch_sharding(mesh).addressable_devices_indices_map((rows,)).values()
+    return np.unique(np.concatenate([np.arange(rows)[piece] for piece in pieces]))
+
+
+def whole(tree):
+    """A tree on the host. Arrays in pieces over several processes are gathered, by all of them."""
+
+    def gathered(leaf):
+        if isinstance(leaf, jax.Array) and not (
+            leaf.is_fully_addressable or leaf.is_fully_replicated
+        ):
+            return multihost_utils.process_allgather(leaf, tiled=True)
+        return jax.device_get(leaf)
+
+    return jax.tree.map(gathered, tree)

@@ -26,6 +26,7 @@ def make(session: Session, student: NetPlan) -> Path:
         student.recipe,
         lambda folder: train.run(folder, _job(session, student), session),
         session.progress.say,
+        together=True,
     )
 
 

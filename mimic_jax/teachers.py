@@ -26,4 +26,5 @@ def make(session: Session, member: NetPlan) -> Path:
         member.recipe,
         lambda folder: train.run(folder, job, session),
         session.progress.say,
+        together=True,
     )

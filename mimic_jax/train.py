@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mimic_jax import checkpoint, interrupt, sharding
+from mimic_jax import checkpoint, hosts, interrupt, sharding
 from mimic_jax.checkpoint import Checkpoints
 from mimic_jax.data import batches
 from mimic_jax.errors import NotFinite
-from mimic_jax.metrics_log import MetricsLog
+from mimic_jax.metrics_log import MetricsLog, NoLog
 from mimic_jax.ops import metrics, plateau
 from mimic_jax.session import Session
 from mimic_jax.train_step import (
@@ -62,7 +62,7 @@ def run(folder: Path, job: Job, session: Session) -> dict:
     with Checkpoints(folder) as checkpoints:
         state, start = loop.restore(checkpoints)
         with (
-            MetricsLog(folder, start) as log,
+            MetricsLog(folder, start) if hosts.is_first() else NoLog() as log,
             session.progress.task(
                 job.name, _kind(job), job.task.steps, job.work_per_step, start
             ) as bar,
@@ -77,7 +77,7 @@ def run(folder: Path, job: Job, session: Session) -> dict:
     return {
         'steps': steps,
         'parameters': sum(leaf.size for leaf in jax.tree.leaves(params)),
-        'variables_sha256': checkpoint.digest(jax.device_get(state.variables)),
+        'variables_sha256': checkpoint.digest(sharding.whole(state.variables)),
         'seconds': round(seconds, 3),
     }
 
@@ -135,6 +135,7 @@ class _Loop:
                 bar.advance(count, self.text)
                 if full:
                     window.turn(step)
+                hosts.check_stop()
                 # At an epoch's end, the validation error comes first: the rate may hang on it.
                 if interrupt.requested() and step % self.epoch_steps:
                     window.flush(step)
@@ -156,10 +157,10 @@ class _Loop:
     def _adapt(self, state: TrainState, error: float) -> TrainState:
         """The state with the learning rate that this validation error leads to."""
         *rest, old = state.opt_state
-        new = plateau.update(old, error)
+        new = plateau.update(jax.device_get(old), error)
         self.finished |= plateau.stopped(new)
         self.scale = float(new.scale)
-        new = jax.device_put(new, sharding.replicated(self.session.mesh))
+        new = sharding.shard_state(self.session.mesh, new)
         return state.replace(opt_state=(*rest, new))
 
     def rate(self, step: int) -> float:

@@ -14,9 +14,10 @@ PACKAGE = ROOT / 'mimic_jax'
 # Lowest first. A module imports only from layers below its own, or from its own folder.
 LAYERS = [
     ('errors', 'ops'),
-    ('settings',),
+    ('settings', 'interrupt'),
+    ('hosts',),
     ('search',),
-    ('config', 'allocator', 'compiled', 'interrupt', 'artifacts', 'sharding', 'progress'),
+    ('config', 'allocator', 'compiled', 'artifacts', 'sharding', 'progress'),
     ('digests',),
     ('data', 'models', 'checkpoint', 'metrics_log', 'decoding', 'trials'),
     ('logit_cache', 'own_answers', 'train_step', 'session', 'decoded_files'),

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mimic_jax import sharding as shardings
 from mimic_jax.data import mapped
 from mimic_jax.ops import context
 
@@ -126,6 +127,8 @@ def to_device(arrays: Mapping, sharding) -> dict:
 
 def _whole(array: np.ndarray, sharding) -> jax.Array:
     array = np.asanyarray(array)
+    if sharding.mesh.is_multi_process:
+        return shardings.put(array, sharding)
     if array.nbytes <= PIECE_BYTES:
         return jax.device_put(jnp.asarray(np.asarray(array)), sharding)
     # Piece by piece: the way to an accelerator leads through a copy in the host's memory.

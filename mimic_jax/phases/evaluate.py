@@ -1,12 +1,13 @@
 """Asks a finished net about the validation and test examples, once."""
 
+import functools
 import itertools
 import time
 from pathlib import Path
 
 import numpy as np
 
-from mimic_jax import artifacts, ensemble, own_teacher
+from mimic_jax import artifacts, ensemble, hosts, own_teacher
 from mimic_jax.data import batches
 from mimic_jax.errors import UserError
 from mimic_jax.plans.nets import NetPlan
@@ -41,14 +42,17 @@ def run(session: Session, net: NetPlan, phase: str) -> Path:
                     f'{net.name} gives logits that are not finite on the split {split}; lower its '
                     'train.learning_rate or set train.clip_norm'
                 )
-            np.save(folder / f'{split}.npy', answers)
+            hosts.first(functools.partial(np.save, folder / f'{split}.npy', answers))
         return {'seconds': round(time.monotonic() - start, 3)}
 
-    return artifacts.make(session.workdir, net.evaluation, build, session.progress.say)
+    return artifacts.make(
+        session.workdir, net.evaluation, build, session.progress.say, together=True
+    )
 
 
 def run_own(session: Session, teacher: OwnPlan) -> Path:
     """The same of a teacher made elsewhere, of the splits that it can answer for."""
+    session = session.alone
 
     def build(folder: Path) -> dict:
         start = time.monotonic()

@@ -12,11 +12,14 @@ def run(session: Session, cache: CachePlan) -> Path:
     """Reads the members' checkpoints, or asks a teacher made elsewhere; writes `logits-<id>`."""
     for member in cache.members:
         artifacts.require(session.workdir, member.recipe, member.name, 'teacher')
+    together = cache.own is None  # nobody knows whether another's teacher may be asked twice
+    session = session if together else session.alone
     return artifacts.make(
         session.workdir,
         cache.recipe,
         lambda folder: _write(folder, session, cache),
         session.progress.say,
+        together=together,
     )
 
 
