@@ -266,7 +266,7 @@ def counted(found: list[dict]) -> dict:
 
 
 def known(path: Path | None) -> list[dict]:
-    return json.loads(path.read_text())['found'] if path and path.exists() else []
+    return json.loads(path.read_text())['outcomes'] if path and path.exists() else []
 
 
 def write(arguments, found: list[dict]) -> None:
@@ -280,7 +280,7 @@ def write(arguments, found: list[dict]) -> None:
         'command': shlex.join(['python', *sys.argv]),
         'machine': machine(),
         'date': datetime.date.today().isoformat(),
-        'found': found,
+        'outcomes': found,  # `found` counts those that were
     }
     artifacts.write_atomically(arguments.json, json.dumps(result, indent=1) + '\n')
 

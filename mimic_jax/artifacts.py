@@ -8,6 +8,7 @@ half-way and that the same recipe resumes.
 
 import contextlib
 import dataclasses
+import errno
 import functools
 import hashlib
 import json
@@ -22,6 +23,9 @@ from mimic_jax import hosts
 from mimic_jax.errors import UserError
 
 FORMAT = 1  # raise when the content of artifact folders changes its meaning
+
+LEASE_SECONDS = 30  # after which a process without a sign of life has lost an artifact to another
+_NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL)
 
 CONFIG, MANIFEST, MARKER = 'config.json', 'manifest.json', 'COMPLETE'
 
@@ -276,23 +280,41 @@ def _placed(error: OSError, path: Path) -> OSError:
 
 @contextlib.contextmanager
 def _lock(folder: Path, say: Callable[[str], None]):
-    """Holds the folder's lock, which the system lets go when its holder dies."""
+    """Holds the folder's lock, and lets it go when the process that holds it dies.
+
+    The system's lock, which it lets go at once, and a lease, for file systems that have no such lock or
+    one that other machines do not see: there a dead holder's lease runs out.
+    """
     locks = folder.parent / '.locks'
     locks.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(locks / f'{folder.name}.lock')
     holder = locks / f'{folder.name}.holder'
-    try:
-        lock.acquire(timeout=0.1)
-    except filelock.Timeout:
+
+    def wait() -> None:
         try:
             who = holder.read_text(errors='replace')
         except OSError:  # its holder has just let go
             who = 'another process'
         say(f'{folder.name} is being made by {who}; waiting for it')
-        lock.acquire(poll_interval=0.2)
-    try:
+
+    with contextlib.ExitStack() as held:
+        try:
+            system = filelock.FileLock(locks / f'{folder.name}.lock', fallback_to_soft=False)
+            _acquire(system, wait)
+            held.callback(system.release)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+        lease = filelock.SoftFileLease(locks / f'{folder.name}.lease', lease_duration=LEASE_SECONDS)
+        _acquire(lease, wait)
+        held.callback(lease.release)
         holder.write_text(f'process {os.getpid()} on {socket.gethostname()}')
+        held.callback(holder.unlink, missing_ok=True)
         yield
-    finally:
-        holder.unlink(missing_ok=True)
-        lock.release()
+
+
+def _acquire(lock: filelock.BaseFileLock, wait: Callable[[], None]) -> None:
+    try:
+        lock.acquire(timeout=0.1)
+    except filelock.Timeout:
+        wait()
+        lock.acquire(poll_interval=0.2)

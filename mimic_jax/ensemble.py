@@ -154,8 +154,9 @@ def _check_rows(session: Session, cache: CachePlan, opened: logit_cache.LogitCac
 
     # Nobody knows whether a function or model of one's own gives the same bits twice.
     repeatable = cache.own is None or cache.own.settings.kind == 'logits'
-    here = opened.facts['written'] == where_written(session)
-    opened.check_rows(recomputed, exact=repeatable and here)
+    here = where_written(session)
+    exact = repeatable and opened.facts['written'] == here
+    opened.check_rows(recomputed, exact, here)
 
 
 def _own_facts(session: Session, cache: CachePlan) -> dict:

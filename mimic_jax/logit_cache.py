@@ -94,11 +94,17 @@ class LogitCache:
             self._kept[number] = logits
         return self._kept[number]
 
-    def check_rows(self, recomputed: Callable[[int], tuple[np.ndarray, np.ndarray]], exact: bool):
+    def check_rows(
+        self,
+        recomputed: Callable[[int], tuple[np.ndarray, np.ndarray]],
+        exact: bool,
+        here: Mapping | None = None,
+    ):
         """Compares rows with the teacher's answers of today: in the first view, and in the last.
 
         recomputed(view) returns (rows [R], float32 mean logits [R, K]).  exact: whether this is
         the backend that wrote the cache; elsewhere up to 1% of the logits' deviation may differ.
+        here: the circumstances of today, which the error compares with those of the writing.
 
         Raises:
           UserError: a row differs.
@@ -113,9 +119,18 @@ class LogitCache:
                 good = np.allclose(kept.astype(np.float32), logits, rtol=0.01, atol=close)
             if not good:
                 raise UserError(
-                    f'{self.folder}: view {view} is not what the teacher says of these examples; '
+                    f'{self.folder}: view {view} is not what the teacher says of these examples'
+                    f'{self._circumstances(here or {})}; '
                     f'delete {self.folder} and run --phase=logits again'
                 )
+
+    def _circumstances(self, here: Mapping) -> str:
+        """What differs from when the cache was written, in words; '' where nothing does."""
+        different = _difference(here, self.facts['written'], 'written') if here else None
+        if not different:
+            return ''
+        field, now, then = different
+        return f' ({field} is {then!r}, here {now!r}, which gives other numbers)'
 
 
 def open_cache(folder: Path, expected: Mapping) -> LogitCache:

@@ -1,4 +1,6 @@
 import dataclasses
+import errno
+import fcntl
 import hashlib
 import json
 import multiprocessing
@@ -8,6 +10,7 @@ import signal
 import socket
 import time
 
+import filelock
 import pytest
 
 from mimic_jax import artifacts
@@ -281,7 +284,57 @@ def test_of_two_processes_one_builds_and_the_other_waits_for_it(tmp_path):
     artifacts.verify(tmp_path / RECIPE.name)
 
 
-def _build_until_killed(workdir, started):
+def _without_system_locks():
+    """A file system whose locks are missing: `flock` says so."""
+
+    def missing(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    fcntl.flock = missing
+
+
+def _make_overlapping(workdir, number, locks, barrier, queue):
+    """One of several processes: makes three of four artifacts, each in an order of its own."""
+    if not locks:
+        _without_system_locks()
+    built, said = [], []
+
+    def build(folder):
+        built.append(folder.name)
+        time.sleep(0.3)
+        return write_two(folder)
+
+    recipes = [Recipe('teacher', {'seed': (number + more) % 4}) for more in range(3)]
+    barrier.wait(60)
+    for recipe in recipes:
+        artifacts.make(workdir, recipe, build, said.append)
+    queue.put((built, said, [recipe.name for recipe in recipes]))
+
+
+@pytest.mark.parametrize('locks', [True, False], ids=['locks', 'no locks'])
+def test_of_four_processes_each_artifact_is_made_once(tmp_path, locks):
+    barrier, queue = spawn.Barrier(4), spawn.Queue()
+    arguments = [(tmp_path, number, locks, barrier, queue) for number in range(4)]
+    processes = [spawn.Process(target=_make_overlapping, args=each) for each in arguments]
+    for process in processes:
+        process.start()
+    results = [queue.get(timeout=120) for _ in processes]
+    for process in processes:
+        process.join(60)
+        assert process.exitcode == 0
+    every = [name for built, _, _ in results for name in built]
+    assert len(every) == 4 and len(set(every)) == 4
+    assert any('is being made by process' in line for _, said, _ in results for line in said)
+    for _, _, names in results:
+        for name in names:
+            artifacts.verify(tmp_path / name)
+    assert not list((tmp_path / '.locks').glob('*.holder'))
+
+
+def _build_until_killed(workdir, started, locks):
+    if not locks:
+        _without_system_locks()
+
     def build(folder):
         (folder / 'half').write_text('half')
         started.set()
@@ -290,9 +343,10 @@ def _build_until_killed(workdir, started):
     artifacts.make(workdir, RECIPE, build)
 
 
-def test_a_killed_builder_leaves_nothing_locked(tmp_path):
+@pytest.mark.parametrize('locks', [True, False], ids=['locks', 'no locks'])
+def test_a_killed_builder_leaves_nothing_locked(tmp_path, locks):
     started = spawn.Event()
-    process = spawn.Process(target=_build_until_killed, args=(tmp_path, started))
+    process = spawn.Process(target=_build_until_killed, args=(tmp_path, started, locks))
     process.start()
     assert started.wait(60)
     os.kill(process.pid, signal.SIGKILL)
@@ -303,4 +357,22 @@ def test_a_killed_builder_leaves_nothing_locked(tmp_path):
     artifacts.make(tmp_path, RECIPE, write_two, said.append)
     assert said == []
     assert (folder / 'half').read_text() == 'half'
+    artifacts.verify(folder)
+
+
+def test_a_dead_holder_on_another_machine_loses_its_artifact(tmp_path, monkeypatch):
+    """Its lease stays behind, and says nothing more."""
+    monkeypatch.setattr(artifacts, 'LEASE_SECONDS', 1)
+    folder = tmp_path / RECIPE.name
+    (tmp_path / '.locks').mkdir()
+    path = tmp_path / '.locks' / f'{RECIPE.name}.lease'
+    elsewhere = filelock.SoftFileLease(path, lease_duration=1)
+    elsewhere.acquire()
+    content = path.read_text()
+    assert socket.gethostname() in content
+    elsewhere.release()
+    path.write_text(content.replace(socket.gethostname(), 'elsewhere'))
+    said = []
+    artifacts.make(tmp_path, RECIPE, write_two, said.append)
+    assert said == [f'{RECIPE.name} is being made by another process; waiting for it']
     artifacts.verify(folder)

@@ -3,6 +3,7 @@
 import importlib.util
 import io
 import os
+import sys
 from pathlib import Path
 
 import hypothesis
@@ -36,6 +37,19 @@ def load_experiment(name: str):
     spec = importlib.util.spec_from_file_location(name, ROOT / 'experiments' / f'{name}.py')
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def load_benchmark(name: str):
+    """The module of benchmarks/<name>.py, which may import its neighbours."""
+    folder = ROOT / 'benchmarks'
+    spec = importlib.util.spec_from_file_location(name, folder / f'{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(folder))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(folder))
     return module
 
 

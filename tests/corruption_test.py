@@ -1,13 +1,12 @@
 """Every kind of file of every kind of artifact, damaged; `benchmarks/corruption.py` tries more."""
 
-import importlib.util
 import io
 import random
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
+from conftest import load_benchmark
 
 from mimic_jax import artifacts, ensemble, pipeline
 from mimic_jax import config as config_module
@@ -17,20 +16,11 @@ from mimic_jax.phases import prepare
 from mimic_jax.progress import Progress
 from mimic_jax.reporting import answers
 
-BENCHMARKS = Path(__file__).parent.parent / 'benchmarks'
-
 
 @pytest.fixture(scope='module')
 def corruption():
     """The benchmark, whose cases these are."""
-    spec = importlib.util.spec_from_file_location('corruption', BENCHMARKS / 'corruption.py')
-    module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(BENCHMARKS))
-    return module
+    return load_benchmark('corruption')
 
 
 @pytest.fixture(scope='module')

@@ -1,12 +1,13 @@
 """Numbers that are not finite, or about to be: stopped or told of, never clipped."""
 
 import io
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mimic_jax import artifacts, ensemble, train, train_step
+from mimic_jax import artifacts, ensemble, logit_cache, students, train, train_step
 from mimic_jax.config import Data
 from mimic_jax.errors import NotFinite, UserError
 from mimic_jax.phases import evaluate, prepare, teacher
@@ -50,6 +51,57 @@ def test_a_net_that_explodes_on_validation_is_stopped(config, make_session, monk
     assert not artifacts.is_complete(folder)
     assert 'Infinity' not in (folder / 'metrics.jsonl').read_text()
     assert not list((folder / 'checkpoints').iterdir()), 'no checkpoint of it is kept'
+
+
+def test_a_cache_in_float16_ends_at_its_largest_number(tmp_path):
+    def write(name, number):
+        (tmp_path / name).mkdir()
+        said = np.full((4, 3), number, np.float32)
+        logit_cache.write(
+            tmp_path / name, np.arange(4), 3, 1, 'float16', [lambda: lambda view: said]
+        )
+
+    for sign in (1, -1):
+        write(f'fits{sign}', sign * 65504.0)
+        with pytest.raises(UserError, match=r"65504.5 on .* set the cache's dtype to float32"):
+            write(f'beyond{sign}', sign * 65504.5)  # numpy's rounding would have made it 65504
+
+
+@pytest.mark.parametrize('kind', ['logits', 'standardised_logits'])
+def test_logits_that_have_exploded_stop_their_student(config, make_session, monkeypatch, kind):
+    """Finite in the cache, and infinite in its square."""
+    config.students.mimic.loss.kind = kind
+    session, plan = make_session(config)
+    net = plan.students['mimic'][0]
+    monkeypatch.setattr(artifacts, 'require', lambda *_: None)
+    monkeypatch.setattr(ensemble, 'open_checked', lambda *_: stand_in(net, 1e30))
+    with pytest.raises(NotFinite, match=r'mimic, seed 0: loss or gradient not finite at step 1,'):
+        students.make(session, net)
+
+
+@pytest.mark.parametrize('kind', ['logits', 'standardised_logits', 'probabilities', 'kl', 'hinton'])
+def test_a_class_of_which_the_teacher_says_nothing_is_learned(
+    config, make_session, monkeypatch, kind
+):
+    """All of its logits are 0, and so is their deviation."""
+    config.students.mimic.loss.kind = kind
+    session, plan = make_session(config)
+    net = plan.students['mimic'][0]
+    monkeypatch.setattr(artifacts, 'require', lambda *_: None)
+    monkeypatch.setattr(ensemble, 'open_checked', lambda *_: stand_in(net, 3.0))
+    facts = artifacts.manifest(students.make(session, net))
+    assert facts['steps'] == net.task.steps
+
+
+def stand_in(net, scale):
+    """A cache of random logits of that size, class 0 without any."""
+    logits = np.random.default_rng(0).normal(size=(len(net.examples), 10)).astype(np.float32)
+    logits[:, 0] = 0
+    cache = logit_cache.LogitCache(
+        Path(), net.examples, 2, 10, 'float32', logits.mean(0), logits.std(0), {}
+    )
+    cache._kept.update({view: logits * np.float32(scale) for view in range(2)})
+    return cache
 
 
 def test_answers_that_are_not_finite_are_never_evaluated(config, make_session, monkeypatch):

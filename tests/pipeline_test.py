@@ -1,4 +1,5 @@
 import collections
+import dataclasses
 import json
 import logging
 import re
@@ -7,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from mimic_jax import artifacts, checkpoint, pipeline
+from mimic_jax import artifacts, checkpoint, ensemble, pipeline
 from mimic_jax.errors import UserError
 
 ROW_KEYS = {
@@ -272,9 +273,54 @@ def test_a_cache_of_other_teachers_is_refused_by_field(finished, config, tmp_pat
     shutil.copy(second / 'metrics.jsonl', first / 'metrics.jsonl')
     artifacts.seal(first, {key: value for key, value in manifest.items() if key != 'files'})
 
-    from mimic_jax import ensemble
-
     with pytest.raises(UserError, match='variables_sha256'):
+        ensemble.open_checked(session, plan.caches['ensemble'])
+
+
+@pytest.mark.parametrize(
+    ('field', 'value', 'named'),
+    [
+        ('views.PRNG', 'rbg', 'view_function.prng'),
+        ('views.VERSION', 99, 'view_function.version'),
+        ('data.fingerprint', 'f' * 64, 'data'),
+        ('data.num_classes', 11, 'num_classes'),
+        ('data.preprocess', 'image', 'preprocess'),
+        ('cache.dtype', 'float32', 'dtype'),
+        ('cache.transfer', ('unlabelled', 'train'), r'transfer[0]'),
+    ],
+)
+def test_a_cache_of_something_else_is_refused_by_the_field_that_differs(
+    finished, config, make_session, monkeypatch, field, value, named
+):
+    """As after a change that the id does not show, such as code that forgot to raise a version."""
+    session, plan = make_session(config, finished[0])
+    cache = plan.caches['ensemble']
+    of, name = field.split('.')
+    if of == 'views':
+        monkeypatch.setattr(ensemble.views, name, value)
+    elif of == 'data':
+        session = dataclasses.replace(
+            session, data=dataclasses.replace(session.data, **{name: value})
+        )
+    else:
+        settings = dataclasses.replace(cache.settings, **{name: value})
+        cache = dataclasses.replace(cache, settings=settings)
+    with pytest.raises(UserError) as caught:
+        ensemble.open_checked(session, cache)
+    assert f'does not fit: its {named} is ' in str(caught.value)
+
+
+def test_another_jax_is_named_where_it_gives_other_numbers(
+    finished, config, make_session, monkeypatch
+):
+    session, plan = make_session(config, finished[0])
+    monkeypatch.setattr(ensemble.jax, '__version__', '99.0')
+    load = ensemble.load
+    monkeypatch.setattr(ensemble, 'load', lambda *a: lambda *b: load(*a)(*b) + np.float32(1e-4))
+    ensemble.open_checked(session, plan.caches['ensemble'])  # within the tolerance
+    ensemble.open_checked.cache_clear()
+    monkeypatch.setattr(ensemble, 'load', lambda *a: lambda *b: load(*a)(*b) + 1)
+    with pytest.raises(UserError, match=r"written\.jax is '.*', here '99\.0', which gives other"):
         ensemble.open_checked(session, plan.caches['ensemble'])
 
 
@@ -283,8 +329,6 @@ def test_rows_that_the_teacher_does_not_say_are_refused(finished, config, tmp_pa
     import shutil
 
     import orbax.checkpoint as ocp
-
-    from mimic_jax import ensemble
 
     workdir, _ = finished
     copy = tmp_path / 'copy'

@@ -1,0 +1,184 @@
+"""Puts what the programs of this folder found of reliability into one file, and the README's table.
+
+    python benchmarks/reliability.py --untrusted           # runs its hypothesis tests, at length
+    python benchmarks/reliability.py --json=results/reliability.json
+    python benchmarks/reliability.py --print               # the table of that file
+
+Reads --parts (runs/reliability): kills*.json, corruption*.json, untrusted.json, long_runs.json and
+hosts.json, as kills.py, corruption.py, long_runs.py and hosts.py write them with --json. What is not
+there has no row.
+"""
+
+import argparse
+import datetime
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from mimic_jax.reporting import tables
+
+ROOT = Path(__file__).parent.parent
+RESULT = Path('results') / 'reliability.json'
+TESTS = ['-m', 'pytest', 'tests/untrusted_test.py', '-n', '0', '--hypothesis-profile=thorough']
+TESTS += ['--hypothesis-show-statistics']
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--parts', type=Path, default=Path('runs') / 'reliability')
+    parser.add_argument('--untrusted', action='store_true')
+    parser.add_argument('--print', action='store_true')
+    parser.add_argument('--json', type=Path, default=RESULT)
+    arguments = parser.parse_args()
+    if arguments.untrusted:
+        arguments.parts.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(untrusted(), indent=1) + '\n'
+        (arguments.parts / 'untrusted.json').write_text(text)
+    elif arguments.print:
+        print(table(json.loads(arguments.json.read_text())['rows']))
+    else:
+        result = together(arguments.parts)
+        arguments.json.write_text(json.dumps(result, indent=1) + '\n')
+        print(table(result['rows']))
+
+
+def untrusted() -> dict:
+    """Runs the tests and counts the cases that hypothesis tried."""
+    process = subprocess.run([sys.executable, *TESTS], cwd=ROOT, capture_output=True, text=True)
+    if process.returncode:
+        sys.exit(process.stdout)
+    return {
+        'cases': cases(process.stdout),
+        'command': ' '.join(['python', *TESTS]),
+        'date': datetime.date.today().isoformat(),
+    }
+
+
+def cases(statistics: str) -> int:
+    """The examples that passed, by hypothesis's statistics; those it rejected are none."""
+    return sum(map(int, re.findall(r'(\d+) passing examples', statistics)))
+
+
+def together(parts: Path) -> dict:
+    read = {path.stem: json.loads(path.read_text()) for path in sorted(parts.glob('*.json'))}
+    rows = []
+    for name, part in read.items():
+        for prefix, make in ROWS.items():
+            if name.startswith(prefix):
+                made = make(part)
+                rows += [{**row, 'command': part['command'], 'date': part['date']} for row in made]
+    return {'experiment': 'reliability', 'rows': rows, 'parts': summaries(read)}
+
+
+def summaries(read: dict) -> dict:
+    """The parts without the single cases, which are many."""
+    long = ('rounds', 'outcomes', 'looks')
+
+    def short(value):
+        if isinstance(value, dict):
+            return {key: short(item) for key, item in value.items() if key not in long}
+        return [short(item) for item in value] if isinstance(value, list) else value
+
+    return {name: short(part) for name, part in read.items()}
+
+
+def killed(part: dict) -> list[dict]:
+    inside = sum(count for phase, count in part['by_phase'].items() if 'inside' in phase)
+    same = 'bit-identical to an uninterrupted run' if part['equal'] else 'DIFFERENT'
+    return [
+        {
+            'name': f'SIGKILL, {part["config"]}',
+            'tried': f'{part["kills"]} kills, {inside} inside a write',
+            'outcome': f'{part["workdirs"]} runs finished, {same}',
+        }
+    ]
+
+
+def corrupted(part: dict) -> list[dict]:
+    outcome = (
+        f'{part["found"]} named with what to do, {part["harmless"]} harmless, '
+        f'{part["silent"]} silent, {part["crashed"]} with a traceback'
+    )
+    return [
+        {
+            'name': 'files damaged, exchanged or deleted',
+            'tried': f'{part["cases"]} cases, {part["kinds"]} kinds of file',
+            'outcome': outcome,
+        }
+    ]
+
+
+def fed(part: dict) -> list[dict]:
+    return [
+        {
+            'name': 'malformed specs, configs and files',
+            'tried': f'{part["cases"]:,} cases',
+            'outcome': 'each a line or a right answer',
+        }
+    ]
+
+
+def watched(part: dict) -> list[dict]:
+    words = {
+        'steps': 'steps, a checkpoint every 20',
+        'views': 'cached views',
+        'nets': 'students in one process',
+    }
+    return [
+        {
+            'name': 'long runs',
+            'tried': f'{each["count"]:,} {words[each["name"]]}',
+            'outcome': f'memory {each["megabytes_growth"]:+.0f} MB of {each["megabytes"]:,.0f}, '
+            f'open files {each["files_growth"]:+.0f} of {each["files"]:.0f}',
+        }
+        for each in part['parts']
+    ]
+
+
+def shared(part: dict) -> list[dict]:
+    def apart(found: dict) -> str:
+        numbers = found['differences']
+        return ', '.join(f'{phase} {number:.0e}' for phase, number in numbers.items())
+
+    rows = [
+        {
+            'name': 'several hosts',
+            'tried': f'{run["processes"]} processes',
+            'outcome': f'logits differ from one process’s by at most: {apart(run)}',
+        }
+        for run in part['runs']
+    ]
+    kills = part['killed']['kills']
+    stopped = ', '.join(f'{kill["seconds"]:.0f} s' for kill in kills)
+    rows.append(
+        {
+            'name': 'several hosts, one killed',
+            'tried': ', then '.join(f'one of {kill["processes"]}' for kill in kills),
+            'outcome': f'the others stopped with a line after {stopped}; one process finished: '
+            f'{apart(part["killed"])}',
+        }
+    )
+    return rows
+
+
+ROWS = {
+    'kills': killed,
+    'corruption': corrupted,
+    'untrusted': fed,
+    'long_runs': watched,
+    'hosts': shared,
+}
+
+
+def table(rows: list[dict]) -> str:
+    return tables.aligned([('what', 'how much', 'what came of it'), *(_cells(row) for row in rows)])
+
+
+def _cells(row: dict) -> tuple[str, str, str]:
+    return row['name'], row['tried'], row['outcome']
+
+
+if __name__ == '__main__':
+    main()

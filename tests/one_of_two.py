@@ -1,0 +1,83 @@
+"""One of two processes that run the tiny experiment together; tests/hosts_test.py starts both.
+
+    python tests/one_of_two.py HOST:PORT,2,ID WORKDIR
+
+Prints, as its last line, JSON of what the checks of `mimic_jax.hosts` found and which rows of each
+batch this process read.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+from conftest import tiny_digits
+
+from mimic_jax import artifacts, hosts, pipeline
+from mimic_jax.artifacts import Recipe
+from mimic_jax.data import batches
+from mimic_jax.errors import UserError
+
+
+def refused(call) -> str:
+    try:
+        call()
+    except UserError as error:
+        return str(error)
+    return ''
+
+
+def fail():
+    raise UserError('the disk is full')
+
+
+def checks(workdir: Path) -> dict:
+    me = hosts.process()
+    built = []
+    artifacts.make(workdir, Recipe('data', {}), lambda folder: built.append(me) or {})
+    return {
+        'counts': [hosts.count(), hosts.first(hosts.count)],
+        'told': hosts.first(lambda: {'by': hosts.process()}),
+        'error': refused(lambda: hosts.first(fail)),
+        'built': built,
+        'other recipe': refused(
+            lambda: artifacts.make(workdir, Recipe('data', {'seed': me}), lambda folder: {})
+        ),
+    }
+
+
+def watch_reading() -> list:
+    """The rows of every batch that this process gathers while all work together."""
+    read, gather = [], batches.gather
+
+    def watched(arrays, ids):
+        if hosts.count() > 1:
+            read.append(np.asarray(ids['index']).tolist())
+        return gather(arrays, ids)
+
+    batches.gather = watched
+    return read
+
+
+def main(where: str, workdir: Path):
+    jax.config.update('jax_num_cpu_devices', 1)
+    hosts.initialize(where)
+    (workdir / 'checks').mkdir(parents=True, exist_ok=True)
+    found = checks(workdir / 'checks')
+    read = watch_reading()
+    pipeline.run(config(), workdir=workdir, experiment='tiny')
+    hosts.finish()
+    print(json.dumps({**found, 'read': read}))
+
+
+def config():
+    tiny = tiny_digits()
+    for student in tiny.students.values():
+        student.seeds = (0,)
+    tiny.students.labels.train.schedule = 'plateau'
+    return tiny
+
+
+if __name__ == '__main__':
+    main(sys.argv[1], Path(sys.argv[2]))
