@@ -33,7 +33,7 @@ LOST = (
     'Run the same command on every host again, on as many as there are'
 )
 # Of errors that jax and Orbax raise when a peer is gone.
-_SIGNS = ('gloo', 'nccl', 'coordination', 'barrier', 'heartbeat', 'connection reset', 'preempted')
+_SIGNS = ('gloo', 'nccl', 'coordination', 'barrier', 'heartbeat')
 # jax ends a process from within C++ when a peer has died; this one outlives it and says so in a line.
 _SPEAKER = (
     'import signal, sys; [signal.signal(n, signal.SIG_IGN) for n in (signal.SIGINT, signal.SIGTERM)]; '
@@ -178,7 +178,7 @@ def _processes() -> int:
 
 
 def _left_behind(folder: Path) -> str:
-    name = f'.hosts-{secrets.token_hex(8)}.tmp'
+    name = f'.hosts.{secrets.token_hex(8)}.tmp'
     (folder / name).touch()
     return name
 

@@ -3,7 +3,6 @@
 import io
 import random
 import shutil
-from pathlib import Path
 
 import pytest
 from conftest import load_benchmark

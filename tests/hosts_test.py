@@ -137,16 +137,18 @@ from hosts_test import one_net
 
 def get_config():
     jax.config.update('jax_num_cpu_devices', 1)
-    return one_net()
+    return one_net(model_axis=2)  # so that of its widest layer each process holds a half
 """
 
 
-def one_net():
+def one_net(model_axis=1):
     config = tiny_digits()
     for name in ('students', 'logits', 'report'):
         del config[name]
     del config.members.cnn_2
+    config.members.cnn_1.model = '4c3-bn-p2-256-d.5'
     config.members.cnn_1.train.epochs = 100
+    config.run.model_axis = model_axis
     config.run.checkpoint_steps = 20
     config.run.evaluation_steps = 400
     return config

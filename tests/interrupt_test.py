@@ -79,3 +79,21 @@ def test_without_a_signal_nothing_is_raised():
         interrupt.check()
     interrupt.check()
     assert not interrupt.requested()
+
+
+def test_of_several_processes_ctrl_c_becomes_the_signal_that_jax_shares():
+    taken = []
+    signal.signal(signal.SIGTERM, lambda *_: taken.append('once'))
+    interrupt.install_for_many()
+    with interrupt.deferred():
+        signal.raise_signal(signal.SIGINT)
+        assert taken == ['once'] and not interrupt.requested()
+        with pytest.raises(Interrupted):
+            signal.raise_signal(signal.SIGINT)
+        interrupt._Request.pending = False
+
+
+def test_code_can_ask_itself_to_stop():
+    with pytest.raises(Interrupted), interrupt.deferred():
+        interrupt.request()
+        interrupt.check()

@@ -224,3 +224,12 @@ def test_a_count_may_end_early_and_begin_anew(clock):
     progress.end('tuning')
     progress.count('tuning', 1, 9)
     assert stream.getvalue().count('0/9') == 2, 'a new one'
+
+
+def test_where_another_process_speaks_nothing_is_said(clock, capsys):
+    progress = Progress(clock=clock, quiet=True)
+    progress.say('a line')
+    progress.count('images', 1, 2)
+    with progress.task('net', 'train', 2, 1.0) as bar:
+        bar.advance(2)
+    assert capsys.readouterr() == ('', '')
