@@ -8,24 +8,17 @@ half-way and that the same recipe resumes.
 
 import contextlib
 import dataclasses
-import errno
 import functools
 import hashlib
 import json
 import os
-import socket
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-import filelock
-
-from mimic_jax import hosts
+from mimic_jax import hosts, locks
 from mimic_jax.errors import UserError
 
 FORMAT = 1  # raise when the content of artifact folders changes its meaning
-
-LEASE_SECONDS = 30  # after which a process without a sign of life has lost an artifact to another
-_NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL)
 
 CONFIG, MANIFEST, MARKER = 'config.json', 'manifest.json', 'COMPLETE'
 
@@ -97,7 +90,7 @@ def make(
         def begin() -> dict:
             """Whether it is complete. Process 0 holds the lock for all."""
             if not is_complete(folder):
-                held.enter_context(_lock(folder, say))
+                held.enter_context(locks.hold(folder, say))
             complete = is_complete(folder)  # perhaps made while this process waited
             if not complete:
                 folder.mkdir(exist_ok=True)
@@ -276,45 +269,3 @@ def _placed(error: OSError, path: Path) -> OSError:
     if error.filename is not None:
         return error
     return OSError(error.errno, error.strerror or str(error), str(path))
-
-
-@contextlib.contextmanager
-def _lock(folder: Path, say: Callable[[str], None]):
-    """Holds the folder's lock, and lets it go when the process that holds it dies.
-
-    The system's lock, which it lets go at once, and a lease, for file systems that have no such lock or
-    one that other machines do not see: there a dead holder's lease runs out.
-    """
-    locks = folder.parent / '.locks'
-    locks.mkdir(parents=True, exist_ok=True)
-    holder = locks / f'{folder.name}.holder'
-
-    def wait() -> None:
-        try:
-            who = holder.read_text(errors='replace')
-        except OSError:  # its holder has just let go
-            who = 'another process'
-        say(f'{folder.name} is being made by {who}; waiting for it')
-
-    with contextlib.ExitStack() as held:
-        try:
-            system = filelock.FileLock(locks / f'{folder.name}.lock', fallback_to_soft=False)
-            _acquire(system, wait)
-            held.callback(system.release)
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
-        lease = filelock.SoftFileLease(locks / f'{folder.name}.lease', lease_duration=LEASE_SECONDS)
-        _acquire(lease, wait)
-        held.callback(lease.release)
-        holder.write_text(f'process {os.getpid()} on {socket.gethostname()}')
-        held.callback(holder.unlink, missing_ok=True)
-        yield
-
-
-def _acquire(lock: filelock.BaseFileLock, wait: Callable[[], None]) -> None:
-    try:
-        lock.acquire(timeout=0.1)
-    except filelock.Timeout:
-        wait()
-        lock.acquire(poll_interval=0.2)

@@ -13,7 +13,7 @@ import time
 import filelock
 import pytest
 
-from mimic_jax import artifacts
+from mimic_jax import artifacts, locks
 from mimic_jax.artifacts import Recipe
 from mimic_jax.errors import UserError
 
@@ -293,9 +293,9 @@ def _without_system_locks():
     fcntl.flock = missing
 
 
-def _make_overlapping(workdir, number, locks, barrier, queue):
+def _make_overlapping(workdir, number, locked, barrier, queue):
     """One of several processes: makes three of four artifacts, each in an order of its own."""
-    if not locks:
+    if not locked:
         _without_system_locks()
     built, said = [], []
 
@@ -311,10 +311,10 @@ def _make_overlapping(workdir, number, locks, barrier, queue):
     queue.put((built, said, [recipe.name for recipe in recipes]))
 
 
-@pytest.mark.parametrize('locks', [True, False], ids=['locks', 'no locks'])
-def test_of_four_processes_each_artifact_is_made_once(tmp_path, locks):
+@pytest.mark.parametrize('locked', [True, False], ids=['locks', 'no locks'])
+def test_of_four_processes_each_artifact_is_made_once(tmp_path, locked):
     barrier, queue = spawn.Barrier(4), spawn.Queue()
-    arguments = [(tmp_path, number, locks, barrier, queue) for number in range(4)]
+    arguments = [(tmp_path, number, locked, barrier, queue) for number in range(4)]
     processes = [spawn.Process(target=_make_overlapping, args=each) for each in arguments]
     for process in processes:
         process.start()
@@ -331,8 +331,8 @@ def test_of_four_processes_each_artifact_is_made_once(tmp_path, locks):
     assert not list((tmp_path / '.locks').glob('*.holder'))
 
 
-def _build_until_killed(workdir, started, locks):
-    if not locks:
+def _build_until_killed(workdir, started, locked):
+    if not locked:
         _without_system_locks()
 
     def build(folder):
@@ -343,10 +343,10 @@ def _build_until_killed(workdir, started, locks):
     artifacts.make(workdir, RECIPE, build)
 
 
-@pytest.mark.parametrize('locks', [True, False], ids=['locks', 'no locks'])
-def test_a_killed_builder_leaves_nothing_locked(tmp_path, locks):
+@pytest.mark.parametrize('locked', [True, False], ids=['locks', 'no locks'])
+def test_a_killed_builder_leaves_nothing_locked(tmp_path, locked):
     started = spawn.Event()
-    process = spawn.Process(target=_build_until_killed, args=(tmp_path, started, locks))
+    process = spawn.Process(target=_build_until_killed, args=(tmp_path, started, locked))
     process.start()
     assert started.wait(60)
     os.kill(process.pid, signal.SIGKILL)
@@ -362,7 +362,7 @@ def test_a_killed_builder_leaves_nothing_locked(tmp_path, locks):
 
 def test_a_dead_holder_on_another_machine_loses_its_artifact(tmp_path, monkeypatch):
     """Its lease stays behind, and says nothing more."""
-    monkeypatch.setattr(artifacts, 'LEASE_SECONDS', 1)
+    monkeypatch.setattr(locks, 'LEASE_SECONDS', 1)
     folder = tmp_path / RECIPE.name
     (tmp_path / '.locks').mkdir()
     path = tmp_path / '.locks' / f'{RECIPE.name}.lease'

@@ -14,7 +14,7 @@ PACKAGE = ROOT / 'mimic_jax'
 # Lowest first. A module imports only from layers below its own, or from its own folder.
 LAYERS = [
     ('errors', 'ops'),
-    ('settings', 'interrupt'),
+    ('settings', 'interrupt', 'locks'),
     ('hosts',),
     ('search',),
     ('config', 'allocator', 'compiled', 'artifacts', 'sharding', 'progress'),
