@@ -102,21 +102,21 @@ def killed(
     """
     kills, left = [], seconds
     while True:
+        since, began = time.time(), time.monotonic()
         process = start(command, workdir)
-        began = time.monotonic()
         if len(kills) == most:
             wait(process, workdir)
             return kills
         moments = ['report', *MOMENTS, *(['study'] if (workdir / STUDY).exists() else [])]
         moment = draw.choice(moments) if draw.random() < 0.5 else None
         after = draw.uniform(0, left)
-        hit = watch(process, workdir, moment, after, left, draw.uniform(0, 0.02))
+        hit = watch(process, workdir, moment, since, after, left, draw.uniform(0, 0.02))
         if not process.is_alive():
             wait(process, workdir)
             return kills
         process.kill()
         process.join()
-        kills.append({'phase': where(workdir, whole), 'waited_for': moment if hit else None})
+        kills.append({'phase': where(workdir, whole, since), 'waited_for': moment if hit else None})
         kills[-1]['seconds'] = round(time.monotonic() - began, 3)
         print(f'kill {len(kills)} {json.dumps(kills[-1])}', flush=True)
         # A run that starts anew takes its start again, and what is left of the work: at least a third.
@@ -151,6 +151,7 @@ def watch(
     process,
     workdir: Path,
     moment: str | None,
+    since: float,
     after: float,
     most: float,
     late: float,
@@ -161,22 +162,25 @@ def watch(
         time.sleep(min(0.05, max(0.0, end - time.monotonic())))
     end = time.monotonic() + (most if moment else 0)
     while process.is_alive() and time.monotonic() < end:
-        if is_now(workdir, moment):
+        if is_now(workdir, moment, since):
             time.sleep(late)
             return True
         time.sleep(POLL)
     return False
 
 
-def is_now(workdir: Path, moment: str) -> bool:
+def is_now(workdir: Path, moment: str, since: float) -> bool:
     """Whether an artifact that is being made, or a report, holds what the moment is known by."""
+    if moment in WRITTEN:
+        return is_there(workdir, WRITTEN[moment], since)
+    return any(is_there(folder, MOMENTS[moment], since) for folder in in_work(workdir))
+
+
+def is_there(folder: Path, pattern: str, since: float) -> bool:
+    """Whether something of that name is newer than what earlier kills left."""
     try:
-        if moment in WRITTEN:
-            return next(workdir.glob(WRITTEN[moment]), None) is not None
-        return any(
-            next(folder.glob(MOMENTS[moment]), None) is not None for folder in in_work(workdir)
-        )
-    except FileNotFoundError:  # it has just been renamed
+        return any(path.stat().st_mtime >= since for path in folder.glob(pattern))
+    except OSError:  # it has just been renamed
         return True
 
 
@@ -184,14 +188,14 @@ def in_work(workdir: Path) -> list[Path]:
     return [path for path in workdir.glob('*-*') if not (path / 'COMPLETE').exists()]
 
 
-def where(workdir: Path, whole: int) -> str:
+def where(workdir: Path, whole: int, since: float) -> str:
     """In which phase a kill fell, by the artifact that it left unfinished, and inside what.
 
-    whole: how many artifacts a finished run has.
+    whole: how many artifacts a finished run has.  since: when the killed process started.
     """
-    if next(workdir.glob(WRITTEN['study']), None):
+    if is_there(workdir, WRITTEN['study'], since):
         return 'search, inside study'
-    if next(workdir.glob(WRITTEN['report']), None):
+    if is_there(workdir, WRITTEN['report'], since):
         return 'report, inside file'
     folders = [path for path in in_work(workdir) if path.is_dir()]
     if not folders:
@@ -204,7 +208,7 @@ def where(workdir: Path, whole: int) -> str:
     if phase == 'teacher' and (workdir / STUDY).exists():
         phase = 'search'  # whose trials the teachers of such a run are
     for inside in ('completion', 'checkpoint', 'cache', 'file'):
-        if next(newest.glob(MOMENTS[inside]), None):
+        if is_there(newest, MOMENTS[inside], since):
             return f'{phase}, inside {inside}'
     return phase
 

@@ -110,19 +110,26 @@ def test_growth_leaves_out_warming_up_and_single_peaks():
 
 def test_a_kill_is_told_by_what_lies_there(tmp_path):
     kills = load_benchmark('kills')
-    teacher = tmp_path / 'teacher-0123456789ab'
-    assert kills.where(tmp_path, 2) == 'start'
+    teacher, since = tmp_path / 'teacher-0123456789ab', time.time() - 60
+    assert kills.where(tmp_path, 2, since) == 'start'
     (teacher / 'checkpoints' / '8.orbax-checkpoint-tmp').mkdir(parents=True)
-    assert kills.where(tmp_path, 2) == 'teacher, inside checkpoint'
-    assert kills.is_now(tmp_path, 'checkpoint') and not kills.is_now(tmp_path, 'cache')
+    assert kills.where(tmp_path, 2, since) == 'teacher, inside checkpoint'
+    later = time.time() + 60
+    assert kills.where(tmp_path, 2, later) == 'teacher', 'an earlier kill left that'
+    assert not kills.is_now(tmp_path, 'checkpoint', later)
+    assert kills.is_now(tmp_path, 'checkpoint', since) and not kills.is_now(
+        tmp_path, 'cache', since
+    )
     (tmp_path / kills.STUDY).touch()
-    assert kills.where(tmp_path, 2) == 'search, inside checkpoint'
+    assert kills.where(tmp_path, 2, since) == 'search, inside checkpoint'
     (tmp_path / f'{kills.STUDY}-journal').touch()
-    assert kills.where(tmp_path, 2) == 'search, inside study' and kills.is_now(tmp_path, 'study')
+    assert kills.where(tmp_path, 2, since) == 'search, inside study' and kills.is_now(
+        tmp_path, 'study', since
+    )
     (tmp_path / f'{kills.STUDY}-journal').unlink()
     (teacher / 'COMPLETE').touch()
-    assert kills.where(tmp_path, 2) == 'between artifacts'
-    assert kills.where(tmp_path, 1) == 'report'
+    assert kills.where(tmp_path, 2, since) == 'between artifacts'
+    assert kills.where(tmp_path, 1, since) == 'report'
 
 
 class Sleeper:
@@ -137,9 +144,9 @@ class Sleeper:
 
 def test_a_kill_waits_for_its_moment_and_no_longer_than_the_run(tmp_path):
     kills = load_benchmark('kills')
-    assert not kills.watch(Sleeper(9), tmp_path, None, 0.05, 9, 0)
-    assert not kills.watch(Sleeper(0.1), tmp_path, 'cache', 0, 9, 0)
+    assert not kills.watch(Sleeper(9), tmp_path, None, 0, 0.05, 9, 0)
+    assert not kills.watch(Sleeper(0.1), tmp_path, 'cache', 0, 0, 9, 0)
     view = tmp_path / 'logits-0123456789ab' / 'views' / '3.orbax-checkpoint-tmp'
     view.mkdir(parents=True)
     late = random.Random(0).uniform(0, 0.02)
-    assert kills.watch(Sleeper(9), tmp_path, 'cache', 0, 9, late)
+    assert kills.watch(Sleeper(9), tmp_path, 'cache', 0, 0, 9, late)
