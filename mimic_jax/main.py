@@ -1,6 +1,17 @@
-"""The command line: flags, then one call.
+"""Trains deep teachers, writes down their logits, trains shallow mimic students.
 
-python -m mimic_jax.main --config=experiments/digits_student.py
+  python -m mimic_jax.main --config=FILE.py[:PRESET,PRESET] [--phase=PHASE]
+
+FILE    experiments/digits_student.py takes a minute; its first lines say what
+        each file in experiments/ is, and what it takes
+PRESET  smoke: a first look, in minutes; small: cut down to a CPU; without one:
+        whole.  The file may have others
+PHASE   all: search, teacher, logits, student, baseline, evaluate, decode and
+        report, as far as the experiment has them and they are not done yet
+        export: a student as one file; predict: its answers to --input
+        verify: every file of --workdir against its digest
+
+Each setting is a flag too: --config.students.mimic.train.learning_rate=0.01
 """
 
 import os
@@ -13,7 +24,7 @@ import ml_collections
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from mimic_jax import allocator, interrupt
+from mimic_jax import allocator, interrupt, shipped
 from mimic_jax.errors import UserError
 
 _PHASES = (
@@ -27,10 +38,10 @@ _CONFIG = config_flags.DEFINE_config_file(
 )
 _WORKDIR = flags.DEFINE_string('workdir', 'runs', 'Where artifacts and reports are kept.')
 _PHASE = flags.DEFINE_enum('phase', 'all', _PHASES, 'What to run.')
-_STUDENT = flags.DEFINE_string('student', '', 'Which of config.students to export or predict by.')
-_INPUT = flags.DEFINE_string('input', '', 'What to predict: images, an array, or recordings.')
-_OUTPUT = flags.DEFINE_string('output', '', 'Where all predictions go, an .npz or .csv file.')
-_NAME = flags.DEFINE_string('name', '', 'The report’s folder, if not the config file’s name.')
+_STUDENT = flags.DEFINE_string('student', None, 'Which of config.students to export or predict by.')
+_INPUT = flags.DEFINE_string('input', None, 'What to predict: images, an array, or recordings.')
+_OUTPUT = flags.DEFINE_string('output', None, 'Where all predictions go, an .npz or .csv file.')
+_NAME = flags.DEFINE_string('name', None, 'The report’s folder, if not the config file’s name.')
 _EXPERIMENTS = flags.DEFINE_list('experiments', [], 'Finished experiments to report together.')
 _DISTRIBUTED = flags.DEFINE_string(
     'distributed', '', 'One process of several: auto (TPU pods, SLURM, MPI) or HOST:PORT,COUNT,ID.'
@@ -108,9 +119,9 @@ def _run(command: str) -> None:
         experiment=_experiment(),
         phase=_PHASE.value,
         command=command,
-        student_name=_STUDENT.value,
-        source=_INPUT.value,
-        output=_OUTPUT.value,
+        student_name=_STUDENT.value or '',
+        source=_INPUT.value or '',
+        output=_OUTPUT.value or '',
     )
 
 
@@ -132,7 +143,7 @@ def _gather(command: str) -> None:
 def _parse(argv: list[str]) -> list[str]:
     """Flags, with every mistake in them as one line."""
     try:
-        rest = flags.FLAGS(argv)
+        rest = flags.FLAGS([_with_shipped(word) for word in argv])
         if rest[1:]:
             raise UserError(f'unexpected argument {rest[1]!r}; every setting is a --flag=value')
         for name, phases in _READ_BY.items():
@@ -150,7 +161,9 @@ def _parse(argv: list[str]) -> list[str]:
             raise UserError('no experiment given; say --config=experiments/digits_student.py')
         path = Path(_file())
         if not path.is_file():
-            raise UserError(f'--config={path}: there is no such file')
+            raise UserError(
+                f'--config={path}: there is no such file; there are {", ".join(shipped.names())}'
+            )
         config = _CONFIG.value  # a file that could not be loaded fails here
         if not isinstance(config, ml_collections.ConfigDict):
             raise UserError(f'--config={path}: get_config must return an ml_collections.ConfigDict')
@@ -171,6 +184,15 @@ def _experiment() -> str:
 
 def _file() -> str:
     return flags.FLAGS['config'].config_filename.partition(':')[0]
+
+
+def _with_shipped(word: str) -> str:
+    """A flag as given, but --config=experiments/… finds the package's own files from anywhere."""
+    name, equals, value = word.partition('=')
+    if not equals or name.lstrip('-') != 'config':
+        return word
+    path, colon, presets = value.partition(':')
+    return f'{name}={shipped.find(path)}{colon}{presets}'
 
 
 def _one_line(error: Exception) -> str:

@@ -15,9 +15,9 @@ def make_mesh(model_axis: int = 1, devices=None) -> Mesh:
     """A mesh with axes ('data', 'model') over all devices, `model_axis` of them along 'model'.
 
     Raises:
-      UserError: when the devices cannot be divided so.
+      UserError: when the devices cannot be divided so, or jax has none of the kind asked for.
     """
-    devices = np.asarray(jax.devices() if devices is None else devices)
+    devices = np.asarray(_all_devices() if devices is None else devices)
     if devices.size % model_axis:
         raise UserError(
             f'config.run.model_axis is {model_axis}, which does not divide the {devices.size} '
@@ -27,6 +27,21 @@ def make_mesh(model_axis: int = 1, devices=None) -> Mesh:
     return jax.make_mesh(
         shape, ('data', 'model'), axis_types=(AxisType.Auto,) * 2, devices=devices.flatten()
     )
+
+
+def _all_devices() -> list:
+    try:
+        return jax.devices()
+    except (RuntimeError, AssertionError) as error:  # the latter where no plugin is installed at all
+        wanted = jax.config.jax_platforms or 'a device'
+        extra = {'cuda': 'cuda12', 'gpu': 'cuda12', 'rocm': 'rocm', 'tpu': 'tpu'}.get(wanted)
+        cure = f"pip install 'jax[{extra}]', or " if extra else ''
+        said = str(error).partition(' (set JAX_PLATFORMS')[0].partition('\n')[0]
+        reason = f' ({said.rstrip(".")})' if said else ''
+        raise UserError(
+            f'JAX_PLATFORMS asks for {wanted}, which jax cannot reach here{reason}; '
+            f'{cure}unset JAX_PLATFORMS to take what is there'
+        ) from None
 
 
 def replicated(mesh: Mesh) -> NamedSharding:

@@ -13,7 +13,7 @@ PACKAGE = ROOT / 'mimic_jax'
 
 # Lowest first. A module imports only from layers below its own, or from its own folder.
 LAYERS = [
-    ('errors', 'ops'),
+    ('errors', 'ops', 'shipped'),
     ('settings', 'interrupt', 'locks'),
     ('hosts',),
     ('search',),

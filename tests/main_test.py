@@ -5,9 +5,14 @@ import os
 import shlex
 import subprocess
 import sys
+import types
 from pathlib import Path
 
+import jax
 import pytest
+from conftest import refusal
+
+from mimic_jax import main, sharding, shipped
 
 ROOT = Path(__file__).parent.parent
 DIGITS = '--config=experiments/digits_student.py'
@@ -90,7 +95,7 @@ def get_config(presets):
 # Flags, and what the one line on stderr must hold.
 MISTAKES = [
     ([], ['no experiment given', '--config=']),
-    (['--config=nowhere.py'], ['nowhere.py', 'no such file']),
+    (['--config=nowhere.py'], ['nowhere.py', 'no such file', 'experiments/own_data.py']),
     (['--config=experiments'], ['experiments', 'no such file']),
     ([f'{CIFAR}:smok'], ["unknown preset 'smok'", 'smoke']),
     ([f'{CIFAR}:smoke,tiny'], ["unknown preset 'tiny'", 'smoke']),
@@ -215,6 +220,54 @@ def test_a_bug_is_not_hidden_behind_a_line(outcomes):
     outcome = outcomes[DIGITS, 'bug']
     assert outcome['code'] == 1
     assert 'Traceback' in outcome['err'] and 'ValueError' in outcome['err']
+
+
+def test_help_fits_a_screen_and_names_phases_and_presets():
+    process = subprocess.run(
+        [sys.executable, '-m', 'mimic_jax.main', '--help'],
+        capture_output=True, text=True, cwd=ROOT, env={**os.environ, 'PYTHONPATH': str(ROOT)},
+        timeout=60,
+    )  # fmt: skip
+    lines = process.stdout.splitlines()
+    assert 24 <= len(lines) <= 40 and max(map(len, lines)) <= 80
+    said = process.stdout.partition('flags:')[0]
+    for word in (*main._PHASES, 'smoke', 'small', '--config.'):
+        assert word in said
+    for name in ('config', 'phase', 'workdir', 'student', 'input', 'output', 'name', 'experiments'):
+        assert f'  --{name}: ' in process.stdout
+
+
+def test_an_experiment_of_the_package_is_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    digits = str(ROOT / 'experiments' / 'digits_student.py')
+    assert main._with_shipped(f'{DIGITS}:a,b') == f'--config={digits}:a,b'
+    assert main._with_shipped('--config=elsewhere/digits_student.py') == (
+        '--config=elsewhere/digits_student.py'
+    )
+    assert shipped.names()[0] == 'experiments/cifar_claims.py'
+    (tmp_path / 'experiments').mkdir()
+    (tmp_path / 'experiments' / 'digits_student.py').write_text('')
+    assert main._with_shipped(DIGITS) == DIGITS, 'what is there comes first'
+    assert shipped.names() == ['experiments/digits_student.py']
+
+
+@pytest.mark.parametrize(
+    ('platform', 'error', 'words'),
+    [
+        ('cuda', AssertionError(), ["pip install 'jax[cuda12]'", 'unset JAX_PLATFORMS']),
+        ('tpu', RuntimeError('no libtpu. (set JAX_PLATFORMS=x)'), ["'jax[tpu]'", '(no libtpu)']),
+        ('tpv', RuntimeError('unknown'), ['tpv', '(unknown)', 'unset JAX_PLATFORMS']),
+    ],
+)
+def test_an_accelerator_that_is_not_there(monkeypatch, platform, error, words):
+    def devices():
+        raise error
+
+    monkeypatch.setattr(jax, 'devices', devices)
+    monkeypatch.setattr(sharding.jax, 'config', types.SimpleNamespace(jax_platforms=platform))
+    message = refusal(sharding.make_mesh)
+    for word in words:
+        assert word in message
 
 
 def test_the_module_runs_as_a_command():
