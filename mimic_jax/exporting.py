@@ -1,7 +1,7 @@
-"""A student as one file that jax alone can run: raw examples in, probabilities out.
+"""A student as one file that jax alone, or an ONNX runtime, can run: raw examples in, probabilities out.
 
-The file is what `jax.export` serializes: StableHLO with the weights and the preprocessing inside, for
-any number of examples at a time and for each of `PLATFORMS`.
+Preprocessing and weights are inside, and any number of examples goes in at a time. The file is what
+`jax.export` serializes, StableHLO for each of `PLATFORMS`, or what `onnx_writer` writes.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from mimic_jax import ensemble
+from mimic_jax import ensemble, onnx_writer
 from mimic_jax.artifacts import Recipe
 from mimic_jax.data import class_names
 from mimic_jax.data.splits import Dataset
@@ -22,9 +22,10 @@ from mimic_jax.plans.experiment import Plan
 from mimic_jax.plans.nets import NetPlan
 from mimic_jax.settings import nearest
 
-VERSION = 1  # raise when the same student would be exported otherwise
+VERSION = 2  # raise when the same student would be exported otherwise
 PLATFORMS = ('cpu', 'cuda', 'tpu')
 FILE, DESCRIPTION = 'student.jaxexport', 'export.json'
+FILES = {'jax': FILE, 'onnx': 'student.onnx'}  # by format
 BATCH = 128  # examples that are asked about at a time
 LARGEST = 2 << 30  # bytes that a file can hold: its offsets have 31 bits
 
@@ -35,6 +36,7 @@ class ExportPlan:
 
     name: its own in config.students.  spec: the net that is exported.  reason: why with the
     bottleneck or without it, in words.  teachers: those it mimics, to be timed beside it.
+    format: of the file, a key of `FILES`.
     """
 
     name: str
@@ -44,9 +46,12 @@ class ExportPlan:
     reason: str
     teachers: tuple[NetPlan, ...]
     classes: tuple[str, ...] | None
+    format: str = 'jax'
 
 
-def make(plan: Plan, data: Dataset, source: str, student: str = '') -> ExportPlan:
+def make(
+    plan: Plan, data: Dataset, source: str, student: str = '', file_format: str = 'jax'
+) -> ExportPlan:
     """The plan of exporting one student.
 
     source: config.data.name.  student: its name; when empty the only one that mimics, or the only one
@@ -54,21 +59,30 @@ def make(plan: Plan, data: Dataset, source: str, student: str = '') -> ExportPla
     A student on labels is timed beside the teachers of the first cache.
 
     Raises:
-      UserError: no such student, or several to choose from.
+      UserError: no such student, or several to choose from; a format whose extra is not installed.
     """
+    if file_format == 'onnx':
+        onnx_writer.require()
     name = _chosen(plan, student)
     net = plan.students[name][0]
     cache = net.cache or next(iter(plan.caches.values()), None)
     spec, reason = cheaper(net.model, data.input_shape, data.num_classes)
     recipe = Recipe(
         phase='export',
-        config={'version': VERSION, 'model': spec, 'platforms': list(PLATFORMS)},
+        config={'version': VERSION, 'model': spec, **runs_on(file_format)},
         data=data.fingerprint,
         reads=(net.recipe.name,),
     )
     teachers = cache.members if cache else ()
     classes = data.class_names or class_names.of(source)
-    return ExportPlan(name, recipe, net, spec, reason, teachers, classes)
+    return ExportPlan(name, recipe, net, spec, reason, teachers, classes, file_format)
+
+
+def runs_on(file_format: str) -> dict:
+    """What a file needs to be run, as its recipe and description say it."""
+    if file_format == 'onnx':
+        return {'format': 'onnx', 'opset': onnx_writer.OPSET}
+    return {'platforms': list(PLATFORMS)}
 
 
 def cheaper(spec: str, input_shape: tuple[int, ...], num_classes: int) -> tuple[str, str]:
@@ -96,6 +110,7 @@ def serialize(
     stats: Mapping[str, np.ndarray],
     shape: tuple[int, ...],
     dtype: np.dtype,
+    file_format: str = 'jax',
 ) -> bytes:
     """`probabilities(inputs)` of a net, [b, ...] raw to [b, K] float32, for every b.
 
@@ -111,6 +126,8 @@ def serialize(
             f'{net.spec} has {size:,} bytes of weights, and an exported file holds less than '
             f'{LARGEST:,}; export a smaller student'
         )
+    if file_format == 'onnx':
+        return onnx_writer.serialize(net, kind, variables, stats, shape, dtype)
 
     def probabilities(inputs: jax.Array) -> jax.Array:
         return jax.nn.softmax(
@@ -124,6 +141,8 @@ def serialize(
 
 def load(path: Path) -> Callable[[np.ndarray], jax.Array]:
     """The `probabilities(inputs)` of a file that `serialize` wrote, compiled once a batch size."""
+    if path.suffix == '.onnx':
+        return onnx_writer.load(path)
     return jax.jit(jax.export.deserialize(bytearray(path.read_bytes())).call)
 
 

@@ -39,6 +39,7 @@ _CONFIG = config_flags.DEFINE_config_file(
 _WORKDIR = flags.DEFINE_string('workdir', 'runs', 'Where artifacts and reports are kept.')
 _PHASE = flags.DEFINE_enum('phase', 'all', _PHASES, 'What to run.')
 _STUDENT = flags.DEFINE_string('student', None, 'Which of config.students to export or predict by.')
+_FORMAT = flags.DEFINE_enum('format', 'jax', ('jax', 'onnx'), 'What to export a student as.')
 _INPUT = flags.DEFINE_string('input', None, 'What to predict: images, an array, or recordings.')
 _OUTPUT = flags.DEFINE_string('output', None, 'Where all predictions go, an .npz or .csv file.')
 _NAME = flags.DEFINE_string('name', None, 'The report’s folder, if not the config file’s name.')
@@ -48,6 +49,7 @@ _DISTRIBUTED = flags.DEFINE_string(
 )
 _READ_BY = {
     'student': ('export', 'predict'),
+    'format': ('export',),
     'input': ('predict',),
     'output': ('predict',),
     'experiments': ('report',),
@@ -120,6 +122,7 @@ def _run(command: str) -> None:
         phase=_PHASE.value,
         command=command,
         student_name=_STUDENT.value or '',
+        file_format=_FORMAT.value,
         source=_INPUT.value or '',
         output=_OUTPUT.value or '',
     )

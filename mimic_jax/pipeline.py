@@ -64,6 +64,7 @@ def run(
     phase: str = 'all',
     command: str = '',
     student_name: str = '',
+    file_format: str = 'jax',
     source: str = '',
     output: str = '',
     devices: Sequence | None = None,
@@ -72,8 +73,9 @@ def run(
 
     settings: the experiment's ConfigDict.  experiment: the name of its report's folder.
     command: what the report says it was made by.  devices: all that jax has, when None.
-    student_name: which student export and predict take; see `exporting.make`.  source, output: paths
-    that predict reads and writes, the latter if it is not empty.
+    student_name: which student export and predict take; see `exporting.make`.  file_format: of an
+    export, a key of `exporting.FILES`.  source, output: paths that predict reads and writes, the latter
+    if it is not empty.
     Prints the table and the report's path when the report is among the phases.
 
     Raises:
@@ -143,7 +145,7 @@ def run(
     if 'report' in wanted:
         hosts.first(tell)
     if phase in ('export', 'predict'):
-        exported = exporting.make(plan, session.data, checked.data.name, student_name)
+        exported = exporting.make(plan, session.data, checked.data.name, student_name, file_format)
         folder = export.run(session, exported)
         if phase == 'export':
             print(export.summary(folder))

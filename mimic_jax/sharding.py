@@ -32,7 +32,10 @@ def make_mesh(model_axis: int = 1, devices=None) -> Mesh:
 def _all_devices() -> list:
     try:
         return jax.devices()
-    except (RuntimeError, AssertionError) as error:  # the latter where no plugin is installed at all
+    except (
+        RuntimeError,
+        AssertionError,
+    ) as error:  # the latter where no plugin is installed at all
         wanted = jax.config.jax_platforms or 'a device'
         extra = {'cuda': 'cuda12', 'gpu': 'cuda12', 'rocm': 'rocm', 'tpu': 'tpu'}.get(wanted)
         cure = f"pip install 'jax[{extra}]', or " if extra else ''

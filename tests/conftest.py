@@ -8,6 +8,7 @@ from pathlib import Path
 
 import hypothesis
 import jax
+import numpy as np
 import pytest
 
 from mimic_jax.errors import UserError
@@ -70,6 +71,20 @@ def tiny_digits():
     config.run.evaluation_steps = 1
     config.run.checkpoint_steps = 1
     return config
+
+
+def random_variables(module, shape, seed=0):
+    """Like a trained net's: biases that are not 0 and running statistics that are not 0 and 1."""
+    shapes = jax.eval_shape(module.init, jax.random.key(0), np.zeros(shape, np.float32))
+    draw = np.random.default_rng(seed)
+    return jax.tree.map(
+        lambda leaf: (
+            draw.uniform(0.1, 0.5, leaf.shape).astype(np.float32)
+            if leaf.ndim == 1
+            else draw.normal(scale=0.3, size=leaf.shape).astype(np.float32)
+        ),
+        shapes,
+    )
 
 
 def refusal(call, *arguments, **settings) -> str:

@@ -10,7 +10,7 @@ import sys
 import jax
 import numpy as np
 import pytest
-from conftest import tiny_digits
+from conftest import random_variables, tiny_digits
 
 from mimic_jax import artifacts, checkpoint, exporting, pipeline, sharding
 from mimic_jax import config as config_module
@@ -55,20 +55,6 @@ def plant(session, planned, seed=0):
         return {'seconds': 1.0, 'variables_sha256': checkpoint.digest(variables)}
 
     artifacts.make(session.workdir, planned.recipe, build)
-
-
-def random_variables(module, shape, seed=0):
-    """Like a trained net's: biases that are not 0 and running statistics that are not 0 and 1."""
-    shapes = jax.eval_shape(module.init, jax.random.key(0), np.zeros(shape, np.float32))
-    draw = np.random.default_rng(seed)
-    return jax.tree.map(
-        lambda leaf: (
-            draw.uniform(0.1, 0.5, leaf.shape).astype(np.float32)
-            if leaf.ndim == 1
-            else draw.normal(scale=0.3, size=leaf.shape).astype(np.float32)
-        ),
-        shapes,
-    )
 
 
 @pytest.fixture(scope='module')
@@ -250,3 +236,24 @@ def test_weights_beyond_what_a_file_holds_are_refused(monkeypatch):
     variables = random_variables(module, (1, 5))
     with pytest.raises(UserError, match='300 bytes of weights'):
         exporting.serialize(module, 'scale', variables, {}, (5,), np.dtype(np.float32))
+
+
+def test_as_onnx(opened, monkeypatch):
+    onnxruntime = pytest.importorskip('onnxruntime', reason="needs the extra 'onnx'")
+    pytest.importorskip('onnx', reason="needs the extra 'onnx'")
+    session, made = opened
+    chosen = exporting.make(made, session.data, 'digits', file_format='onnx')
+    folder = export.run(session, chosen)
+    images = session.data.inputs[:37]
+    model = onnxruntime.InferenceSession(folder / 'student.onnx')
+    (said,) = model.run(['probabilities'], {'inputs': images})
+    np.testing.assert_allclose(said, expected(opened, images), atol=1e-5)
+    facts = json.loads((folder / 'export.json').read_text())
+    assert (facts['format'], facts['opset'], facts['model']) == ('onnx', 18, '32')
+    assert facts['parity']['argmax_equal'] and facts['parity']['max_difference'] < 1e-5
+    assert set(facts['latency'][0]['milliseconds']) == {'1', '128'}
+    assert 'student.onnx, ' in export.summary(folder) and 'opset 18' in export.summary(folder)
+    assert exporting.make(made, session.data, 'digits').recipe.name != folder.name
+    monkeypatch.setitem(sys.modules, 'onnxruntime', None)
+    with pytest.raises(UserError, match=r'onnxruntime, which is not installed.*\.\[onnx\]'):
+        exporting.make(made, session.data, 'digits', file_format='onnx')

@@ -13,7 +13,7 @@ PACKAGE = ROOT / 'mimic_jax'
 
 # Lowest first. A module imports only from layers below its own, or from its own folder.
 LAYERS = [
-    ('errors', 'ops', 'shipped'),
+    ('errors', 'ops', 'shipped', 'onnx_graph'),
     ('settings', 'interrupt', 'locks'),
     ('hosts',),
     ('search',),
@@ -22,7 +22,7 @@ LAYERS = [
     ('data', 'models', 'checkpoint', 'metrics_log', 'decoding', 'trials'),
     ('logit_cache', 'own_answers', 'train_step', 'session', 'decoded_files'),
     ('plans',),
-    ('own_teacher', 'speech_decoding'),
+    ('own_teacher', 'speech_decoding', 'onnx_writer'),
     ('ensemble', 'train'),
     ('latency', 'students', 'teachers', 'exporting', 'predictions'),
     ('reporting',),

@@ -112,6 +112,7 @@ MISTAKES = [
     (['--phase=report', '--experiments=a', '--workdir=FOLDER'], ["'a'", 'has none', 'run one']),
     ([DIGITS, '--name=a/b'], ['--name=a/b', 'folder']),
     ([DIGITS, '--student=mimic'], ['--student', '--phase=export and predict']),
+    ([DIGITS, '--format=onnx'], ['--format', '--phase=export']),
     ([DIGITS, '--phase=export', '--input=x'], ['--input', '--phase=predict']),
     ([DIGITS, '--workdri=x'], ['workdri', 'workdir']),
     ([DIGITS, '--workdir'], ['workdir']),
@@ -189,6 +190,7 @@ def test_flags_reach_the_pipeline(outcomes):
         'experiment': 'digits_student',
         'phase': 'student',
         'student_name': '',
+        'file_format': 'jax',
         'source': '',
         'output': '',
     }
@@ -233,7 +235,7 @@ def test_help_fits_a_screen_and_names_phases_and_presets():
     said = process.stdout.partition('flags:')[0]
     for word in (*main._PHASES, 'smoke', 'small', '--config.'):
         assert word in said
-    for name in ('config', 'phase', 'workdir', 'student', 'input', 'output', 'name', 'experiments'):
+    for name in (*main._READ_BY, 'config', 'phase', 'workdir', 'name'):
         assert f'  --{name}: ' in process.stdout
 
 

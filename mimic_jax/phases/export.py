@@ -1,4 +1,4 @@
-"""Writes a student as a file that jax alone can run, checked against the net that was trained."""
+"""Writes a student as a file that needs this package no more, checked against the net as trained."""
 
 import dataclasses
 import json
@@ -23,7 +23,7 @@ EXACT, ROUGH = 1e-4, 1e-2  # probabilities may differ by this; ROUGH where facto
 
 
 def run(session: Session, plan: ExportPlan) -> Path:
-    """Writes the artifact `export-<id>`: `student.jaxexport` and `export.json`, what is in it.
+    """Writes the artifact `export-<id>`: the file of `exporting.FILES`, and `export.json`, what is in it.
 
     The file takes raw examples and gives probabilities; see `exporting.serialize`. It is read back
     and asked about test examples, and refused where a probability lies further from the trained net's
@@ -47,6 +47,11 @@ def summary(folder: Path) -> str:
     facts = json.loads((folder / exporting.DESCRIPTION).read_text())
     parity = facts['parity']
     agree = 'every answer is the same' if parity['argmax_equal'] else 'not every answer is the same'
+    where = (
+        f'ONNX of opset {facts["opset"]}'
+        if facts['format'] == 'onnx'
+        else f'for {", ".join(facts["platforms"])}'
+    )
     lines = [
         f'{facts["student"]}, seed {facts["seed"]}: {facts["model"]}; {facts["bottleneck"]}',
         f'{parity["examples"]} test examples: probabilities within {parity["max_difference"]:.1e} of '
@@ -54,7 +59,7 @@ def summary(folder: Path) -> str:
         '',
         _table(facts['latency']),
         '',
-        f'{folder / exporting.FILE}, {facts["bytes"]:,} bytes, for {", ".join(facts["platforms"])}: '
+        f'{folder / exporting.FILES[facts["format"]]}, {facts["bytes"]:,} bytes, {where}: '
         f'{facts["input"]["dtype"]} [{", ".join(map(str, facts["input"]["shape"]))}] → '
         f'probabilities [b, {facts["num_classes"]}]',
     ]
@@ -74,9 +79,11 @@ def _write(folder: Path, session: Session, plan: ExportPlan) -> dict:
         jax.device_get(session.constants['inputs']),
         data.input_shape,
         data.inputs.dtype,
+        plan.format,
     )
-    (folder / exporting.FILE).write_bytes(content)
-    call = exporting.load(folder / exporting.FILE)
+    path = folder / exporting.FILES[plan.format]
+    path.write_bytes(content)
+    call = exporting.load(path)
     facts = {
         'student': plan.name,
         'seed': plan.net.seed,
@@ -87,7 +94,8 @@ def _write(folder: Path, session: Session, plan: ExportPlan) -> dict:
         'num_classes': data.num_classes,
         'classes': plan.classes,
         'input': {'shape': ['b', *data.input_shape], 'dtype': str(data.inputs.dtype)},
-        'platforms': list(exporting.PLATFORMS),
+        'format': plan.format,
+        **exporting.runs_on(plan.format),
         'parity': _parity(session, plan, call),
         'latency': _latency(session, plan, call),
         'bytes': len(content),
