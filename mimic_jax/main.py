@@ -14,6 +14,7 @@ PHASE   all: search, teacher, logits, student, baseline, evaluate, decode and
 Each setting is a flag too: --config.students.mimic.train.learning_rate=0.01
 """
 
+import functools
 import os
 import shlex
 import sys
@@ -24,7 +25,7 @@ import ml_collections
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from mimic_jax import allocator, interrupt, shipped
+from mimic_jax import allocator, interrupt, progress, shipped
 from mimic_jax.errors import UserError
 
 _PHASES = (
@@ -131,7 +132,8 @@ def _run(command: str) -> None:
 def _verify() -> None:
     from mimic_jax.phases import verify
 
-    if not verify.run(Path(_WORKDIR.value)):
+    watch = functools.partial(progress.Progress().count, 'checking artifacts')
+    if not verify.run(Path(_WORKDIR.value), watch=watch):
         sys.exit(1)
 
 

@@ -1,6 +1,7 @@
 """Asks a teacher that was made elsewhere, example by example as any net of an ensemble is asked."""
 
 import functools
+import itertools
 from collections.abc import Callable
 
 import jax
@@ -34,12 +35,19 @@ def load(session: Session, plan: OwnPlan, done: Callable[[], None] = lambda: Non
     return logits
 
 
-def on_split(session: Session, plan: OwnPlan, split: str) -> np.ndarray:
-    """What the teacher says of a split that its evaluation has, as it is: float32 [n, K]."""
+def on_split(
+    session: Session, plan: OwnPlan, split: str, watch: Callable[[int, int], None]
+) -> np.ndarray:
+    """What the teacher says of a split that its evaluation has, as it is: float32 [n, K].
+
+    watch: called as `watch(done, total)` after every batch.
+    """
     examples = session.data.splits[split]
     if plan.settings.kind != 'logits':
         size = session.run.evaluation_batch_size
-        return load(session, plan)(batches.in_order(examples, size, session.padded(size)))
+        numbers, total = itertools.count(1), batches.steps(len(examples), size)
+        answer = load(session, plan, lambda: watch(next(numbers), total))
+        return answer(batches.in_order(examples, size, session.padded(size)))
     array, path = own_plan.split_file(plan, split)
     total = len(session.data.labels)
     rows = array[examples] if len(array) == total else array

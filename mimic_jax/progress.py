@@ -1,9 +1,15 @@
-"""What is going on and how long it will take: a bar on a terminal, plain lines elsewhere."""
+"""What is going on and how long it will take: a bar on a terminal, a line of JSON now and then elsewhere.
+
+Such a line has `task`, `done`, `total` (null where nobody knows), and where they are known `rate` (steps a
+second), `seconds_left` of the task, `run_seconds_left` of the whole run, and the task's latest metrics.
+"""
 
 import io
+import json
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 
 import tqdm
 
@@ -49,7 +55,7 @@ class Progress:
         self._counted = done
         if not self._terminal and self._clock() - self._line >= LINE_SECONDS:
             self._line = self._clock()
-            self.say(f'{what}: {done} of {total}' if total else f'{what}: {done}')
+            self._record(task=what, done=done, total=total or None)
         if done == total:
             self.end(what)
 
@@ -58,6 +64,9 @@ class Progress:
         if self._counting == what:
             self._counter.close()
             self._counting = ''
+
+    def _record(self, **facts) -> None:
+        self.say(json.dumps({key: _rounded(value) for key, value in facts.items()}))
 
     def _bar(self, name: str, total: int, done: int = 0):
         return tqdm.tqdm(
@@ -100,7 +109,7 @@ class Progress:
 
 
 class _Task:
-    """One bar. `advance(steps, text)` is called after a step; `text` holds the latest metrics."""
+    """One bar. `advance(steps, metrics)` is called after a step, with the latest metrics by name."""
 
     def __init__(self, progress, name, kind, steps, work_per_step, done):
         self._progress, self._name, self._kind = progress, name, kind
@@ -110,7 +119,6 @@ class _Task:
         p = self._progress
         self._bar = p._bar(self._name, self._steps, self._done)
         self._start = self._line = self._last = p._clock()
-        self._first = self._done
         self._warm = False
         return self
 
@@ -120,27 +128,40 @@ class _Task:
             seconds = self._progress._clock() - self._start
             self._progress.say(f'{self._name}: done in {duration(seconds)}')
 
-    def advance(self, steps: int = 1, text: str = '') -> None:
+    def advance(self, steps: int = 1, metrics: Mapping[str, float] | None = None) -> None:
         p, now = self._progress, self._progress._clock()
         self._done += steps
         if self._warm:
             p._advance(self._kind, steps * self._work, now - self._last)
         else:  # the first call compiles, which says nothing about the rate
             p._left[self._kind] = max(0.0, p._left[self._kind] - steps * self._work)
-            self._warm = True
-        self._last = now
-        self._bar.set_postfix_str(text, refresh=False)
+            self._warm, self._since, self._first = True, now, self._done
+        self._last, metrics = now, metrics or {}
+        self._bar.set_postfix_str(_words(metrics), refresh=False)
         self._bar.update(steps)
         if not p._terminal and now - self._line >= LINE_SECONDS:
             self._line = now
-            rate = (self._done - self._first) / max(now - self._start, 1e-9)
-            here = duration((self._steps - self._done) / max(rate, 1e-9))
-            left = p.seconds_left()
-            whole = f', {duration(left)} for the whole run' if left is not None else ''
-            p.say(
-                f'{self._name}: {self._done}/{self._steps} steps, {rate:.3g} a second, '
-                f'{here} left{whole}; {text}'
+            rate = (self._done - self._first) / max(now - self._since, 1e-9)
+            measured = {
+                'rate': rate,
+                'seconds_left': (self._steps - self._done) / rate,
+                'run_seconds_left': p.seconds_left(),
+            }
+            p._record(
+                task=self._name,
+                done=self._done,
+                total=self._steps,
+                **(measured if rate else {}),
+                **metrics,
             )
+
+
+def _words(metrics: Mapping[str, float]) -> str:
+    return ', '.join(f'{name.replace("_", " ")} {value:.4g}' for name, value in metrics.items())
+
+
+def _rounded(value):
+    return float(f'{value:.4g}') if isinstance(value, float) else value
 
 
 def duration(seconds: float) -> str:

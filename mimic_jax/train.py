@@ -93,8 +93,7 @@ class _Loop:
         self.adaptive = train.schedule == 'plateau'
         self.scale = 1.0  # on the schedule's rate
         self.finished = False
-        self.validation = ''
-        self.text = ''
+        self.metrics = {}  # the latest, for the bar
 
     def restore(self, checkpoints: Checkpoints) -> tuple[TrainState, int]:
         """The state of the last checkpoint, or a new one, laid out on the mesh."""
@@ -132,7 +131,7 @@ class _Loop:
                 state, sums = self.step_call(state, arrays, ids)
                 step += count
                 full = window.add(count, sums) >= run.log_steps
-                bar.advance(count, self.text)
+                bar.advance(count, self.metrics)
                 if full:
                     window.turn(step)
                 hosts.check_stop()
@@ -203,7 +202,7 @@ class _Loop:
             validation_loss=float(values['loss']),
             validation_accuracy=float(values['accuracy']),
         )
-        self.validation = f', validation accuracy {values["accuracy"]:.4f}'
+        self.metrics['validation_accuracy'] = float(values['accuracy'])
         return 1 - float(values['accuracy'])
 
 
@@ -250,7 +249,7 @@ class _Window:
             self._stop(step - int(sums['nonfinite_steps']) + 1)
         # Without an accuracy where no example of the window has a label.
         values = {key: value for key, value in metrics.summarise(sums).items() if value is not None}
-        self.loop.text = f'loss {values["loss"]:.4g}{self.loop.validation}'
+        self.loop.metrics['loss'] = float(values['loss'])
         epoch = round(step / self.loop.epoch_steps, 4)
         self.log.write(step, epoch=epoch, **values, learning_rate=rate)
 

@@ -1,4 +1,5 @@
 import io
+import json
 
 import pytest
 
@@ -30,11 +31,16 @@ def stream():
     return io.StringIO()
 
 
-def work(bar, clock, calls, seconds, steps=1, text=''):
+def records(stream):
+    """The lines of JSON among what was said."""
+    return [json.loads(line) for line in stream.getvalue().splitlines() if line[0] == '{']
+
+
+def work(bar, clock, calls, seconds, steps=1, metrics=None):
     """`calls` calls of `steps` steps that take `seconds` each."""
     for _ in range(calls):
         clock.now += seconds
-        bar.advance(steps, text)
+        bar.advance(steps, metrics)
 
 
 def test_nothing_is_estimated_before_anything_was_measured(clock, stream):
@@ -84,9 +90,9 @@ def test_steps_of_an_earlier_sitting_are_not_left_to_do(clock, stream):
     with progress.task('net', 'train', steps=100, work_per_step=1.0, done=60) as bar:
         work(bar, clock, calls=11, seconds=6)
         assert progress.seconds_left() == pytest.approx((100 - 71) * 6)
-    assert 'a second' in stream.getvalue()
-    lines = [line for line in stream.getvalue().splitlines() if 'a second' in line]
-    assert lines[0].startswith('net: 65/100 steps, 0.167 a second, 4 min left')
+    first = records(stream)[0]
+    assert (first['done'], first['total']) == (65, 100)
+    assert first['rate'] == 0.1667 and first['seconds_left'] == 35 * 6
 
 
 def announcements(stream):
@@ -129,12 +135,23 @@ def test_lines_come_every_half_minute_where_there_is_no_terminal(clock, stream):
     progress.plan('train', 100.0)
     progress.plan('label', 50.0)
     with progress.task('net', 'train', steps=100, work_per_step=1.0) as bar:
-        work(bar, clock, calls=39, seconds=1.5, text='loss 1.5')  # 58.5 s
-    lines = [line for line in stream.getvalue().splitlines() if '/100 steps' in line]
-    # 20 of 100 steps in 30 s; then 80 steps and 50 of another kind remain at 1.5 s each.
-    assert lines == [
-        'net: 20/100 steps, 0.667 a second, 2 min left, 3 min for the whole run; loss 1.5'
-    ]
+        clock.now += 10  # the first call compiles, which is no part of the rate
+        bar.advance(1)
+        work(bar, clock, calls=38, seconds=1.5, metrics={'loss': 1.5})  # 57 s
+    # 15 of 100 steps in 31 s; then 85 steps and 50 of another kind remain at 1.5 s each.
+    assert records(stream) == [
+        {
+            'task': 'net', 'done': 15, 'total': 100, 'rate': 0.6667, 'seconds_left': 127.5,
+            'run_seconds_left': 202.5, 'loss': 1.5,
+        }
+    ]  # fmt: skip
+
+
+def test_a_first_call_of_more_than_half_a_minute_gives_no_rate(clock, stream):
+    progress = Progress(stream=stream, clock=clock)
+    with progress.task('net', 'train', steps=100, work_per_step=1.0) as bar:
+        work(bar, clock, calls=1, seconds=40)
+    assert records(stream) == [{'task': 'net', 'done': 1, 'total': 100}]
 
 
 def test_two_lines_are_at_least_half_a_minute_apart(clock, stream):
@@ -143,9 +160,9 @@ def test_two_lines_are_at_least_half_a_minute_apart(clock, stream):
     times = []
     with progress.task('net', 'train', steps=1000, work_per_step=1.0) as bar:
         for _ in range(21):
-            before = stream.getvalue().count('/1000 steps')
+            before = len(records(stream))
             work(bar, clock, calls=1, seconds=7)
-            if stream.getvalue().count('/1000 steps') > before:
+            if len(records(stream)) > before:
                 times.append(clock.now - 1000)
     assert times == [35 * line for line in range(1, 5)]
 
@@ -157,10 +174,10 @@ def test_a_terminal_gets_a_bar_with_the_latest_metrics_and_no_lines(clock):
         work(bar, clock, calls=29, seconds=1)
         bar._bar.mininterval = 0
         bar._bar.miniters = 0
-        work(bar, clock, calls=1, seconds=1, text='loss 0.25')
+        work(bar, clock, calls=1, seconds=1, metrics={'loss': 0.25, 'validation_accuracy': 0.9})
     text = stream.getvalue()
-    assert '30/30' in text and 'loss 0.25' in text
-    assert 'steps, ' not in text
+    assert '30/30' in text and 'loss 0.25, validation accuracy 0.9' in text
+    assert '{' not in text
 
 
 def test_a_task_that_fails_is_not_called_done(clock, stream):
@@ -201,7 +218,10 @@ def test_counts_come_as_lines_where_there_is_no_terminal(clock, stream):
     progress.count('decoding', 1, 0)
     clock.now += 31
     progress.count('decoding', 30, 0)
-    assert stream.getvalue().splitlines() == ['fetching: 60 of 100', 'decoding: 30']
+    assert records(stream) == [
+        {'task': 'fetching', 'done': 60, 'total': 100},
+        {'task': 'decoding', 'done': 30, 'total': None},
+    ]
 
 
 def test_counts_come_as_a_bar_on_a_terminal(clock):

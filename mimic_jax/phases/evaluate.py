@@ -57,7 +57,9 @@ def run_own(session: Session, teacher: OwnPlan) -> Path:
     def build(folder: Path) -> dict:
         start = time.monotonic()
         for split in teacher.evaluation.config['splits']:
-            np.save(folder / f'{split}.npy', own_teacher.on_split(session, teacher, split))
+            watch = functools.partial(session.progress.count, f'asking {teacher.name}, {split}')
+            answers = own_teacher.on_split(session, teacher, split, watch)
+            np.save(folder / f'{split}.npy', answers)
         return {'seconds': round(time.monotonic() - start, 3)}
 
     return artifacts.make(session.workdir, teacher.evaluation, build, session.progress.say)

@@ -1,6 +1,7 @@
 """Writes a student as a file that needs this package no more, checked against the net as trained."""
 
 import dataclasses
+import functools
 import json
 import time
 from collections.abc import Callable
@@ -69,6 +70,7 @@ def summary(folder: Path) -> str:
 def _write(folder: Path, session: Session, plan: ExportPlan) -> dict:
     start = time.monotonic()
     data, task = session.data, plan.net.task
+    counted = functools.partial(session.progress.count, f'exporting {plan.name}', total=3)
     variables = jax.device_get(ensemble.variables(session, plan.net))
     if plan.spec != plan.net.model:
         variables = absorb.absorb_variables(variables)
@@ -84,6 +86,11 @@ def _write(folder: Path, session: Session, plan: ExportPlan) -> dict:
     path = folder / exporting.FILES[plan.format]
     path.write_bytes(content)
     call = exporting.load(path)
+    counted(done=1)
+    parity = _parity(session, plan, call)
+    counted(done=2)
+    latencies = _latency(session, plan, call)
+    counted(done=3)
     facts = {
         'student': plan.name,
         'seed': plan.net.seed,
@@ -96,8 +103,8 @@ def _write(folder: Path, session: Session, plan: ExportPlan) -> dict:
         'input': {'shape': ['b', *data.input_shape], 'dtype': str(data.inputs.dtype)},
         'format': plan.format,
         **exporting.runs_on(plan.format),
-        'parity': _parity(session, plan, call),
-        'latency': _latency(session, plan, call),
+        'parity': parity,
+        'latency': latencies,
         'bytes': len(content),
         'jax': jax.__version__,
     }

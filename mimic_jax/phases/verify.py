@@ -10,12 +10,18 @@ from mimic_jax.errors import UserError
 _NAME = re.compile('[a-z]+-[0-9a-f]{12}')
 
 
-def run(workdir: Path, say: Callable[[str], None] = print) -> bool:
+def run(
+    workdir: Path,
+    say: Callable[[str], None] = print,
+    watch: Callable[[int, int], None] = lambda done, total: None,
+) -> bool:
     """Says a line a fault, with the file and what to do, and last how many artifacts were checked.
 
     An artifact is at fault when its marker, manifest or a file is not as it was written, or its folder
     is not named by its recipe. Unfinished artifacts, and sources that are gone, are told of but are no
     faults: the first go on when the same command is run, of the second nothing more is read.
+
+    watch: called as `watch(done, total)` after every artifact.
 
     Returns whether there was no fault.  Nothing is written.
 
@@ -26,7 +32,8 @@ def run(workdir: Path, say: Callable[[str], None] = print) -> bool:
         raise UserError(f'--workdir={workdir} is no folder; give the one that holds the artifacts')
     folders = sorted(path for path in workdir.iterdir() if _NAME.fullmatch(path.name))
     bad = unfinished = files = 0
-    for folder in folders:
+    for number, folder in enumerate(folders, 1):
+        watch(number, len(folders))
         if not artifacts.is_complete(folder):
             unfinished += 1
             say(f'note: {folder} is not complete; run the command that makes it, and it goes on')

@@ -1,0 +1,94 @@
+"""The README's commands on one's own data and teacher, and its sweep: as written, on less."""
+
+import json
+import re
+import shlex
+
+import numpy as np
+from conftest import ROOT, load_experiment, tiny_digits
+from PIL import Image
+from readme_test import commands
+
+from mimic_jax import pipeline
+from mimic_jax.phases import gather
+
+
+def of_readme(*words):
+    """(experiment, its config with the flags that go with it) of the README's command with these words."""
+    (line,) = (line for line in commands() if all(word in line for word in words))
+    flags = dict(word.lstrip('-').split('=', 1) for word in shlex.split(line) if '=' in word)
+    path, _, presets = flags.pop('config').partition(':')
+    config = load_experiment(path.split('/')[1].removesuffix('.py')).get_config(presets)
+    values = {name: value for name, value in flags.items() if name.startswith('config.')}
+    for name, value in values.items():
+        config.update_from_flattened_dict({name.removeprefix('config.'): value})
+    return path.split('/')[1].removesuffix('.py'), config
+
+
+def shortened(config):
+    """One epoch of one seed for every net, and one view."""
+    for net in (*config.members.values(), *config.students.values()):
+        net.train.epochs = 1
+    for student in config.students.values():
+        student.seeds = (0,)
+    for cache in config.logits.values():
+        cache.views = 1
+    return config
+
+
+def rows(workdir, name):
+    report = json.loads((workdir / name / 'report.json').read_text())
+    assert (workdir / name / 'report.html').is_file()
+    return {row['name']: row for row in report['rows']}
+
+
+def test_a_folder_of_images(tmp_path, monkeypatch, device):
+    draw = np.random.default_rng(0)
+    for name in ('cat', 'dog'):
+        (tmp_path / 'images' / name).mkdir(parents=True)
+        for number in range(12):
+            pixels = draw.integers(0, 256, (8, 8, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / 'images' / name / f'{number}.png')
+    monkeypatch.chdir(tmp_path)
+    name, config = of_readme('own_data.py', 'root=images')
+    config.data.update(validation=6, test=6)
+    config.logits.ensemble.members = ('cnn_1', 'cnn_2')
+    del config.members.cnn_3
+    pipeline.run(shortened(config), workdir=tmp_path / 'work', experiment=name, devices=device)
+    found = rows(tmp_path / 'work', name)
+    assert list(found) == ['one teacher', 'ensemble', 'student on labels', 'student mimicking']
+    assert all(0 <= row['mean'] <= 1 for row in found.values())
+
+
+def test_a_forest_as_teacher(tmp_path, monkeypatch, device):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.syspath_prepend(str(ROOT))
+    name, config = of_readme('tabular_student.py')
+    config.data.transfer.limit = 300
+    pipeline.run(shortened(config), workdir=tmp_path, experiment=name, devices=device)
+    found = rows(tmp_path, name)
+    assert found['random forest']['mean'] > 0.9, 'the whole forest is fitted'
+    assert found['net mimicking']['agreement'] > 0.1
+
+
+def test_a_sweep_shares_its_teachers_and_is_gathered(tmp_path, device):
+    """The shell's loop over learning rates, with the names and flag of the README."""
+    text = '\n'.join(line for line in commands() if 'rate' in line)
+    (rates,) = re.findall(r'for rate in (.*?); do', (ROOT / 'README.md').read_text())
+    assert '--name=rate_$rate' in text
+    (flag,) = re.findall(r'--config\.(\S+)=\$rate', text)
+    names = []
+    for rate in rates.split()[:2]:
+        config = tiny_digits()
+        del config.students['labels'], config.report.rows['labels']
+        config.report.order = tuple(row for row in config.report.order if row != 'labels')
+        config.students.mimic.seeds = (0,)
+        config.update_from_flattened_dict({flag: float(rate)})
+        names.append(f'rate_{rate}')
+        pipeline.run(config, workdir=tmp_path, experiment=names[-1], devices=device)
+    assert [len(list(tmp_path.glob(f'{kind}-*'))) for kind in ('teacher', 'logits', 'student')] == [
+        *(2, 1, 2)
+    ]
+    assert f'--experiments={",".join(f"rate_{rate}" for rate in rates.split())}' in text
+    said = gather.run(tmp_path, names, 'command')
+    assert all(name in said for name in names)
