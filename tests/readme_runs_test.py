@@ -1,7 +1,7 @@
 """The README's commands on one's own data and teacher, and its sweep: as written, on less."""
 
+import importlib.util
 import json
-import re
 import shlex
 
 import numpy as np
@@ -71,24 +71,20 @@ def test_a_forest_as_teacher(tmp_path, monkeypatch, device):
     assert found['net mimicking']['agreement'] > 0.1
 
 
-def test_a_sweep_shares_its_teachers_and_is_gathered(tmp_path, device):
-    """The shell's loop over learning rates, with the names and flag of the README."""
-    text = '\n'.join(line for line in commands() if 'rate' in line)
-    (rates,) = re.findall(r'for rate in (.*?); do', (ROOT / 'README.md').read_text())
-    assert '--name=rate_$rate' in text
-    (flag,) = re.findall(r'--config\.(\S+)=\$rate', text)
+def test_a_sweep_shares_its_teachers_and_is_gathered(tmp_path, monkeypatch):
+    """benchmarks/sweep.py, whose flags and names are those of the README's loop, at two points."""
+    spec = importlib.util.spec_from_file_location('sweep', ROOT / 'benchmarks' / 'sweep.py')
+    sweep = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sweep)
     names = []
-    for rate in rates.split()[:2]:
-        config = tiny_digits()
-        del config.students['labels'], config.report.rows['labels']
-        config.report.order = tuple(row for row in config.report.order if row != 'labels')
-        config.students.mimic.seeds = (0,)
-        config.update_from_flattened_dict({flag: float(rate)})
-        names.append(f'rate_{rate}')
-        pipeline.run(config, workdir=tmp_path, experiment=names[-1], devices=device)
-    assert [len(list(tmp_path.glob(f'{kind}-*'))) for kind in ('teacher', 'logits', 'student')] == [
-        *(2, 1, 2)
-    ]
-    assert f'--experiments={",".join(f"rate_{rate}" for rate in rates.split())}' in text
+    for rate in (0.01, 0.1):
+        config = sweep.settings(tiny_digits())
+        names.append(sweep.point(config, tmp_path, rate, 16, 'command'))
+    kinds = ('teacher', 'logits', 'student')
+    assert [len(list(tmp_path.glob(f'{kind}-*'))) for kind in kinds] == [2, 1, 2]
     said = gather.run(tmp_path, names, 'command')
-    assert all(name in said for name in names)
+    assert 'rate_0.01_units_16' in said and 'rate_0.1_units_16' in said
+    found = sweep.rows(tmp_path)
+    students = ['rate 0.01 units 16', 'rate 0.1 units 16']
+    assert [row['name'] for row in found] == ['one teacher', 'ensemble', *students]
+    assert found[2]['model'] == '32L-16' and 'experiment' not in found[2]

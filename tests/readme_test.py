@@ -60,6 +60,42 @@ def test_experiments_in_commands_load_with_their_presets():
         config.experiment(module.get_config(preset))
 
 
+# Who runs what: a pattern of commands, a file, and what stands there. Long ones are run as :smoke.
+RUN_BY = [
+    ("pip install -e '?\\.", '.ci/run', "pip install --quiet -e '.[test]'"),
+    ('python -m pytest$', '.ci/run', 'python -m pytest'),
+    ('digits_student.py$', '.ci/run', 'digits_student.py --workdir'),
+    ('digits_student.py --phase=export$', '.ci/run', '--phase=export'),
+    ('digits_student.py --phase=predict', '.ci/run', '--phase=predict --input=digit.png'),
+    ('digits_student.py --name=rate', '.ci/long', '--name=rate_$rate'),
+    ('--phase=report --experiments=', '.ci/long', '--experiments=rate_0.01,rate_0.03,rate_0.1'),
+    ('cifar_student.py(:smoke|:small|)$', '.ci/run', 'cifar_student.py:smoke'),
+    ('timit_student.py', '.ci/long', 'timit_student.py:smoke'),
+    ('speech_demo.py:smoke$', '.ci/long', 'speech_demo.py:smoke'),
+    ('urban_teachers.py:small$', '.ci/long', 'urban_teachers.py:smoke\n'),
+    (
+        'urban_teachers.py:smoke --phase=search',
+        '.ci/long',
+        'urban_teachers.py:smoke --phase=search &',
+    ),
+    ('urban_students.py:small$', '.ci/long', 'urban_students.py:smoke'),
+    ('own_data.py', 'tests/readme_runs_test.py', "of_readme('own_data.py'"),
+    ('tabular_student.py$', '.ci/long', 'tabular_student.py'),
+    ('models.notation', 'tests/readme_test.py', 'test_notation_commands'),
+]
+SHELL = r'(for .*; do|done|done; wait|rates=.*)$'  # what holds the loops together
+
+
+def test_every_command_is_run_somewhere():
+    for line in commands():
+        if re.fullmatch(SHELL, line):
+            continue
+        found = [(path, text) for pattern, path, text in RUN_BY if re.search(pattern, line)]
+        assert found, line
+        for path, text in found:
+            assert text in (ROOT / path).read_text(), (line, path, text)
+
+
 def test_notation_commands_print_what_they_promise(capsys):
     lines = [line for line in commands() if 'models.notation' in line]
     assert len(lines) == 2
