@@ -1,6 +1,7 @@
 """The phase 'decode' and the rows made of it, on logits that are planted in the nets' place."""
 
 import dataclasses
+import html
 import io
 import json
 
@@ -16,7 +17,7 @@ from mimic_jax.ops import per, phones
 from mimic_jax.phases import decode, report
 from mimic_jax.plans import experiment as plans
 from mimic_jax.progress import Progress
-from mimic_jax.reporting import speech_figures, tables
+from mimic_jax.reporting import html_report, speech_figures, tables
 from mimic_jax.reporting.answers import Answers
 from mimic_jax.session import Session
 
@@ -246,18 +247,23 @@ def test_rows_hold_per_and_frame_accuracy(made):
     json.dumps(rows)
 
 
-def test_bad_utterances_are_counted_in_the_report(made):
+def test_bad_utterances_and_figures_that_are_not_timits_are_told_of_in_the_report(made):
     session, *_ = made
-    data = report._spoken(session)
-    assert data['bad_utterances'] == 1
+    data = report._spoken(session, 'official')
+    assert data['bad_utterances'] == 1 and len(data['not_timits']) == 8
+    assert not report._spoken(session, 'speakers')['not_timits']
     timing = {'training_seconds': None, 'milliseconds': None}
-    page = {
-        'experiment': 'x', 'rows': answered(made), 'timings': [timing] * 3, 'data': data,
-        'costs': {}, 'command': '', 'machine': '', 'date': '',
+    made_up = {
+        'experiment': 'x', 'rows': answered(made), 'timings': [timing] * 3,
+        'data': {**data, 'examples': {}}, 'costs': {}, 'command': '', 'machine': '', 'date': '',
     }  # fmt: skip
-    assert 'Bad utterances left out: 1.' in tables.page(page, [])
-    data['bad_utterances'] = 0
-    assert 'Bad utterances' not in tables.page(page, [])
+    pages = [tables.page(made_up, []), html.unescape(''.join(html_report._results(made_up)))]
+    for page in pages:
+        assert 'Bad utterances left out: 1.' in page
+        assert "the test split has 4 utterances, TIMIT's has 192" in page
+    made_up['data'] |= {'bad_utterances': 0, 'not_timits': []}
+    for page in (tables.page(made_up, []), ''.join(html_report._results(made_up))):
+        assert 'Bad utterances' not in page and 'TIMIT' not in page
 
 
 def test_a_source_is_one_line_of_the_table(made):

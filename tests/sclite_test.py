@@ -20,26 +20,44 @@ SCLITE = shutil.which('sclite', path=f'{os.environ.get("PATH", "")}:/usr/lib/sct
 
 @pytest.fixture(scope='module')
 def decoded():
-    """References (folded), decodings and keys of 32 utterances, from noise about their targets."""
+    """References (folded), decodings and keys of 32 utterances of the sample.
+
+    They are decoded from their audio, by Gaussians of one covariance about the mean frame of each
+    state in 32 other utterances: a linear net that needs no training.
+    """
     if not SAMPLE:
         pytest.skip('TIMIT_SAMPLE_DIR names no TIMIT sample')
-    utterances, paths, sequences = timit.find(SAMPLE)[::4], [], []
+    found = timit.find(SAMPLE)
+    frames, paths, sequences = read(found[2::4])
+    model = decoding.estimate(paths, sequences, len(phones.PHONES))
+    logits = gaussians(np.concatenate(frames), np.concatenate(paths), model.log_priors)
+    frames, _, sequences = read(found[::4])
+    likelihoods = [decoding.scaled_likelihoods(logits(each), model.log_priors) for each in frames]
+    decoded = decoding.Decoder(likelihoods, model, batch_size=32)(2.0, 0.0)
+    references = [phones.fold_numbers(sequence) for sequence in sequences]
+    return references, decoded, [utterance.key for utterance in found[::4]]
+
+
+def read(utterances):
+    """Frames, targets and phones of each utterance."""
+    frames, paths, sequences = [], [], []
     for utterance in utterances:
         samples, segments = timit_files.read(utterance)
-        frames = fbank.frame_count(len(samples))
-        paths.append(alignment.split_segments(segments.ends, segments.phones, frames))
+        frames.append(fbank.features(samples))
+        paths.append(alignment.split_segments(segments.ends, segments.phones, len(frames[-1])))
         sequences.append(segments.phones)
-    model = decoding.estimate(paths, sequences, len(phones.PHONES))
-    random = np.random.default_rng(0)
-    likelihoods = []
-    for path in paths:
-        noise = random.normal(scale=2.0, size=(len(path), phones.NUM_STATES))
-        logits = noise + model.log_priors  # as a net would say that hears nothing
-        logits[np.arange(len(path)), path] += 3.0
-        likelihoods.append(decoding.scaled_likelihoods(logits, model.log_priors))
-    found = decoding.Decoder(likelihoods, model, batch_size=32)(1.0, -1.0)
-    references = [phones.fold_numbers(sequence) for sequence in sequences]
-    return references, found, [utterance.key for utterance in utterances]
+    return frames, paths, sequences
+
+
+def gaussians(frames, states, log_priors):
+    """`logits(frames [T, F]) -> [T, S]`, of the states that the frames [N, F] are in."""
+    centre = frames.mean(axis=0)
+    means = np.zeros((phones.NUM_STATES, frames.shape[1]))
+    np.add.at(means, states, frames - centre)
+    means /= np.maximum(np.bincount(states, minlength=phones.NUM_STATES), 1)[:, None]
+    weights = np.linalg.inv(np.cov((frames - centre - means[states]).T)) @ means.T
+    constant = log_priors - np.sum(means * weights.T, axis=1) / 2
+    return lambda frames: (frames - centre) @ weights + constant
 
 
 def test_errors_are_of_every_kind(decoded):

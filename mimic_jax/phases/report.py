@@ -10,6 +10,7 @@ import jax
 
 from mimic_jax import artifacts, latency
 from mimic_jax.config import Experiment, Report
+from mimic_jax.data import timit_splits
 from mimic_jax.plans.decode import DecodePlan
 from mimic_jax.plans.experiment import Plan
 from mimic_jax.plans.nets import NetPlan
@@ -58,7 +59,7 @@ def run(session: Session, plan: Plan, checked: Experiment, experiment: str, comm
         'data': {
             'examples': {name: len(rows) for name, rows in session.data.splits.items()},
             'unlabelled_removed': session.data.removed,  # equal to a validation or test image
-            **_spoken(session),
+            **_spoken(session, checked.data.split),
         },
     }
     artifacts.write_atomically(folder / 'report.json', json.dumps(result, indent=1))
@@ -118,8 +119,11 @@ def _costs(session: Session, plan: Plan) -> dict:
     return costs
 
 
-def _spoken(session: Session) -> dict:
-    """Of speech, its utterances and speakers by split, and the bad utterances left out."""
+def _spoken(session: Session, split: str) -> dict:
+    """Of speech, its utterances and speakers by split, and the bad utterances left out.
+
+    With the official split, `not_timits` has a line on each figure that is not the whole TIMIT's.
+    """
     data = session.data
     if data.speech is None:
         return {}
@@ -128,10 +132,15 @@ def _spoken(session: Session) -> dict:
         name: sorted({everything[position].speaker for position in chosen})
         for name, chosen in data.utterances.items()
     }
+    mismatches: list[str] = []
+    if split == 'official':
+        sequences = [spoken.phones for spoken in everything]
+        timit_splits.check_figures(data.utterances, everything, sequences, mismatches.append)
     return {
         'utterances': {name: len(chosen) for name, chosen in data.utterances.items()},
         'speakers': speakers,
         'bad_utterances': len(data.speech.bad),
+        'not_timits': mismatches,
     }
 
 

@@ -77,12 +77,10 @@ def _results(report: dict) -> Iterator[str]:
     if rows:
         yield html_results.table(rows)
     yield html_page.bullets(tables.note_texts(rows))
-    removed = report['data']['unlabelled_removed']
     sizes = ', '.join(f'{count:,} {name}' for name, count in report['data']['examples'].items())
     yield html_page.paragraph(f'Examples: {sizes}.', 'soft')
-    if removed:
-        text = f'{removed:,} unlabelled images equal a validation or test image and were left out.'
-        yield html_page.paragraph(text, 'soft')
+    for sentence in tables.remarks(report):
+        yield html_page.paragraph(sentence, 'soft')
 
 
 def _training(session: Session, plan: Plan, checked: Experiment, answers: Answers) -> str:

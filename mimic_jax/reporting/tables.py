@@ -94,14 +94,7 @@ def page(report: dict, pictures: Sequence[str]) -> str:
         parts.append(grids.table(report['grid']))
         parts.extend(['In brackets, what the paper has.'] * brackets)
     parts.extend(filter(None, (table(report['rows']), notes(report['rows']))))
-    removed = report.get('data', {}).get('unlabelled_removed')
-    if removed:
-        parts.append(
-            f'{removed:,} unlabelled images equal a validation or test image and were left out.'
-        )
-    bad = report.get('data', {}).get('bad_utterances')
-    if bad:
-        parts.append(f'Bad utterances left out: {bad:,}.')
+    parts.extend(remarks(report))
     parts.append(timings(report))
     parts.extend(f'![{name}]({name})' for name in pictures)
     costs = ['| phase | artifacts | seconds | MiB |', '|---|---|---|---|']
@@ -111,6 +104,21 @@ def page(report: dict, pictures: Sequence[str]) -> str:
     parts.append('\n'.join(costs))
     parts.append(f'`{report["command"]}`, {report["machine"]}, {report["date"]}.')
     return '\n\n'.join(parts) + '\n'
+
+
+def remarks(report: dict) -> list[str]:
+    """What a reader must know of the data: a sentence on each kind of examples that were left out, and
+    on each figure that is not the whole TIMIT's."""
+    data = report.get('data', {})
+    sentences = list(data.get('not_timits', ()))
+    if data.get('unlabelled_removed'):
+        sentences.append(
+            f'{data["unlabelled_removed"]:,} unlabelled images equal a validation or test image and '
+            'were left out.'
+        )
+    if data.get('bad_utterances'):
+        sentences.append(f'Bad utterances left out: {data["bad_utterances"]:,}.')
+    return sentences
 
 
 def _without_dropout(model: str) -> str:
