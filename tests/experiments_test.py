@@ -270,6 +270,53 @@ def test_figures_and_claims_on_speech_have_the_teachers_of_table_1(name, preset,
     }
 
 
+# Of Ba & Caruana's Table 1: PER, and what our own count of parameters, in millions, and hidden units is
+# where theirs is plain.
+TABLE_1 = {
+    'SNN-8k': (0.231, 16.2, 8_000),
+    'SNN-50k': (0.230, 101.45, 50_000),
+    'SNN-400k': (0.236, 174.06, 400_250),
+    'DNN': (0.219, 12.06, 6_000),
+    'CNN': (0.195, 12.93, None),
+    'ECNN': (0.185, None, None),
+    'SNN-MIMIC-8k': (0.216, 3.9, 8_250),
+    'SNN-MIMIC-400k': (0.200, 174.06, 400_250),
+}
+
+
+def test_table_1_has_the_papers_rows():
+    settings = config.experiment(load_experiment('timit_table1').get_config())
+    shape, classes, *_ = SOURCES['timit']
+    rows = {row.label: row for row in settings.report.rows.values() if row.paper > 0}
+    assert {label: row.paper for label, row in rows.items()} == {
+        label: rate for label, (rate, *_) in TABLE_1.items()
+    }
+    assert all(row.paper_parameters and row.paper_units for row in rows.values())
+    for label, (_, millions, units) in TABLE_1.items():
+        group, name = rows[label].source.split('.')
+        if group == 'logits':
+            continue
+        counted = counts.count(getattr(settings, group)[name].model, shape, classes)
+        assert counted.params / 1e6 == pytest.approx(millions, abs=0.06)
+        assert units is None or counted.units == units
+
+
+def test_the_nine_members_differ_in_kernel_and_in_training_subset():
+    for name in ('timit_student', 'timit_table1'):
+        settings = config.experiment(load_experiment(name).get_config())
+        members = [settings.members[member] for member in settings.logits['ecnn'].members]
+        assert len({member.model for member in members}) == len(members) == 9
+        assert {member.subset for member in members} == {0.9}
+        assert len({member.seed for member in members}) == 9  # which draws the subset
+
+
+def test_the_speech_demo_says_in_each_row_that_its_speech_is_synthetic():
+    for preset in ('', 'smoke'):
+        settings = config.experiment(load_experiment('speech_demo').get_config(preset))
+        rows = [settings.report.rows[name] for name in settings.report.order]
+        assert rows and all(row.label.startswith('synthetic speech: ') for row in rows)
+
+
 def test_figure_1_spans_1m_to_100m_parameters_and_has_both_lines():
     settings = config.experiment(load_experiment('timit_figures').get_config('figure1'))
     shape, classes, *_ = SOURCES['timit']

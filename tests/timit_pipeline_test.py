@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import json
 
 import jax
 import numpy as np
@@ -16,6 +17,7 @@ from mimic_jax.ops import phones, viterbi
 from mimic_jax.phases import prepare
 from mimic_jax.plans import experiment as plans
 from mimic_jax.progress import Progress
+from mimic_jax.reporting import html_report
 from mimic_jax.session import Session
 
 soundfile = pytest.importorskip('soundfile', reason="needs soundfile: the extra 'speech'")
@@ -207,6 +209,24 @@ def test_alignment_says_what_was_spoken_and_leaves_the_test_split(finished, root
     frames = sum(len(before.splits[split]) for split in ('train', 'validation'))
     assert facts['changed'] == pytest.approx(moved / frames, abs=1e-6)
     assert 0 < facts['changed'] < 0.5  # the tones are clear: boundaries move by frames
+
+
+def test_the_report_has_phones_decoded_and_their_errors(finished, root, device):
+    run(experiment(root), finished, device, ('decode', 'report'))
+    folder = finished / 'speech'
+    report = json.loads((folder / 'report.json').read_text())
+    rates = {row['name']: row for row in report['rows'] if row['metric'] == 'per'}
+    assert len(rates) == 3  # a teacher, the ensemble of one, the student
+    for row in rates.values():
+        counted = row['insertions'] + row['deletions'] + row['substitutions']
+        assert row['mean'] == pytest.approx(counted / row['tokens'])
+        assert 0 <= row['mean'] < 0.5 and row['n_speakers'] == 2
+    assert all(timing['real_time_factor'] > 0 for timing in report['timings'])
+    assert report['data']['utterances'] == {'train': 9, 'validation': 3, 'test': 6}
+    page = (folder / 'report.html').read_text()
+    for name in ('confusions.png', 'utterance.png'):
+        assert (folder / name).stat().st_size > 5000
+        assert html_report.PICTURES[name] in page
 
 
 def test_alignment_is_made_once_and_everything_after_has_other_names(finished, root, device):

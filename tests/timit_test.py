@@ -258,6 +258,9 @@ def test_the_samples_frames_and_labels(tmp_path):
     facts = speech.write(timit.find(SAMPLE), tmp_path)
     assert facts == {'utterances': 128, 'frames': 38_767, 'bad': 0}
     found = speech.load(tmp_path)
+    # The whole of TIMIT, 1.1 million frames, stays under 600 MB.
+    stored = sum(path.stat().st_size for path in tmp_path.iterdir())
+    assert 1.1e6 * stored / len(found.frames) < 600e6
     assert np.isfinite(found.frames).all()
     # All 183 states occur; with q, and without merging, 4,988 segments of which 4,893 are scored.
     np.testing.assert_array_equal(np.unique(found.targets), np.arange(183))
