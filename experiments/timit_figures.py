@@ -73,7 +73,7 @@ SAMPLE = ml_collections.FrozenConfigDict(
         'budgets': (1e6, 2e6, 4e6),
         'units': '2k',
         'epochs': (1, 2, 4, 8, 14),
-        'mimics': ('2k', '8k'),
+        'mimics': ('400', '8k'),
     }
 )
 SMOKE = ml_collections.FrozenConfigDict(

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from mimic_jax.reporting import tables
+from mimic_jax.reporting import rows, tables
 
 TEACHERS = {
     'name': 'ECNN', 'model': '2 × 8c3', 'parameters': 1234567, 'target': None, 'mean': 0.9,
@@ -126,3 +126,18 @@ def test_page_without_a_pair_to_compare_has_no_headline():
         'date': '',
     }  # fmt: skip
     assert 'Mimicking' not in tables.page(report, [])
+
+
+@pytest.mark.parametrize(
+    ('models', 'line'),
+    [
+        (['8c3-16'] * 3, '3 × 8c3-16'),
+        (['8c15x8v-p1x6-2k', '8c15x7v-p1x6-2k', '8c15x10v-p1x6-2k'], '3 × 8c15x{8,7,10}v-p1x6-2k'),
+        (['8c3-16', '8c5-16', '8c3-16'], '3 × 8c{3,5}-16'),
+        (['8c3-16', '4c5-16'], '2 × 8c3-16 + 4c5-16'),
+        (['8c3-16', '8c3-16-d.5'], '2 × 8c3-16 + 8c3-16-d.5'),
+        (['8c3-bn', '8c3-lrn'], '2 × 8c3-bn + 8c3-lrn'),
+    ],
+)
+def test_an_ensembles_nets_in_a_line(models, line):
+    assert rows.ensemble_model(models) == line

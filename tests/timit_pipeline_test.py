@@ -223,6 +223,12 @@ def test_the_report_has_phones_decoded_and_their_errors(finished, root, device):
         assert 0 <= row['mean'] < 0.5 and row['n_speakers'] == 2
     assert all(timing['real_time_factor'] > 0 for timing in report['timings'])
     assert report['data']['utterances'] == {'train': 9, 'validation': 3, 'test': 6}
+    made = set(names(finished, 'align')) | set(names(finished, 'teacher'))
+    assert (
+        set(report['costs']['align']['artifacts']) | set(report['costs']['teacher']['artifacts'])
+        == made
+        and report['costs']['align']['seconds'] > 0
+    )
     page = (folder / 'report.html').read_text()
     for name in ('confusions.png', 'utterance.png'):
         assert (folder / name).stat().st_size > 5000

@@ -98,6 +98,7 @@ def _timings(session: Session, report: Report, nets: list[NetPlan], decodings=()
 def _costs(session: Session, plan: Plan) -> dict:
     """Seconds and bytes of every phase's artifacts, however many sittings they took."""
     recipes = {
+        'align': [each for a in plan.alignments for each in (a.net.recipe, a.recipe)],
         'teacher': [net.recipe for net in plan.members.values()],
         'logits': [cache.recipe for cache in plan.caches.values()],
         'student': [net.recipe for nets in plan.students.values() for net in nets],
@@ -105,8 +106,8 @@ def _costs(session: Session, plan: Plan) -> dict:
         'evaluate': [each.evaluation for each in (*plan.nets(), *plan.own_teachers())],
         'decode': [decoding.recipe for decoding in _decodings(plan)],
     }
-    for phase, of_some in (('baseline', plan.baselines), ('decode', plan.decodings)):
-        if not of_some:
+    for phase in ('align', 'baseline', 'decode'):  # that few experiments have
+        if not recipes[phase]:
             del recipes[phase]
     costs = {}
     for phase, group in recipes.items():

@@ -14,7 +14,7 @@ from mimic_jax.models import absorb, counts
 from mimic_jax.ops import metrics, selection
 from mimic_jax.plans.experiment import Plan
 from mimic_jax.plans.nets import CachePlan, NetPlan
-from mimic_jax.reporting import speech_answers
+from mimic_jax.reporting import rows, speech_answers
 from mimic_jax.session import Session
 
 
@@ -119,9 +119,8 @@ class Answers:
         cache = self._plan.caches[entry]
         if cache.own:
             return _Found(cache.own.model, None, None, None, [self._mean_logits(cache, 'test')])
-        models = ' + '.join(dict.fromkeys(member.model for member in cache.members))
         return _Found(
-            model=f'{len(cache.members)} × {models}',
+            model=rows.ensemble_model([member.model for member in cache.members]),
             parameters=sum(member.parameters for member in cache.members),
             units=sum(member.units for member in cache.members),
             target=None,

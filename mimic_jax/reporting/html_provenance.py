@@ -40,6 +40,7 @@ def flops(session: Session, plan: Plan) -> dict[str, float]:
     evaluated = len(splits['validation']) + len(splits['test'])
     students = [net for nets in plan.students.values() for net in nets]
     return {
+        'align': _training(session, [alignment.net for alignment in plan.alignments]),
         'teacher': _training(session, plan.members.values()),
         'logits': sum(
             {

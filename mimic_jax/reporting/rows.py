@@ -1,5 +1,6 @@
 """Rows of a report, one a metric: those of one source together, and error rates over speakers."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -51,6 +52,23 @@ def over_speakers(metric: str, speakers: Mapping[str, Mapping]) -> dict:
         'interval': interval and list(interval),
         'n_speakers': len(tokens),
     }
+
+
+def ensemble_model(models: Sequence[str]) -> str:
+    """An ensemble's nets in a line: '3 × 8c3-16', '2 × 8c{3,5}-16', '2 × 8c3-16 + 4c3-8'.
+
+    Nets that differ in one number share a spec with all of that number's values in braces.
+    """
+    different = list(dict.fromkeys(models))
+    parts = [re.split(r'(\d+)', model) for model in different]
+    columns = list(zip(*parts, strict=True)) if len({len(part) for part in parts}) == 1 else []
+    varied = [column for column in columns if len(set(column)) > 1]
+    if len(varied) == 1 and all(value.isdecimal() for value in varied[0]):
+        values = '{' + ','.join(varied[0]) + '}'
+        spec = ''.join(values if column == varied[0] else column[0] for column in columns)
+    else:
+        spec = ' + '.join(different)
+    return f'{len(models)} × {spec}'
 
 
 def _same(row: dict, other: dict) -> bool:
