@@ -5,9 +5,11 @@
 - `:losses` (section 2.2): the same student on raw logits, standardised logits, probabilities, KL
   divergence and Hinton's soft and hard mix. The paper finds that logits win.
 - `:bottleneck` (section 2.3): the student with and without its linear layer, and the first with the
-  layer multiplied away afterwards; accuracy, parameters, training time, latency.
+  layer multiplied away afterwards; accuracy by step and by time (time.png), memory, latency.
 - `:transfer` (section 3.2): accuracy against the number of unlabelled transfer images, and transfer on
   images that the teachers were trained on against as many that they never saw; equal numbers of steps.
+- `:overfitting` (section 5.1, Figure 2): the net on labels, the same with dropout, and the mimic, at a
+  constant rate and without augmentation; accuracy.png has their validation accuracy by step.
 - `:noise10`, `:noise30` (section 5.1): with 10% or 30% of the training labels replaced by other
   classes, the student on those labels against the mimic of a teacher trained on the same labels.
 
@@ -43,6 +45,7 @@ WHOLE = ml_collections.FrozenConfigDict(
         'teacher_train': {'epochs': 80, 'learning_rate': 0.02, 'weight_decay': 5e-4},
         'student': '128c5-p3/2-1200L-30k',
         'plain_student': '128c5-p3/2-30k',
+        'dropout_student': 'd.2-128c5-p3/2-1200L-30k-d.5',
         'labels': {'epochs': 80, 'learning_rate': 0.01, 'weight_decay': 0.0},
         'mimic': {'epochs': 80, 'learning_rate': 0.03},
         'losses': {},
@@ -58,6 +61,7 @@ SMALL = ml_collections.FrozenConfigDict(
         'teacher_train': {'epochs': 40, 'learning_rate': 0.05, 'weight_decay': 5e-4},
         'student': '32c5-p2-200L-2000',
         'plain_student': '32c5-p2-2000',
+        'dropout_student': 'd.1-32c5-p2-200L-2000-d.2',
         'labels': {'epochs': 48, 'learning_rate': 0.1, 'weight_decay': 5e-4},
         'mimic': {'epochs': 6, 'learning_rate': 0.3},
         # On validation, 1.8 epochs each (%): logits .1 → 64.9, .3 → 66.1; standardised .1 → 64.7,
@@ -100,7 +104,14 @@ def common(nets):
     }
     config.logits = {'ecnn': cache(tuple(config.members), nets.mimic.epochs)}
     config.students = {}
-    config.report = {'ensemble': 'ecnn', 'order': (), 'x_label': '', 'latency': False, 'rows': {}}
+    config.report = {
+        'ensemble': 'ecnn',
+        'order': (),
+        'x_label': '',
+        'by_time': False,
+        'latency': False,
+        'rows': {},
+    }
     config.run = {
         'log_steps': 50,
         'evaluation_steps': nets.evaluation_steps,
@@ -145,7 +156,7 @@ def bottleneck(config, nets):
     show(config, 'with', 'students.with', 'with bottleneck')
     show(config, 'without', 'students.without', 'without')
     show(config, 'absorbed', 'students.with', 'multiplied away', absorbed=True)
-    config.report.latency = True
+    config.report.by_time = config.report.latency = True
 
 
 def transfer(config, nets):
@@ -172,6 +183,30 @@ def unseen(config, nets, name, size, split='unlabelled', curve=UNSEEN):
     config.students[name] = mimic(nets.student, settings, logits=name)
     label = f'{size} images, seen by the teachers' if split == 'train' else f'{size} images'
     show(config, name, f'students.{name}', label, curve=curve, x=size)
+
+
+def overfitting(config, nets):
+    """Figure 2."""
+    for member in config.members.values():  # the teachers of the other claims, which had views
+        member.views = config.views.to_dict()
+    config.views.update({'mirror': False, 'shift': 0})
+    config.logits.ecnn.views = 1
+    steady = {'schedule': 'constant', 'warmup': 0.0, 'weight_decay': 0.0}
+    labels, logits = (
+        {**settings, **steady, 'learning_rate': settings.learning_rate / 2}
+        for settings in (nets.labels, nets.mimic)
+    )
+    plain = {**mimic(nets.student, labels, 'cross_entropy', logits=''), 'target': 'labels'}
+    dropout = {
+        **mimic(nets.dropout_student, labels, 'cross_entropy', logits=''),
+        'target': 'labels',
+    }
+    config.students = {'labels': plain, 'dropout': dropout, 'mimic': mimic(nets.student, logits)}
+    for student in config.students.values():
+        student.seeds = (0, 1)
+    show(config, 'labels', 'students.labels', 'on labels')
+    show(config, 'dropout', 'students.dropout', 'on labels, dropout')
+    show(config, 'mimic', 'students.mimic', 'mimicking')
 
 
 def noise(part):
@@ -202,6 +237,7 @@ CLAIMS = {
     'losses': losses,
     'bottleneck': bottleneck,
     'transfer': transfer,
+    'overfitting': overfitting,
     'noise10': noise(0.1),
     'noise30': noise(0.3),
 }

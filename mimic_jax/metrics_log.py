@@ -87,6 +87,16 @@ def validation_curve(folders: Iterable[Path]) -> dict[int, list[float]]:
     return dict(sorted(curve.items()))
 
 
+def validation_times(folders: Iterable[Path]) -> dict[int, float]:
+    """Seconds of work up to each step of `validation_curve`, the mean over the runs."""
+    times = defaultdict(list)
+    for folder in folders:
+        for record in read(folder):
+            if 'validation_accuracy' in record:
+                times[record['step']].append(record['seconds'])
+    return {step: sum(seconds) / len(seconds) for step, seconds in sorted(times.items())}
+
+
 def read(folder: Path) -> list[dict]:
     """The records of a run so far, up to a line that a kill cut short."""
     path = folder / FILE

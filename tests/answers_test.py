@@ -1,10 +1,12 @@
 import json
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from mimic_jax import artifacts, ensemble, pipeline
+from mimic_jax import artifacts, ensemble, metrics_log, pipeline
 from mimic_jax.errors import UserError
+from mimic_jax.reporting import figures
 
 
 @pytest.fixture(scope='module')
@@ -13,11 +15,13 @@ def finished(tmp_path_factory, device):
     from conftest import tiny_digits
 
     config = tiny_digits()
+    config.students.mimic.update({'model': '?L-32', 'budget': 917.0})
     config.report = {
         'ensemble': 'ensemble',
         'order': ('labels', 'mimic', 'absorbed', 'ensemble'),
         'x_label': 'hidden units',
         'latency': True,
+        'by_time': True,
         'rows': {
             'labels': {'source': 'students.labels', 'curve': 'on labels', 'x': 4.0},
             'mimic': {'source': 'students.mimic', 'curve': 'mimicking', 'x': 40.0},
@@ -80,6 +84,33 @@ def test_timings_stand_beside_the_rows(finished):
     assert teachers['training_seconds'] == pytest.approx(seconds, abs=0.06)
     page = (workdir / 'tiny' / 'report.md').read_text()
     assert '128 at a time, ms' in page and 'section 2.3' in page and '~190k' in page
+
+
+def test_what_a_solved_net_lies_below_its_budget_is_told(finished):
+    _, workdir, report = finished
+    labels, mimic, _, teachers = report['rows']
+    # 64 × 5 + 5 + 5 × 32 + 32 + 32 × 10 + 10 = 847; with 6L it would be 944.
+    assert mimic['model'] == '5L-32'
+    assert [row['shortfall'] for row in (labels, mimic, teachers)] == [None, 917 - 847, None]
+    assert 'below budget' in (workdir / 'tiny' / 'report.md').read_text()
+
+
+def test_students_are_drawn_by_the_time_that_they_took(finished, make_session):
+    config, workdir, _ = finished
+    assert '![time.png](time.png)' in (workdir / 'tiny' / 'report.md').read_text()
+    session, plan = make_session(config, workdir)
+    _, axes = plt.subplots()
+    assert figures._by_time(axes, session, plan)
+    for line, nets in zip(axes.lines, plan.students.values(), strict=True):
+        logs = [metrics_log.read(workdir / net.recipe.name) for net in nets]
+        seen = [[r for r in log if 'validation_accuracy' in r] for log in logs]
+        for key, found, factor in (
+            ('seconds', line.get_xdata(), 1),
+            ('validation_accuracy', line.get_ydata(), 100),
+        ):
+            means = np.mean([[record[key] for record in log] for log in seen], axis=0)
+            np.testing.assert_allclose(found, factor * means)
+    plt.close()
 
 
 def test_curves_are_drawn_where_rows_have_one(finished, tmp_path):

@@ -1,5 +1,6 @@
 """Every experiment and every preset of it locks, is valid, and its nets and splits can be made."""
 
+import dataclasses
 from pathlib import Path
 
 import ml_collections
@@ -179,6 +180,32 @@ def test_configs_of_two_calls_share_nothing(name):
     assert second.data.seed != 99
     for student in second.students.values():
         assert student.get('train', {}).get('epochs') != 99999
+
+
+@pytest.mark.parametrize('size', ['', ',small'])
+@pytest.mark.parametrize('claim', ['losses', 'bottleneck', 'transfer', 'overfitting'])
+def test_claims_of_ba_and_caruana_have_the_teachers_of_cifar_student(claim, size):
+    """Same nets, data and views: or they would be trained again."""
+    claims = config.experiment(load_experiment('cifar_claims').get_config(claim + size))
+    student = config.experiment(load_experiment('cifar_student').get_config(size[1:]))
+    assert claims.members.keys() == student.members.keys()
+    for name, member in claims.members.items():
+        other = student.members[name]
+        assert (member.model, member.seed, member.train) == (other.model, other.seed, other.train)
+        found, expected = (
+            each.views or whole.views for each, whole in ((member, claims), (other, student))
+        )
+        assert dataclasses.replace(found, seed=0) == dataclasses.replace(expected, seed=0)
+
+
+def test_overfitting_nets_differ_in_dropout_and_targets_alone():
+    students = load_experiment('cifar_claims').get_config('overfitting,small').students
+    plain, dropout, mimic = (students[name] for name in ('labels', 'dropout', 'mimic'))
+    assert plain.model == mimic.model and plain.train == dropout.train
+    kept = [token for token in dropout.model.split('-') if not token.startswith('d.')]
+    assert '-'.join(kept) == plain.model != dropout.model
+    assert [net.train.schedule for net in (plain, dropout, mimic)] == ['constant'] * 3
+    assert [net.target for net in (plain, dropout, mimic)] == ['labels', 'labels', 'logits']
 
 
 def test_the_students_of_urban_et_al_are_taught_by_the_members_that_their_search_finds():

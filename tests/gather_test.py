@@ -96,6 +96,16 @@ def test_tables_with_and_without_the_papers_sizes_join(workdir):
     assert named[2][''] == '<b>' and named[2]['paper, %'] == '70.00'
 
 
+def test_tables_with_different_further_columns_have_all_of_them_in_order(workdir):
+    write(workdir, 'd', [row('solved', 'logits', 0.9, shortfall=12)])
+    gather.run(workdir, ['d', 'c'], '')
+    head, *body = Page((workdir / 'report.html').read_text()).tables[0]
+    assert head.index('parameters') < head.index('below budget') < head.index('accuracy, %')
+    named = [dict(zip(head, line, strict=True)) for line in body]
+    assert [line['below budget'] for line in named] == ['12', '–']
+    assert [line['paper’s units'] for line in named] == ['–', '~1k']
+
+
 def test_a_repeated_name_counts_once(workdir):
     assert gather.run(workdir, ['a', ' a', ''], '').startswith('1 experiment, 2 rows')
 

@@ -47,6 +47,12 @@ def test_sizes_stand_beside_what_the_paper_prints():
     ] == [('999', '~70M', '190,000', '~190k'), ('999', '–', '8', '–')]
 
 
+def test_what_a_net_lies_below_its_budget_has_a_column_where_there_is_one():
+    head, _, *body = tables.table([TEACHERS, {**MIMIC, 'shortfall': 1234}]).splitlines()
+    place = cells(head).index('below budget')
+    assert [cells(line)[place] for line in body] == ['–', '1,234']
+
+
 def test_notes_name_their_rows():
     assert tables.notes([LABELS, {**MIMIC, 'note': 'not as printed'}]) == '- mimic: not as printed'
 
@@ -110,10 +116,11 @@ def test_page_holds_table_pictures_and_costs():
     lines = page.splitlines()
     assert '| teacher | teacher-1, teacher-2 | 61.5 | 3.0 |' in lines
     assert '| logits | logits-1 | 2 | 0.5 |' in lines
-    assert '| | training, s | 1 at a time, ms | 128 at a time, ms |' in page.replace('|  |', '| |')
-    assert '| ECNN | 61.5 | 0.5 | 20.25 |' in lines
-    assert '| SNN | – | – | – |' in lines
-    assert '| mimic | 7 | 0.25 | – |' in lines
+    head = '| | weights, MiB | training, s | 1 at a time, ms | 128 at a time, ms |'
+    assert head in page.replace('|  |', '| |')
+    assert '| ECNN | 4.71 | 61.5 | 0.5 | 20.25 |' in lines  # 4 × 1,234,567 bytes
+    assert '| SNN | 0.00 | – | – | – |' in lines
+    assert '| mimic | 0.00 | 7 | 0.25 | – |' in lines
     for words in ('`python -m mimic_jax.main`', 'one machine', '2024-02-03'):
         assert words in page
 

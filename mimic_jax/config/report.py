@@ -57,4 +57,5 @@ class Report:
     # The rows that have a `curve` as a table too: a line a curve, a column an `x`.
     grid: bool = False
     by_members: bool = False  # draws 'members.png': ensembles on validation, member by member
+    by_time: bool = False  # draws 'time.png': students on validation by seconds of training
     latency: bool = False  # measures how long the rows' nets take to answer

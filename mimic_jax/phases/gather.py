@@ -109,10 +109,20 @@ def _cells(reports: Mapping[str, dict]) -> list[list[str]]:
         if report['rows']
         for line in tables.cells(report['rows'])
     ]
-    # Tables differ in whether they have the columns of the papers' sizes, and in nothing else.
-    columns = max((list(line) for _, line in lines), key=len)
+    columns = _columns([line for _, line in lines])
     head = ['experiment', *columns]
     return [head, *([name, *(line.get(key, '–') for key in columns)] for name, line in lines)]
+
+
+def _columns(lines: Sequence[Mapping[str, str]]) -> list[str]:
+    """The columns that any line has, each behind the one that it follows there."""
+    columns = []
+    for line in lines:
+        for place, column in enumerate(line):
+            if column not in columns:
+                before = list(line)[place - 1] if place else None
+                columns.insert(columns.index(before) + 1 if place else 0, column)
+    return columns
 
 
 def _page(reports: Mapping[str, dict], kinds: Sequence[dict], lead: str, command: str) -> str:

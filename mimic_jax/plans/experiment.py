@@ -258,7 +258,7 @@ def _student(
         view_version=views.VERSION,
     )
     examples = cache.examples if cache else data.splits['train']
-    return _net(
+    net = _net(
         name,
         where,
         recipe,
@@ -271,6 +271,8 @@ def _student(
         seed,
         cache,
     )
+    budget = student.budget if '?' in student.model else 0.0
+    return dataclasses.replace(net, budget=budget)
 
 
 def _net(

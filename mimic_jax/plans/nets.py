@@ -26,6 +26,7 @@ class NetPlan:
     parameters: int
     units: int  # as Ba & Caruana count them
     cache: 'CachePlan | None' = None  # of a student on logits
+    budget: float = 0.0  # parameters that its width was solved for; 0: none
 
     @property
     def model(self) -> str:

@@ -1,5 +1,6 @@
 """Rows of a report: what the evaluated nets answer, beside the true labels and the ensemble."""
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +31,7 @@ class _Found(NamedTuple):
     target: str | None
     outputs: list[np.ndarray]
     note: str = ''
+    shortfall: int | None = None  # parameters below the budget that its width was solved for
 
 
 class Answers:
@@ -81,6 +83,7 @@ class Answers:
             'paper_parameters': row.paper_parameters or None,
             'paper_units': row.paper_units or None,
             'note': '; '.join(filter(None, (row.note, found.note))) or None,
+            'shortfall': found.shortfall,
         }
 
     def on_test(self, row: Row) -> list[np.ndarray]:
@@ -142,7 +145,10 @@ class Answers:
         first = nets[0]
         outputs = [self._outputs(net.evaluation, 'test') for net in nets]
         target = 'logits' if first.cache else 'labels'
-        return _Found(first.model, first.parameters, first.units, target, outputs)
+        shortfall = math.floor(first.budget) - first.parameters if first.budget else None
+        return _Found(
+            first.model, first.parameters, first.units, target, outputs, shortfall=shortfall
+        )
 
     def _of_absorbed(self, entry: str) -> _Found:
         """Students without their bottleneck (Ba & Caruana 2014, section 2.3)."""

@@ -1,5 +1,6 @@
 """The report's figures, as PNG files."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -9,6 +10,7 @@ from mimic_jax import metrics_log
 from mimic_jax.config import Report
 from mimic_jax.data import preprocess, views
 from mimic_jax.plans.experiment import Plan
+from mimic_jax.plans.nets import NetPlan
 from mimic_jax.reporting import curve_figures, speech_figures
 from mimic_jax.reporting.rows import by_source, of_speech
 from mimic_jax.session import Session
@@ -39,6 +41,7 @@ def draw(
     for name, height, picture in (
         ('accuracy.png', 4, lambda axes: _training_curves(axes, session, plan, ensemble_accuracy)),
         ('agreement.png', 4, lambda axes: _agreement(axes, report['rows'])),
+        ('time.png', 4, lambda axes: settings.by_time and _by_time(axes, session, plan)),
         (
             'members.png',
             4,
@@ -60,14 +63,12 @@ def draw(
 def _training_curves(axes, session: Session, plan: Plan, ensemble_accuracy: float | None) -> bool:
     """Validation accuracy against training step, mean and range over seeds (BC, Figure 2's form)."""
     for nets in plan.students.values():
-        curve = metrics_log.validation_curve(session.workdir / net.recipe.name for net in nets)
+        curve = metrics_log.validation_curve(_folders(session, nets))
         steps = list(curve)
         if not steps:
             continue
-        cache = nets[0].cache
-        target = f'mimicking {cache.name}' if cache else 'on labels'
         (line,) = axes.plot(
-            steps, [100 * np.mean(curve[step]) for step in steps], label=f'{nets[0].model} {target}'
+            steps, [100 * np.mean(curve[step]) for step in steps], label=_taught(nets[0])
         )
         low, high = ([100 * pick(curve[step]) for step in steps] for pick in (min, max))
         axes.fill_between(steps, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
@@ -79,6 +80,27 @@ def _training_curves(axes, session: Session, plan: Plan, ensemble_accuracy: floa
     if axes.lines:
         axes.legend(frameon=False, loc='lower right')
     return bool(axes.lines)
+
+
+def _by_time(axes, session: Session, plan: Plan) -> bool:
+    """Validation accuracy against seconds of training, both means over seeds (BC, section 2.3)."""
+    for nets in plan.students.values():
+        curve = metrics_log.validation_curve(_folders(session, nets))
+        times = metrics_log.validation_times(_folders(session, nets))
+        means = [100 * np.mean(values) for values in curve.values()]
+        axes.plot([times[step] for step in curve], means, label=_taught(nets[0]))
+    axes.set(xlabel='seconds of training', ylabel='validation accuracy, %')
+    if axes.lines:
+        axes.legend(frameon=False, loc='lower right')
+    return bool(axes.lines)
+
+
+def _folders(session: Session, nets: Sequence[NetPlan]) -> list[Path]:
+    return [session.workdir / net.recipe.name for net in nets]
+
+
+def _taught(net: NetPlan) -> str:
+    return f'{net.model} {f"mimicking {net.cache.name}" if net.cache else "on labels"}'
 
 
 def _agreement(axes, rows: list[dict]) -> bool:

@@ -28,6 +28,7 @@ from mimic_jax.session import Session
 PICTURES = {
     'curves.png': 'Test accuracy of the rows by what the config puts on the axis.',
     'members.png': 'Validation accuracy of each ensemble’s first member, first two, and so on.',
+    'time.png': 'Validation accuracy of the students by the time that they have trained for.',
     'whitened.png': 'Validation images as they are and, below, whitened.',
     'views.png': 'Training images, each followed by its first views.',
     'confusions.png': 'Which phones are taken for which.',

@@ -11,8 +11,9 @@ from mimic_jax.reporting.rows import by_source, of_speech
 def table(rows: Sequence[dict]) -> str:
     """The table of a report's rows, its columns aligned so that it reads as plain text too.
 
-    Units, and what the paper prints of sizes, have columns where any row has a paper's figure. Of
-    speech, a source's phone error rate and frame accuracy stand in one line.
+    Units, and what the paper prints of sizes, have columns where any row has a paper's figure, and
+    the parameters that a net lies below its budget where any was solved for one. Of speech, a
+    source's phone error rate and frame accuracy stand in one line.
     """
     if not rows:
         return 'The config names nothing to report.'
@@ -22,9 +23,13 @@ def table(rows: Sequence[dict]) -> str:
 
 def cells(rows: Sequence[dict]) -> list[dict[str, str]]:
     """The table's lines: of each source its cells by the names of their columns."""
-    sizes = any(row.get('paper_units') or row.get('paper_parameters') for row in rows)
+    columns = set()
+    if any(row.get('paper_units') or row.get('paper_parameters') for row in rows):
+        columns.add('sizes')
+    if any(row.get('shortfall') is not None for row in rows):
+        columns.add('shortfall')
     cells_of = _speech_cells if of_speech(rows) else _cells
-    return [cells_of(source, sizes) for source in by_source(rows)]
+    return [cells_of(source, columns) for source in by_source(rows)]
 
 
 def aligned(lines: Sequence[Sequence[str]]) -> str:
@@ -127,24 +132,26 @@ def _without_dropout(model: str) -> str:
 
 
 def timings(report: dict) -> str:
-    """What each row took to train and, where that was measured, takes to answer."""
+    """What each row takes in memory, took to train and, where that was measured, takes to answer."""
     head, *body = timing_cells(report)
     lines = ['| ' + ' | '.join(head) + ' |', '|' + '---|' * len(head)]
     return '\n'.join(lines + ['| ' + ' | '.join(line) + ' |' for line in body])
 
 
 def timing_cells(report: dict) -> list[list[str]]:
-    """The cells of `timings`, line by line, the head first."""
+    """The cells of `timings`, line by line, the head first; a weight has four bytes."""
     rows = [next(iter(source.values())) for source in by_source(report['rows'])]
     measured = [timing['milliseconds'] or {} for timing in report['timings']]
     decoded = any('real_time_factor' in timing for timing in report['timings'])
     sizes = list(dict.fromkeys(size for found in measured for size in found))
-    head = ['', 'training, s', *(f'{size} at a time, ms' for size in sizes)]
+    head = ['', 'weights, MiB', 'training, s', *(f'{size} at a time, ms' for size in sizes)]
     head += ['real-time factor of Viterbi'] * decoded
     lines = [head]
     for row, timing, found in zip(rows, report['timings'], measured, strict=True):
         seconds = timing['training_seconds']
-        line = ['–' if seconds is None else f'{seconds:g}']
+        parameters = row['parameters']
+        line = ['–' if parameters is None else f'{4 * parameters / 2**20:.2f}']
+        line.append('–' if seconds is None else f'{seconds:g}')
         line += [f'{found[size]:g}' if size in found else '–' for size in sizes]
         if decoded:
             factor = timing.get('real_time_factor')
@@ -164,10 +171,10 @@ def note_texts(rows: Sequence[dict]) -> list[str]:
     return [f'{row["name"]}: {row["note"]}' for row in first if row.get('note')]
 
 
-def _cells(source: dict[str, dict], sizes: bool) -> dict[str, str]:
+def _cells(source: dict[str, dict], columns: set[str]) -> dict[str, str]:
     """A source's cells by the names of their columns."""
     row = source['accuracy']
-    return _size_cells(row, sizes) | {
+    return _size_cells(row, columns) | {
         'accuracy, %': _measured(row),
         'n': str(row['n']),
         'agreement, %': _percent(row['agreement']),
@@ -175,12 +182,12 @@ def _cells(source: dict[str, dict], sizes: bool) -> dict[str, str]:
     }
 
 
-def _speech_cells(source: dict[str, dict], sizes: bool) -> dict[str, str]:
+def _speech_cells(source: dict[str, dict], columns: set[str]) -> dict[str, str]:
     """The same of speech: PER with its interval over speakers and its errors, and frame accuracy."""
     first = next(iter(source.values()))
     rate, frames = source.get('per'), source.get('accuracy')
     errors = ('insertions', 'deletions', 'substitutions')
-    return _size_cells(first, sizes) | {
+    return _size_cells(first, columns) | {
         'PER, %': _measured(rate),
         '95% over speakers': _interval(rate),
         'ins / del / sub': ' / '.join(f'{rate[kind]:.0f}' for kind in errors) if rate else '–',
@@ -191,14 +198,16 @@ def _speech_cells(source: dict[str, dict], sizes: bool) -> dict[str, str]:
     }
 
 
-def _size_cells(row: dict, sizes: bool) -> dict[str, str]:
+def _size_cells(row: dict, columns: set[str]) -> dict[str, str]:
     cells = {
         '': row['name'],
         'model': row['model'],
         'trained on': row['target'] or '–',
         'parameters': _count(row['parameters']),
     }
-    if sizes:
+    if 'shortfall' in columns:
+        cells['below budget'] = _count(row.get('shortfall'))
+    if 'sizes' in columns:
         cells |= {
             'paper’s': row.get('paper_parameters') or '–',
             'units': _count(row['units']),
