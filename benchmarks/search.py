@@ -1,12 +1,13 @@
 """Regret after 50 trials of this package's Gaussian-process search, beside Optuna's and others'.
 
+    pip install -e '.[bench]'
     python benchmarks/search.py --json=results/search.json
 
-Five functions to minimise, a study a seed. Peers that are not installed are skipped: GPSampler needs
-`torch` (and `greenlet` for its speed), the other `bayesian-optimization`. `--functions`, `--samplers`
-and `--seeds` choose a part; what is done is kept in `--runs` and not run again, so that the whole can
-be run in pieces. Each sampler has its own defaults. A regret is the true value, noise left out, of
-the trial with the best observed value, above the function's minimum.
+Five functions to minimise, a study a seed. Peers that are not installed are skipped. `--functions`,
+`--samplers` and `--seeds` choose a part. Every study is a file of the folder `--runs` and is not run
+again, so that the whole can be run in pieces, one after another or side by side; the last command, as
+above, then puts them together. Each sampler has its own defaults. A regret is the true value, noise
+left out, of the trial with the best observed value, above the function's minimum.
 """
 
 import argparse
@@ -171,21 +172,22 @@ def main():
     parser.add_argument('--samplers', default=','.join([OURS, *NEEDS]))
     parser.add_argument('--seeds', type=int, default=10)
     parser.add_argument('--trials', type=int, default=50)
-    parser.add_argument('--runs', type=Path, default=Path('runs') / 'search.json')
+    parser.add_argument('--runs', type=Path, default=Path('runs') / 'search')
     parser.add_argument('--json', type=Path)
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.simplefilter('ignore')
-    done = json.loads(arguments.runs.read_text()) if arguments.runs.exists() else {}
+    done = {}
     samplers = installed(arguments.samplers.split(','))
     names = arguments.functions.split(',')
     for name in names:
         for sampler in samplers:
             for seed in range(arguments.seeds):
                 key = f'{name} {sampler} {seed} {arguments.trials}'
-                if key not in done:
-                    done[key] = run(sampler, known[name], seed, arguments.trials)
-                    save(arguments.runs, done)
+                path = arguments.runs / f'{key.replace(" ", "_")}.json'
+                if not path.exists():
+                    save(path, run(sampler, known[name], seed, arguments.trials))
+                done[key] = json.loads(path.read_text())
     table = {(n, s): summary(done, n, s, arguments) for n in names for s in samplers}
     show(table, names, samplers)
     if arguments.json:

@@ -27,10 +27,9 @@ the rates under Hinton's loss, whose gradients are smaller: nobody tuned them.
 
 `:small` is another setting: 8,000 images, the ensemble of 4 of urban_teachers.py:small, 24 views, 100
 and 320 thousand parameters, no to three convolutions, two seeds, the larger nets on labels beside, with
-the same settings. Rate and clipping are those that trials for cifar_student.py:small favoured. By FLOPs
-the cache takes 7 minutes of 2 cores at 60 GFLOP/s and the 24 nets 16, `:regularised,small` 12 more and
-`:hinton,small` 5; at 30 GFLOP/s twice as long. Views come on top, 9 minutes for the table at 10,000 a
-second. These are estimates; nothing was measured.
+the same settings. Rate and clipping are those that trials for cifar_student.py:small favoured. By the
+steps' processor time the 24 nets take some 35 minutes of 2 cores, views included, and the cache 7;
+`:regularised,small` adds 22 and `:hinton,small` 20. These are estimates; the whole was not measured.
 """
 
 import ml_collections

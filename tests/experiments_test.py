@@ -380,6 +380,17 @@ def test_figure_3s_mimics_stand_against_their_own_teachers():
     assert {curve for curve, _ in pairs} == {'mimic with 8k units', 'mimic with 160k units'}
 
 
+@pytest.mark.parametrize('size', ['', 'small', 'smoke'])
+def test_a_search_of_urban_et_al_has_trials_that_the_gaussian_process_suggests(size):
+    teachers, students = (
+        load_experiment(name).get_config(size).search
+        for name in ('urban_teachers', 'urban_student_search')
+    )
+    for search in (teachers, students):
+        assert search.startup < search.trials
+    assert len(teachers.space) == 18
+
+
 def test_the_search_of_urban_et_al_has_their_18_hyperparameters():
     space = load_experiment('urban_teachers').get_config().search.space
     assert len(space) == 18
