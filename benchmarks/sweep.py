@@ -80,12 +80,12 @@ def settings(config):
     return config
 
 
-def point(config, workdir: Path, rate: float, units: int, command: str) -> str:
-    """Runs one point of the sweep; returns the name of its report."""
+def point(config, workdir: Path, rate: float, units: int, command: str, devices=None) -> str:
+    """Runs one point of the sweep, on all devices when None; returns the name of its report."""
     config.students.mimic.train.learning_rate = rate
     config.students.mimic.model = f'32L-{units}'
     name = f'rate_{rate}_units_{units}'
-    pipeline.run(config, workdir=workdir, experiment=name, command=command)
+    pipeline.run(config, workdir=workdir, experiment=name, command=command, devices=devices)
     return name
 
 

@@ -15,6 +15,9 @@ import tqdm
 
 LINE_SECONDS = 30.0  # between lines where the output is no terminal
 SETTLED_SECONDS = 15.0  # of measured work before the whole run's time is announced
+ASKING = (
+    'ask '  # what a kind begins with whose work is not in FLOPs but in answers of an own teacher
+)
 LONG_SECONDS = 15 * 60.0  # a run longer than this names the presets that are shorter
 
 
@@ -22,7 +25,7 @@ class Progress:
     """Counts a run's work, task by task, and estimates the rest from the rate measured so far.
 
     Work is in FLOPs. Rates are kept by kind of task, since a convolution and a wide matrix product
-    reach different shares of a machine's speed.
+    reach different shares of a machine's speed; a kind that was not measured goes at the mean rate.
     """
 
     def __init__(self, advice: str = '', stream=None, clock=time.monotonic, quiet: bool = False):
@@ -86,24 +89,32 @@ class Progress:
         return _Task(self, name, kind, steps, work_per_step, done)
 
     def seconds_left(self) -> float | None:
-        """The estimate for all planned work; None before anything was measured."""
-        done, seconds = sum(self._done.values()), sum(self._seconds.values())
-        if not done or not seconds:
-            return None
+        """The estimate for all planned work; None before enough of it was measured."""
+        counted = [kind for kind in self._done if not kind.startswith(ASKING)]
+        done, seconds = (
+            sum(amounts[kind] for kind in counted) for amounts in (self._done, self._seconds)
+        )
+        mean = done / seconds if seconds else 0.0
         total = 0.0
         for kind, work in self._left.items():
+            if not work:
+                continue
             measured = self._done[kind] and self._seconds[kind]
-            rate = self._done[kind] / self._seconds[kind] if measured else done / seconds
+            rate = self._done[kind] / self._seconds[kind] if measured else mean
+            if not rate or (not measured and kind.startswith(ASKING)):
+                return None
             total += work / rate
-        return total
+        return total if self._seconds else None
 
     def _advance(self, kind: str, work: float, seconds: float) -> None:
         self._left[kind] = max(0.0, self._left[kind] - work)
         self._done[kind] += work
         self._seconds[kind] += seconds
         if not self._announced and sum(self._seconds.values()) >= SETTLED_SECONDS:
-            self._announced = True
             left = self.seconds_left()
+            if left is None:
+                return
+            self._announced = True
             advice = f' {self._advice}' if self._advice and left > LONG_SECONDS else ''
             self.say(f'The whole run needs about {duration(left)} more on this machine.{advice}')
 
@@ -141,17 +152,16 @@ class _Task:
         self._bar.update(steps)
         if not p._terminal and now - self._line >= LINE_SECONDS:
             self._line = now
-            rate = (self._done - self._first) / max(now - self._since, 1e-9)
-            measured = {
-                'rate': rate,
-                'seconds_left': (self._steps - self._done) / rate,
-                'run_seconds_left': p.seconds_left(),
-            }
+            measured, since = {}, self._done - self._first
+            if since:
+                rate = since / max(now - self._since, 1e-9)
+                measured = {'rate': rate, 'seconds_left': (self._steps - self._done) / rate}
+                measured['run_seconds_left'] = p.seconds_left()
             p._record(
                 task=self._name,
                 done=self._done,
                 total=self._steps,
-                **(measured if rate else {}),
+                **measured,
                 **metrics,
             )
 

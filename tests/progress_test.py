@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from mimic_jax.progress import Progress, duration
+from mimic_jax.progress import ASKING, Progress, duration
 
 
 class Clock:
@@ -84,6 +84,21 @@ def test_estimate_keeps_a_rate_for_each_kind_of_task(clock, stream):
     assert progress.seconds_left() == pytest.approx(left)
 
 
+def test_answers_of_an_own_teacher_say_nothing_of_flops(clock, stream):
+    progress = Progress(stream=stream, clock=clock)
+    for kind, planned in ((f'{ASKING}forest', 50.0), ('train', 1e12)):
+        progress.plan(kind, planned)
+    with progress.task('logits', f'{ASKING}forest', steps=50, work_per_step=1.0) as bar:
+        work(bar, clock, calls=21, seconds=1)
+        assert progress.seconds_left() is None, 'nothing of the training was measured'
+        assert announcements(stream) == []
+        work(bar, clock, calls=29, seconds=1)
+    with progress.task('net', 'train', steps=100, work_per_step=1e10) as bar:
+        work(bar, clock, calls=2, seconds=3)
+        assert progress.seconds_left() == pytest.approx(98 * 3)
+    assert announcements(stream) == ['The whole run needs about 5 min more on this machine.']
+
+
 def test_steps_of_an_earlier_sitting_are_not_left_to_do(clock, stream):
     progress = Progress(stream=stream, clock=clock)
     progress.plan('train', 100.0)
@@ -137,7 +152,7 @@ def test_lines_come_every_half_minute_where_there_is_no_terminal(clock, stream):
     with progress.task('net', 'train', steps=100, work_per_step=1.0) as bar:
         clock.now += 10  # the first call compiles, which is no part of the rate
         bar.advance(1)
-        work(bar, clock, calls=38, seconds=1.5, metrics={'loss': 1.5})  # 57 s
+        work(bar, clock, calls=30, seconds=1.5, metrics={'loss': 1.5})  # 45 s
     # 15 of 100 steps in 31 s; then 85 steps and 50 of another kind remain at 1.5 s each.
     assert records(stream) == [
         {

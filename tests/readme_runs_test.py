@@ -54,6 +54,8 @@ def test_a_folder_of_images(tmp_path, monkeypatch, device):
     config.data.update(validation=6, test=6)
     config.logits.ensemble.members = ('cnn_1', 'cnn_2')
     del config.members.cnn_3
+    for net in (*config.members.values(), *config.students.values()):
+        net.train.batch_size = 6
     pipeline.run(shortened(config), workdir=tmp_path / 'work', experiment=name, devices=device)
     found = rows(tmp_path / 'work', name)
     assert list(found) == ['one teacher', 'ensemble', 'student on labels', 'student mimicking']
@@ -71,7 +73,7 @@ def test_a_forest_as_teacher(tmp_path, monkeypatch, device):
     assert found['net mimicking']['agreement'] > 0.1
 
 
-def test_a_sweep_shares_its_teachers_and_is_gathered(tmp_path, monkeypatch):
+def test_a_sweep_shares_its_teachers_and_is_gathered(tmp_path, device):
     """benchmarks/sweep.py, whose flags and names are those of the README's loop, at two points."""
     spec = importlib.util.spec_from_file_location('sweep', ROOT / 'benchmarks' / 'sweep.py')
     sweep = importlib.util.module_from_spec(spec)
@@ -79,7 +81,7 @@ def test_a_sweep_shares_its_teachers_and_is_gathered(tmp_path, monkeypatch):
     names = []
     for rate in (0.01, 0.1):
         config = sweep.settings(tiny_digits())
-        names.append(sweep.point(config, tmp_path, rate, 16, 'command'))
+        names.append(sweep.point(config, tmp_path, rate, 16, 'command', device))
     kinds = ('teacher', 'logits', 'student')
     assert [len(list(tmp_path.glob(f'{kind}-*'))) for kind in kinds] == [2, 1, 2]
     said = gather.run(tmp_path, names, 'command')

@@ -7,6 +7,7 @@ import numpy as np
 from mimic_jax.artifacts import Recipe
 from mimic_jax.config import Logits, Views
 from mimic_jax.plans.own import OwnPlan
+from mimic_jax.progress import ASKING
 from mimic_jax.train_step import Task
 
 FORWARD_AND_BACKWARD = 3  # a training step's FLOPs over a forward pass's
@@ -68,7 +69,7 @@ class CachePlan:
 
     @property
     def kind_of_work(self) -> str:
-        return f'ask {self.own.name}' if self.own else 'label'
+        return f'{ASKING}{self.own.name}' if self.own else 'label'
 
     @property
     def work(self) -> float:

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 _NUMBER = re.compile(r'[\d.,+\-−–±×/()%e\s]*')  # what a right-aligned cell is made of
 
+_WIDE = 6  # columns: a phone shows fewer
+
 # Colours keep a contrast of 4.5 to the ground for text, of 3 for lines.
 _STYLE = """
 :root { color-scheme: light dark; --ground: #fff; --ink: #1c1c1c; --soft: #5a5a5a; --line: #d8d8d8;
@@ -58,7 +60,15 @@ details { margin: 0 0 1rem; }
 summary { cursor: pointer; margin-bottom: .75rem; }
 pre { margin: 0 0 1rem; padding: .6rem .9rem; background: var(--panel); overflow-x: auto; }
 @media (max-width: 36rem) { body { padding-top: 1.5rem; } svg { font-size: 17px; }
-  th, td { padding: .35rem .5rem; } }
+  pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+  th, td { padding: .35rem .5rem; }
+  .stacked, .stacked tbody, .stacked tr, .stacked tbody th { display: block; }
+  .stacked thead { display: none; }
+  .stacked tr { padding: .5rem 0; border-bottom: 1px solid var(--line); }
+  .stacked tbody th, .stacked td { padding: .1rem 0; border: 0; white-space: normal; }
+  .stacked tbody th { position: static; font-weight: 600; }
+  .stacked td { display: flex; justify-content: space-between; gap: 1rem; overflow-wrap: anywhere; }
+  .stacked td::before { content: attr(data-label); color: var(--soft); white-space: nowrap; } }
 """
 
 
@@ -102,7 +112,7 @@ def bullets(texts: Sequence[str]) -> str:
 
 
 def table(cells: Sequence[Sequence[str]]) -> str:
-    """A table in a box of its own to scroll in.
+    """A table in a box of its own to scroll in; a wide one on a phone is a list of its lines.
 
     cells: text, line by line, the head first. A column of numbers is set to the right.
     """
@@ -119,11 +129,12 @@ def table(cells: Sequence[Sequence[str]]) -> str:
         [
             f'<th scope="row">{escape(first)}</th>'
             + ''.join(
-                f'<td{_right(side)}>{escape(text)}</td>'
-                for text, side in zip(rest, sides[1:], strict=True)
+                f'<td{_right(side)} data-label="{escape(name)}">{escape(text)}</td>'
+                for name, text, side in zip(head[1:], rest, sides[1:], strict=True)
             )
             for first, *rest in body
         ],
+        'stacked' if len(head) >= _WIDE else '',
     )
 
 

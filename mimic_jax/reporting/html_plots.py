@@ -8,7 +8,7 @@ from mimic_jax.reporting import html_page
 from mimic_jax.reporting.html_page import escape
 
 WIDTH, HEIGHT = 560, 340
-LEFT, RIGHT, TOP, BOTTOM = 66, 16, 12, 52  # of the axes, from the picture's edges
+LEFT, RIGHT, TOP, BOTTOM = 76, 16, 12, 52  # of the axes, from the picture's edges
 COLOURS = 8  # that the page's style has
 DASHES = ('', '6 3', '2 3', '8 3 2 3')  # tell lines apart where colours do not
 MOST_POINTS = 400  # of a line; more would not be seen
