@@ -46,7 +46,9 @@ _OUTPUT = flags.DEFINE_string('output', None, 'Where all predictions go, an .npz
 _NAME = flags.DEFINE_string('name', None, 'The report’s folder, if not the config file’s name.')
 _EXPERIMENTS = flags.DEFINE_list('experiments', [], 'Finished experiments to report together.')
 _DISTRIBUTED = flags.DEFINE_string(
-    'distributed', '', 'One process of several: auto (TPU pods, SLURM, MPI) or HOST:PORT,COUNT,ID.'
+    'distributed',
+    None,
+    'One process of several: auto (TPU pods, SLURM, MPI) or HOST:PORT,COUNT,ID.',
 )
 _READ_BY = {
     'student': ('export', 'predict'),

@@ -7,6 +7,7 @@ import json
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 from mimic_jax import artifacts, pipeline, sharding
 from mimic_jax import config as config_module
@@ -17,7 +18,7 @@ from mimic_jax.ops import phones, viterbi
 from mimic_jax.phases import prepare
 from mimic_jax.plans import experiment as plans
 from mimic_jax.progress import Progress
-from mimic_jax.reporting import html_report
+from mimic_jax.reporting import comparisons, html_report
 from mimic_jax.session import Session
 
 soundfile = pytest.importorskip('soundfile', reason="needs soundfile: the extra 'speech'")
@@ -233,6 +234,21 @@ def test_the_report_has_phones_decoded_and_their_errors(finished, root, device):
     for name in ('confusions.png', 'utterance.png'):
         assert (folder / name).stat().st_size > 5000
         assert html_report.PICTURES[name] in page
+
+
+def test_a_frame_that_is_disagreed_on_is_shown_as_its_windows_spectrogram(finished, root, device):
+    data = opened(experiment(root), finished, device)[0].data
+
+    def brightest(phone):
+        """The row, counted from the top, in which the middle of a phone's middle frame is brightest."""
+        (number,) = phones.numbers([phone])
+        frames = np.flatnonzero(data.labels == 3 * number + 1)
+        png = comparisons.picture(data, int(frames[len(frames) // 2]))
+        picture = np.asarray(Image.open(io.BytesIO(png)))
+        assert picture.shape == (40, 15) and picture.dtype == np.uint8
+        return picture[:, 7].argmax()
+
+    assert brightest('s') < brightest('iy') < brightest('aa'), 'high tones stand above'
 
 
 def test_alignment_is_made_once_and_everything_after_has_other_names(finished, root, device):
