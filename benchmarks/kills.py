@@ -5,8 +5,9 @@
 
 The command first runs once from beginning to end. Then, in workdirs of their own, it is killed by
 SIGKILL at random moments and started again until it ends; every workdir's parameters, logits, answers
-and report rows must equal the uninterrupted one's. Half of the moments are drawn evenly over the time
-that the run still takes, --longest at most. The others wait until what is written for a moment alone
+and report rows must equal the uninterrupted one's. Half of the moments are drawn evenly over --longest
+seconds, or what the whole run takes; over half as many again after a kill that came before a further
+checkpoint, view or artifact. The others wait until what is written for a moment alone
 is on the disk (a checkpoint, a view, a manifest, a report, under the name it has until it is whole, or
 a study's journal) and follow within milliseconds. Seeds are printed and kept in the --json with every
 kill and where it fell; the same command goes on behind the last workdir that ended.
@@ -100,7 +101,7 @@ def killed(
     seconds: that the whole run takes, or that a kill is waited for at most.  whole: how many
     artifacts it makes.
     """
-    kills, left = [], seconds
+    kills, patience, seen = [], seconds, set()
     while True:
         since, began = time.time(), time.monotonic()
         process = start(command, workdir)
@@ -109,8 +110,8 @@ def killed(
             return kills
         moments = ['report', *MOMENTS, *(['study'] if (workdir / STUDY).exists() else [])]
         moment = draw.choice(moments) if draw.random() < 0.5 else None
-        after = draw.uniform(0, left)
-        hit = watch(process, workdir, moment, since, after, left, draw.uniform(0, 0.02))
+        after = draw.uniform(0, patience)
+        hit = watch(process, workdir, moment, since, after, patience, draw.uniform(0, 0.02))
         if not process.is_alive():
             wait(process, workdir)
             return kills
@@ -119,8 +120,15 @@ def killed(
         kills.append({'phase': where(workdir, whole, since), 'waited_for': moment if hit else None})
         kills[-1]['seconds'] = round(time.monotonic() - began, 3)
         print(f'kill {len(kills)} {json.dumps(kills[-1])}', flush=True)
-        # A run that starts anew takes its start again, and what is left of the work: at least a third.
-        left = max(seconds / 3, left - (time.monotonic() - began) / 2)
+        patience = seconds if made(workdir) - seen else 1.5 * patience
+        seen |= made(workdir)
+
+
+def made(workdir: Path) -> set[Path]:
+    """The checkpoints, views and artifacts that are whole."""
+    parts = ('checkpoints/*', 'views/*', 'COMPLETE')
+    found = (path for part in parts for path in workdir.glob(f'*-*/{part}'))
+    return {path for path in found if path.name == 'COMPLETE' or path.name.isdigit()}
 
 
 def start(command: list[str], workdir: Path):
