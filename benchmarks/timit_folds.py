@@ -5,14 +5,16 @@
 FOLDER holds a corpus in TIMIT's layout. Runs `experiments/timit_table1.py:sample` (another with
 `--preset`) once a fold and puts the folds together: a phone error rate is the errors on all speakers
 over all of their reference tokens, a value a student's seed, and its interval is over all speakers; so
-is frame accuracy. Insertions, deletions and substitutions are sums over the folds of means over the
-seeds. Every fold tunes its own decoding on its own validation speakers. What is finished stays: a run
-that was stopped goes on with the same command. `--json=FILE` keeps the rows in a report's form.
+is frame accuracy. Differences between rows are paired by speaker. Insertions, deletions and
+substitutions are sums over the folds of means over the seeds. Every fold tunes its own decoding on its
+own validation speakers. What is finished stays: a run that was stopped goes on with the same command.
+`--json=FILE` keeps the rows in a report's form.
 """
 
 import argparse
 import datetime
 import importlib.util
+import itertools
 import json
 import shlex
 import sys
@@ -22,6 +24,7 @@ import numpy as np
 from absl import logging
 
 from mimic_jax import allocator, pipeline
+from mimic_jax.ops import per
 from mimic_jax.phases.report import machine
 from mimic_jax.reporting import tables
 from mimic_jax.reporting.rows import over_speakers
@@ -46,6 +49,8 @@ def main():
     result = together(reports, arguments.preset)
     print(result['title'])
     print('\n'.join(filter(None, (tables.headline(result['rows']), tables.table(result['rows'])))))
+    print('\nPER of the row minus PER of the column, points, ± 95% over speakers, paired')
+    print(tables.aligned(difference_cells(result['differences'])))
     if arguments.json:
         made = {
             'experiment': arguments.json.stem,
@@ -82,6 +87,7 @@ def together(reports: list[dict], preset: str) -> dict:
     return {
         'title': f'TIMIT {preset}, {rows[0]["n_speakers"]} speakers',
         'rows': rows,
+        'differences': differences(rows),
         'timings': timings,
         'seconds': round(sum(r['seconds'] for r in reports), 1),
     }
@@ -105,6 +111,33 @@ def pooled(rows: list[dict]) -> dict:
         for key in ('lm_scales', 'insertion_penalties', 'validation'):  # a list, one a fold
             result[key] = [row[key] for row in rows]
     return result
+
+
+def differences(rows: list[dict]) -> list[dict]:
+    """Of each pair of rows {'one', 'other', 'difference', 'half'}: error rates over the same speakers."""
+    rates = [row for row in rows if row['metric'] == 'per']
+    found = []
+    for one, other in itertools.combinations(rates, 2):
+        names = list(one['speakers'])
+        errors = [
+            [np.mean(row['speakers'][name]['errors']) for name in names] for row in (one, other)
+        ]
+        tokens = [one['speakers'][name]['tokens'] for name in names]
+        difference, half = per.speaker_difference(*errors, tokens)
+        found.append(
+            {'one': one['name'], 'other': other['name'], 'difference': difference, 'half': half}
+        )
+    return found
+
+
+def difference_cells(found: list[dict]) -> list[list[str]]:
+    """A table of them, the first row of a pair down, the other across; its head first."""
+    down, across = (list(dict.fromkeys(pair[key] for pair in found)) for key in ('one', 'other'))
+    texts = {
+        (pair['one'], pair['other']): f'{100 * pair["difference"]:+.2f} ± {100 * pair["half"]:.2f}'
+        for pair in found
+    }
+    return [['', *across], *([one, *(texts.get((one, o), '') for o in across)] for one in down)]
 
 
 def timing(folds: tuple[dict, ...]) -> dict:

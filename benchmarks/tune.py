@@ -30,6 +30,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--config', required=True)
     parser.add_argument('--workdir', type=Path, default=Path('runs'))
+    parser.add_argument(
+        '--root', default='', help='config.data.root, for data that are read from one'
+    )
     parser.add_argument('--students', default='labels,mimic')
     parser.add_argument('--set', action='append', required=True, metavar='KEY=A,B,C')
     parser.add_argument('--epochs', type=float, default=1.0, help="part of a student's own epochs")
@@ -57,6 +60,8 @@ def main():
 def trial(arguments, student: str, settings: dict, split: int | None) -> float:
     """One student trained with these settings; its last validation accuracy."""
     config = load(arguments.config)
+    if arguments.root:
+        config.data.root = arguments.root
     if split is not None:
         config.data.seed = split
     entry = config.students[student]

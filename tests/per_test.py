@@ -148,6 +148,22 @@ def test_intervals_at_the_edges():
             per.speaker_interval(errors, tokens)
 
 
+def test_a_difference_over_speakers_is_students_paired_one():
+    random = np.random.default_rng(2)
+    errors, tokens = random.integers(50, 250, 16), np.full(16, 400)
+    others = errors - random.integers(0, 9, 16)  # hard speakers are hard for both
+    difference, half = per.speaker_difference(errors, others, tokens)
+    paired = (errors - others) / 400
+    low, high = stats.t.interval(0.95, 15, paired.mean(), stats.sem(paired))
+    assert (difference - half, difference + half) == pytest.approx((low, high))
+    assert per.speaker_difference(others, errors, tokens) == pytest.approx((-difference, half))
+    assert low > 0  # though the two rates' own intervals overlap
+    assert per.speaker_interval(others, tokens)[1] > per.speaker_interval(errors, tokens)[0]
+    for bad in (([1], [1], [2]), ([1, 2], [1, 2], [2]), ([1, 2], [1], [2, 2])):
+        with pytest.raises(ValueError, match='2 or more'):
+            per.speaker_difference(*bad)
+
+
 def test_a_line_of_trn():
     assert per.trn_line(['sil', 'b', 'ae'], 'mdab0-si1039') == 'sil b ae (mdab0-si1039)'
     assert per.trn_line([], 'a-1').strip() == '(a-1)'

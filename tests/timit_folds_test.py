@@ -67,6 +67,27 @@ def test_errors_are_counted_over_all_speakers(folds):
     assert '18.33 ± 4.71' in tables.table(result['rows'])
 
 
+def test_rows_differ_by_their_errors_on_the_same_speakers(folds):
+    """A second net with an error less on each speaker, in both seeds."""
+
+    def both(fold):
+        rate, accuracy = fold['rows']
+        fewer = {
+            name: {**counts, 'errors': [errors - 1 for errors in counts['errors']]}
+            for name, counts in rate['speakers'].items()
+        }
+        better = {**rate, 'name': 'better', 'speakers': fewer}
+        return {**fold, 'rows': [rate, accuracy, better], 'timings': fold['timings'] * 2}
+
+    [pair] = folds.together([both(FIRST), both(SECOND)], 'sample')['differences']
+    assert (pair['one'], pair['other']) == ('mimic', 'better')
+    expected = per.speaker_difference([3, 3, 5], [2, 2, 4], [10, 30, 20])
+    assert (pair['difference'], pair['half']) == pytest.approx(expected)
+    head, line = folds.difference_cells([pair])
+    assert head == ['', 'better'] and line[0] == 'mimic'
+    assert line[1].startswith('+5.00 ± ')
+
+
 def test_a_speaker_is_tested_once(folds):
     with pytest.raises(SystemExit, match='faaa0 is tested in two folds'):
         folds.together([FIRST, FIRST], 'sample')
