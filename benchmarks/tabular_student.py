@@ -28,6 +28,7 @@ from mimic_jax.phases import prepare
 from mimic_jax.phases.report import machine
 from mimic_jax.plans import experiment as plans
 from mimic_jax.progress import Progress
+from mimic_jax.reporting import tables
 from mimic_jax.session import Session
 
 ROOT = Path(__file__).parent.parent
@@ -46,8 +47,7 @@ def main():
     pipeline.run(settings, workdir=arguments.workdir, experiment=EXPERIMENT)
     report = json.loads((arguments.workdir / EXPERIMENT / 'report.json').read_text())
     rows = measured(settings, arguments.workdir, report['rows'])
-    for row in rows:
-        print(f'{row["name"]}: net {row["ours"]:g}, forest {row["peer"]:g}, {row["ratio"]:g} times')
+    print(table(rows))
     if arguments.json:
         result = {
             'experiment': arguments.json.stem,
@@ -87,6 +87,18 @@ def measured(settings, workdir: Path, rows: list[dict]) -> list[dict]:
         batch = np.asarray(data.inputs[:size])
         result.append(row(f'batch {size}, ms', ours[str(size)], milliseconds(forest, batch)))
     return result
+
+
+def table(rows: list[dict]) -> str:
+    """The rows as the README shows them."""
+    body = [
+        [row['name'], *(_figure(row[key]) for key in ('ours', 'peer', 'ratio'))] for row in rows
+    ]
+    return tables.aligned([['', 'net', 'forest', 'ratio'], *body])
+
+
+def _figure(value: float) -> str:
+    return f'{value:,.0f}' if value >= 1000 else f'{value:.4g}'
 
 
 def milliseconds(forest, batch: np.ndarray) -> float:

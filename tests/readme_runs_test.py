@@ -1,11 +1,10 @@
 """The README's commands on one's own data and teacher, and its sweep: as written, on less."""
 
-import importlib.util
 import json
 import shlex
 
 import numpy as np
-from conftest import ROOT, load_experiment, tiny_digits
+from conftest import ROOT, load_benchmark, load_experiment, tiny_digits
 from PIL import Image
 from readme_test import commands
 
@@ -73,11 +72,21 @@ def test_a_forest_as_teacher(tmp_path, monkeypatch, device):
     assert found['net mimicking']['agreement'] > 0.1
 
 
+def test_forest_and_net_stand_beside_each_other():
+    benchmark = load_benchmark('tabular_student')
+    rows = [benchmark.row('bytes', 35880, 11880005), benchmark.row('ms', 0.1871, 40, higher=True)]
+    lines = benchmark.table(rows).splitlines()
+    cells = [[cell.strip() for cell in line.split('|')[1:-1]] for line in (lines[0], *lines[2:])]
+    assert cells == [
+        ['', 'net', 'forest', 'ratio'],
+        ['bytes', '35,880', '11,880,005', '331.1'],
+        ['ms', '0.1871', '40', '0.005'],
+    ]
+
+
 def test_a_sweep_shares_its_teachers_and_is_gathered(tmp_path, device):
     """benchmarks/sweep.py, whose flags and names are those of the README's loop, at two points."""
-    spec = importlib.util.spec_from_file_location('sweep', ROOT / 'benchmarks' / 'sweep.py')
-    sweep = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(sweep)
+    sweep = load_benchmark('sweep')
     names = []
     for rate in (0.01, 0.1):
         config = sweep.settings(tiny_digits())

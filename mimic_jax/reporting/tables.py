@@ -86,22 +86,6 @@ def headline(rows: Sequence[dict]) -> str | None:
     return text + '.'
 
 
-def ratios(rows: Sequence[dict], ours: str, peer: str) -> str:
-    """A benchmark's rows {name, ours, peer, ratio} as Markdown; `ours` and `peer` head their columns.
-
-    A ratio above 1 means that ours is the better.
-    """
-    body = [
-        [row['name'], *(_figure(row[key]) for key in ('ours', 'peer', 'ratio'))] for row in rows
-    ]
-    return aligned([['', ours, peer, 'ratio'], *body])
-
-
-def _figure(value: float) -> str:
-    """Four digits that count, and no exponent: 11,880,005 as it is, 0.1871."""
-    return f'{value:,.0f}' if abs(value) >= 1000 else f'{value:.4g}'
-
-
 def page(report: dict, pictures: Sequence[str]) -> str:
     """report.md."""
     lead = headline(report['rows'])
