@@ -17,6 +17,7 @@ from mimic_jax.reporting.answers import Answers, chosen_rows
 MOST_NETS = 24  # in the matrix
 MOST_EXAMPLES = 24  # in the gallery
 MOST_PIXELS = 128  # a side of an example's picture
+FRAME_WIDTH = 3  # pixels across of a frame of speech, one down of a mel band: about a square
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,6 +126,7 @@ def picture(data: Dataset, index: int) -> bytes | None:
     array = np.asarray(batches.gather(data.arrays, {'index': np.array([index])})['inputs'][0])
     if data.speech is not None:
         array = array[:, 1:, :1].transpose(1, 0, 2)[::-1]  # time to the right, low bands below
+        array = array.repeat(FRAME_WIDTH, axis=1)
     if array.ndim != 3 or array.shape[-1] not in (1, 3):
         return None
     if array.dtype != np.uint8:

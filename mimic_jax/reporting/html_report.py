@@ -139,6 +139,8 @@ def _disagreements(
     )
     if len(found.examples) < found.count:
         text += f' Below, the {len(found.examples)} on which both are surest.'
+    if session.data.speech is not None and found.examples:
+        text += ' A picture has the mel bands of the frames about the one in its middle, low bands below.'
     yield html_page.paragraph(text)
     if found.examples:
         source = checked.data.name if session.data.speech is None else 'timit'

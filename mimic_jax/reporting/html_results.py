@@ -51,7 +51,7 @@ def accuracy_by_parameters(named: Sequence[tuple[str, dict]]) -> str:
         spread = [(mean - deviation, mean + deviation)] if deviation else ()
         series.append(Series(name, [(x, mean)], spread, SHAPES[row['target']], number))
     speech = of_speech([row for _, row in named])
-    what = 'phone accuracy on test (100 − PER), %' if speech else 'test accuracy, %'
+    what = '100 − PER on test, %' if speech else 'test accuracy, %'
     picture = html_plots.plot(series, 'parameters', what, log_x=True, x_text=grids.short)
     return picture and picture + html_page.paragraph(MARKS, 'soft')
 
