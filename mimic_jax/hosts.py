@@ -15,12 +15,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import jax
-
-# Orbax reads the service's client from here too: jax has no public name for it.
-from jax._src import distributed
-from jax.experimental import multihost_utils
-
 from mimic_jax import interrupt
 from mimic_jax.errors import UserError
 
@@ -42,6 +36,9 @@ _SPEAKER = (
 
 
 class _State:
+    client = None  # of jax's coordination service
+    processes = 1
+    number = 0
     alone = False
     messages = 0
     calls = 0
@@ -58,6 +55,10 @@ def initialize(where: str) -> None:
       UserError: it cannot be read, or the others do not come.
     """
     arguments = _arguments(where)
+    # Here alone, as most runs have one process, and locks and artifacts are read without jax too.
+    import jax
+    from jax._src import distributed  # as Orbax does: the service's client has no public name
+
     interrupt.install_for_many()
     jax.config.update('jax_cpu_collectives_implementation', 'gloo')
     try:
@@ -71,6 +72,9 @@ def initialize(where: str) -> None:
         raise UserError(
             f'--distributed={where}: {reason}; start every process with the same address and count'
         ) from error
+    service = distributed.global_state
+    _State.client, _State.processes = service.client, service.num_processes
+    _State.number = service.process_id
     _State.speaker = subprocess.Popen(
         [sys.executable, '-I', '-S', '-c', _SPEAKER, f'error: process {process()}: {LOST}'],
         stdin=subprocess.PIPE,
@@ -86,12 +90,12 @@ def finish() -> None:
 
 def count() -> int:
     """How many processes do what is being done: 1 inside `alone`, and without `initialize`."""
-    return 1 if _State.alone or distributed.global_state.client is None else _processes()
+    return 1 if _State.alone else _State.processes
 
 
 def process() -> int:
     """This process's number."""
-    return distributed.global_state.process_id if _processes() > 1 else 0
+    return _State.number
 
 
 def is_first() -> bool:
@@ -119,7 +123,7 @@ def first(work: Callable):
         return work()
     key = f'mimic_jax/{_State.messages}'
     _State.messages += 1
-    client = distributed.global_state.client
+    client = _State.client
     if not is_first():
         told = json.loads(client.blocking_key_value_get(key, _FOREVER))
         if 'error' in told:
@@ -141,6 +145,8 @@ def check_stop() -> None:
     All call it equally often. jax takes the signal, and has them agree on the call at which they stop.
     """
     if count() > 1:
+        from jax.experimental import multihost_utils
+
         _State.calls += 1
         if multihost_utils.reached_preemption_sync_point(_State.calls):
             interrupt.request()
@@ -160,21 +166,17 @@ def share_folder(folder: Path) -> None:
             )
         os.listdir(folder)  # which has a network file system look again
         time.sleep(0.1)
-    distributed.global_state.client.wait_at_barrier('mimic_jax/folder', _FOREVER)
+    _State.client.wait_at_barrier('mimic_jax/folder', _FOREVER)
     if is_first():
         (folder / name).unlink()
 
 
 def is_lost(error: BaseException) -> bool:
     """Whether an error comes of another process's end."""
-    if _processes() == 1 or isinstance(error, UserError):
+    if _State.processes == 1 or isinstance(error, UserError):
         return False
     text = f'{type(error).__name__} {error}'.lower()
     return any(sign in text for sign in _SIGNS)
-
-
-def _processes() -> int:
-    return distributed.global_state.num_processes or 1
 
 
 def _left_behind(folder: Path) -> str:
