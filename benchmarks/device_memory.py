@@ -12,23 +12,19 @@ is. `--json=FILE` keeps the rows.
 """
 
 import argparse
-import datetime
-import json
 import math
 import re
-import shlex
-import sys
 from collections import defaultdict
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import record
 
 from mimic_jax import sharding
 from mimic_jax.config import Loss, Train, Views
 from mimic_jax.models import net
-from mimic_jax.phases.report import machine
 from mimic_jax.train_step import Task, create_train_state, train_step
 
 INPUT_SHAPE, CLASSES = (15, 41, 3), 183
@@ -48,16 +44,7 @@ def main():
     rows = [measure(arguments.model, arguments.batch, count) for count in DEVICES]
     print(table(rows))
     if arguments.json:
-        result = {
-            'experiment': arguments.json.stem,
-            'model': arguments.model,
-            'batch_size': arguments.batch,
-            'rows': rows,
-            'command': shlex.join(['python', *sys.argv]),
-            'machine': machine(),
-            'date': datetime.date.today().isoformat(),
-        }
-        arguments.json.write_text(json.dumps(result, indent=1) + '\n')
+        record.save(arguments.json, rows, model=arguments.model, batch_size=arguments.batch)
 
 
 def measure(model: str, batch_size: int, count: int) -> dict:

@@ -8,19 +8,16 @@ labels and the ensemble that the mimic closes, split by split and pooled over th
 """
 
 import argparse
-import datetime
 import importlib.util
 import json
-import shlex
-import sys
 from pathlib import Path
 
 import numpy as np
+import record
 from absl import logging
 
 from mimic_jax import allocator, pipeline
 from mimic_jax.ops import metrics
-from mimic_jax.phases.report import machine
 from mimic_jax.reporting import tables
 
 EXPERIMENT = Path(__file__).parent.parent / 'experiments' / 'digits_student.py'
@@ -45,15 +42,8 @@ def main():
         rows = [pooled(reports[1:], name) for name in ROWS]
         print(tables.table(rows))
         if arguments.json:
-            result = {
-                'experiment': arguments.json.stem,
-                'rows': rows,
-                'command': shlex.join(['python', *sys.argv]),
-                'machine': machine(),
-                'seconds': round(sum(r['seconds'] for r in reports), 1),
-                'date': datetime.date.today().isoformat(),
-            }
-            arguments.json.write_text(json.dumps(result, indent=1) + '\n')
+            seconds = round(sum(r['seconds'] for r in reports), 1)
+            record.save(arguments.json, rows, seconds=seconds)
 
 
 def report(split: int, workdir: Path) -> dict:

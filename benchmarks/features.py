@@ -10,19 +10,16 @@ layout, reading and checking its files is timed too, with no peer. `--json=FILE`
 """
 
 import argparse
-import datetime
-import json
 import os
-import shlex
 import statistics
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
+import record
 
 from mimic_jax.data import fbank, timit, timit_files
-from mimic_jax.phases.report import machine
 
 TOLERANCE = 2e-3  # of logarithms; float32 sums in another order
 FFT = 512
@@ -56,15 +53,8 @@ def main():
     if arguments.root:
         measured += [reading(arguments.root, arguments.repeats)]
     if arguments.json:
-        result = {
-            'experiment': arguments.json.stem,
-            'rows': measured,
-            'command': shlex.join(['python', *sys.argv]),
-            'machine': machine(),
-            'seconds': round(time.perf_counter() - began, 1),
-            'date': datetime.date.today().isoformat(),
-        }
-        arguments.json.write_text(json.dumps(result, indent=1) + '\n')
+        seconds = round(time.perf_counter() - began, 1)
+        record.save(arguments.json, measured, seconds=seconds)
 
 
 def bind_to_one_core() -> None:

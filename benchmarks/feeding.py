@@ -48,7 +48,7 @@ def main():
     for row in rows:
         print(row)
     if arguments.json:
-        record.save(arguments.json, rows, time.monotonic() - start)
+        record.save(arguments.json, rows, seconds=round(time.monotonic() - start, 1))
 
 
 def images(count: int) -> Dataset:

@@ -7,10 +7,8 @@ the median milliseconds a step (batch 128, float32) and the page faults a step.
 """
 
 import argparse
-import datetime
 import json
 import resource
-import shlex
 import statistics
 import subprocess
 import sys
@@ -33,16 +31,9 @@ def main():
         return
     rows = [row for net in NETS for row in compare(net)]
     if arguments.json:
-        from mimic_jax.phases.report import machine
+        import record
 
-        result = {
-            'experiment': 'page_faults',
-            'rows': rows,
-            'command': shlex.join(['python', *sys.argv]),
-            'machine': machine(),
-            'date': datetime.date.today().isoformat(),
-        }
-        arguments.json.write_text(json.dumps(result, indent=1) + '\n')
+        record.save(arguments.json, rows)
 
 
 def compare(net: str) -> list[dict]:

@@ -7,21 +7,27 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mimic_jax import artifacts
 from mimic_jax.phases.report import machine
 
 
-def save(path: Path, rows: Sequence[dict], seconds: float, **more) -> None:
-    """Writes {experiment, rows, command, machine, seconds, date} and what is in `more`."""
+def save(path: Path, rows: Sequence[dict], **facts) -> None:
+    """Writes {experiment, rows, command, machine, date} and the facts, such as `seconds`, all at once."""
     result = {
         'experiment': path.stem,
         'rows': list(rows),
-        **more,
-        'command': shlex.join(['python', *sys.argv]),
+        **facts,
+        'command': command(),
         'machine': machine(),
-        'seconds': round(seconds, 1),
         'date': datetime.date.today().isoformat(),
     }
-    path.write_text(json.dumps(result, indent=1) + '\n')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    artifacts.write_atomically(path, json.dumps(result, indent=1) + '\n')
+
+
+def command() -> str:
+    """The one that this program was started with."""
+    return shlex.join(['python', *sys.argv])
 
 
 def cost(name: str, ours: float, peer: float, digits: int = 2) -> dict:

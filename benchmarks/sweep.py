@@ -15,20 +15,17 @@ be new. Run it from the repository's root on a machine that does nothing else.
 """
 
 import argparse
-import datetime
 import importlib.util
 import itertools
 import json
-import shlex
-import sys
 import time
 from pathlib import Path
 
+import record
 from absl import logging
 
 from mimic_jax import allocator, pipeline
 from mimic_jax.phases import gather
-from mimic_jax.phases.report import machine
 
 RATES, UNITS = (0.01, 0.03, 0.1, 0.3), (500, 1000, 2000)
 CONFIG = Path(__file__).parent.parent / 'experiments' / 'digits_student.py'
@@ -44,7 +41,7 @@ def main():
     logging.set_verbosity(logging.WARNING)
     allocator.keep_freed_memory()
     start = time.monotonic()
-    command = shlex.join(['python', *sys.argv])
+    command = record.command()
     names = [
         point(settings(digits()), arguments.workdir, rate, units, command)
         for rate, units in itertools.product(RATES, UNITS)
@@ -54,15 +51,7 @@ def main():
     caches = len(list(arguments.workdir.glob('logits-*')))
     print(f'{len(names)} students over {caches} cache: {seconds:.0f} s in all')
     if arguments.json:
-        result = {
-            'experiment': arguments.json.stem,
-            'rows': rows(arguments.workdir),
-            'command': command,
-            'machine': machine(),
-            'seconds': round(seconds, 1),
-            'date': datetime.date.today().isoformat(),
-        }
-        arguments.json.write_text(json.dumps(result, indent=1) + '\n')
+        record.save(arguments.json, rows(arguments.workdir), seconds=round(seconds, 1))
 
 
 def digits():

@@ -9,23 +9,21 @@ from the repository's root on a machine that does nothing else.
 """
 
 import argparse
-import datetime
 import importlib.util
 import json
 import pickle
-import shlex
 import statistics
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
+import record
 from absl import logging
 
 from mimic_jax import allocator, latency, pipeline, sharding
 from mimic_jax import config as configs
 from mimic_jax.phases import prepare
-from mimic_jax.phases.report import machine
 from mimic_jax.plans import experiment as plans
 from mimic_jax.progress import Progress
 from mimic_jax.reporting import tables
@@ -49,15 +47,7 @@ def main():
     rows = measured(settings, arguments.workdir, report['rows'])
     print(table(rows))
     if arguments.json:
-        result = {
-            'experiment': arguments.json.stem,
-            'rows': rows,
-            'command': shlex.join(['python', *sys.argv]),
-            'machine': machine(),
-            'seconds': report['seconds'],
-            'date': datetime.date.today().isoformat(),
-        }
-        arguments.json.write_text(json.dumps(result, indent=1) + '\n')
+        record.save(arguments.json, rows, seconds=report['seconds'])
 
 
 def module(path: Path):

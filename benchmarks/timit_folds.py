@@ -12,20 +12,18 @@ own validation speakers. What is finished stays: a run that was stopped goes on 
 """
 
 import argparse
-import datetime
 import importlib.util
 import itertools
 import json
-import shlex
 import sys
 from pathlib import Path
 
 import numpy as np
+import record
 from absl import logging
 
 from mimic_jax import allocator, pipeline
 from mimic_jax.ops import per
-from mimic_jax.phases.report import machine
 from mimic_jax.reporting import tables
 from mimic_jax.reporting.rows import over_speakers
 
@@ -52,14 +50,7 @@ def main():
     print('\nPER of the row minus PER of the column, points, ± 95% over speakers, paired')
     print(tables.aligned(difference_cells(result['differences'])))
     if arguments.json:
-        made = {
-            'experiment': arguments.json.stem,
-            **result,
-            'command': shlex.join(['python', *sys.argv]),
-            'machine': machine(),
-            'date': datetime.date.today().isoformat(),
-        }
-        arguments.json.write_text(json.dumps(made, indent=1) + '\n')
+        record.save(arguments.json, **result)
 
 
 def settings(preset: str, root: Path):

@@ -52,7 +52,8 @@ def main():
     start = time.monotonic()
     rows = [row for spec in arguments.nets for row in compare(spec, arguments.rounds)]
     if arguments.json:
-        record.save(arguments.json, rows, time.monotonic() - start, batch=BATCH)
+        seconds = round(time.monotonic() - start, 1)
+        record.save(arguments.json, rows, seconds=seconds, batch=BATCH)
 
 
 def compare(spec: str, rounds: int) -> list[dict]:

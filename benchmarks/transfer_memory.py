@@ -11,10 +11,6 @@ both together. Linux alone counts them (/proc/self/status).
 
 import argparse
 import contextlib
-import datetime
-import json
-import shlex
-import sys
 import tempfile
 import threading
 import time
@@ -23,12 +19,12 @@ from pathlib import Path
 
 import ml_collections
 import numpy as np
+import record
 from absl import logging
 
 from mimic_jax import config as configs
 from mimic_jax import sharding
 from mimic_jax.phases import logits, prepare, student, teacher
-from mimic_jax.phases.report import machine
 from mimic_jax.plans import experiment as plans
 from mimic_jax.progress import Progress
 from mimic_jax.session import Session
@@ -53,15 +49,8 @@ def main():
     for name, measured in phases.items():
         print(name, ', '.join(f'{key} {value:g}' for key, value in measured.items()), flush=True)
     if arguments.json:
-        result = {
-            'experiment': 'transfer_memory',
-            'rows': [{'name': name, 'unit': 'MiB', **row} for name, row in phases.items()],
-            'examples': arguments.rows,
-            'command': shlex.join(['python', *sys.argv]),
-            'machine': machine(),
-            'date': datetime.date.today().isoformat(),
-        }
-        arguments.json.write_text(json.dumps(result, indent=1) + '\n')
+        rows = [{'name': name, 'unit': 'MiB', **row} for name, row in phases.items()]
+        record.save(arguments.json, rows, examples=arguments.rows)
 
 
 def run(folder: Path, rows: int, placement: str) -> dict[str, dict]:

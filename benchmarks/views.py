@@ -9,20 +9,16 @@ work on the machine can only add to a time. `--json=FILE` keeps the rows.
 """
 
 import argparse
-import datetime
-import json
-import shlex
-import sys
 import time
 from pathlib import Path
 
 import jax
 import numpy as np
+import record
 from scipy import ndimage
 
 from mimic_jax.config import Views
 from mimic_jax.data import views
-from mimic_jax.phases.report import machine
 
 # Those of the students' 160 epochs (Urban et al. 2017).
 SETTINGS = Views(
@@ -58,15 +54,7 @@ def main():
         beside = f', peer {found["peer"]:,}, ratio {found["ratio"]}' if found['peer'] else ''
         print(f'{found["name"]}: {found["ours"]:,}{beside}')
     if arguments.json:
-        result = {
-            'experiment': arguments.json.stem,
-            'rows': rows,
-            'command': shlex.join(['python', *sys.argv]),
-            'machine': machine(),
-            'seconds': round(time.monotonic() - start, 1),
-            'date': datetime.date.today().isoformat(),
-        }
-        arguments.json.write_text(json.dumps(result, indent=1) + '\n')
+        record.save(arguments.json, rows, seconds=round(time.monotonic() - start, 1))
 
 
 def row(name: str, size: int, images: np.ndarray, repeats: int, peer: float) -> dict:

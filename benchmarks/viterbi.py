@@ -9,19 +9,16 @@ median of three, after a first run that compiles and is printed apart; the real-
 """
 
 import argparse
-import datetime
-import json
 import os
-import shlex
 import statistics
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
+import record
 
 from mimic_jax.ops import padding, viterbi
-from mimic_jax.phases.report import machine
 
 PHONES = 61
 FRAME_SECONDS = 0.01
@@ -55,15 +52,8 @@ def main():
             f'  (first run {first[name]:.2f} s)'
         )
     if arguments.json:
-        result = {
-            'experiment': arguments.json.stem,
-            'rows': rows(arguments.utterances, frames, first, seconds),
-            'command': shlex.join(['python', *sys.argv]),
-            'machine': machine(),
-            'seconds': round(time.perf_counter() - began, 1),
-            'date': datetime.date.today().isoformat(),
-        }
-        arguments.json.write_text(json.dumps(result, indent=1) + '\n')
+        found = rows(arguments.utterances, frames, first, seconds)
+        record.save(arguments.json, found, seconds=round(time.perf_counter() - began, 1))
 
 
 def rows(utterances: int, frames: int, first: dict, seconds: dict) -> list[dict]:

@@ -44,8 +44,9 @@ def load_experiment(name: str):
 def load_benchmark(name: str):
     """The module of benchmarks/<name>.py, which may import its neighbours."""
     folder = ROOT / 'benchmarks'
-    spec = importlib.util.spec_from_file_location(name, folder / f'{name}.py')
+    spec = importlib.util.spec_from_file_location(f'benchmark_{name}', folder / f'{name}.py')
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look for their types
     sys.path.insert(0, str(folder))
     try:
         spec.loader.exec_module(module)

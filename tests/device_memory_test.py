@@ -1,18 +1,12 @@
 """Bytes a device, beside counts by hand, on a net of a few units."""
 
-import importlib.util
-
 import pytest
-from conftest import ROOT
+from conftest import load_benchmark
 
 
 @pytest.fixture(scope='module')
 def program():
-    path = ROOT / 'benchmarks' / 'device_memory.py'
-    spec = importlib.util.spec_from_file_location('device_memory', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_benchmark('device_memory')
 
 
 @pytest.mark.parametrize('count', [1, 4])

@@ -1,25 +1,18 @@
 """The benchmark of searches: its functions, and studies that are kept."""
 
-import importlib.util
 import json
 import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import load_benchmark
 
 pytest.importorskip('optuna', reason='the search extra is not installed')
 
 
 @pytest.fixture(scope='module')
 def benchmark():
-    spec = importlib.util.spec_from_file_location(
-        'search_benchmark', ROOT / 'benchmarks' / 'search.py'
-    )
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where its dataclass looks for its types
-    spec.loader.exec_module(module)
-    return module
+    return load_benchmark('search')
 
 
 # Where the functions are known to be lowest (Surjanovic & Bingham's library of test functions).

@@ -1,21 +1,13 @@
 """The programs that time features and Viterbi, on a few utterances: what they print, keep and check."""
 
-import importlib.util
 import json
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import load_benchmark
 
 pytest.importorskip('soundfile', reason="needs soundfile: the extra 'speech'")
 pytest.importorskip('kaldi_native_fbank', reason="needs kaldi-native-fbank: the extra 'speech'")
-
-
-def program(name):
-    spec = importlib.util.spec_from_file_location(name, ROOT / 'benchmarks' / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.parametrize(
@@ -23,7 +15,7 @@ def program(name):
     [('viterbi', 'real-time factor', 3), ('features', '× real time', 2)],
 )
 def test_ours_and_a_peer_are_timed_in_one_run(name, words, rows, tmp_path, monkeypatch, capsys):
-    module = program(name)
+    module = load_benchmark(name)
     # The tests go on with the cores they have.
     monkeypatch.setattr(module, 'bind_to_one_core', lambda: None, raising=False)
     arguments = ['--utterances=2', '--repeats=1', f'--json={tmp_path / "result.json"}']
@@ -40,7 +32,7 @@ def test_ours_and_a_peer_are_timed_in_one_run(name, words, rows, tmp_path, monke
 
 
 def test_other_features_stop_the_run():
-    module = program('features')
+    module = load_benchmark('features')
     audio = module.waveforms(1)
     ours = [module.fbank.features(samples) for samples in audio]
     module.check_equal(ours, [module.numpy_features(audio[0], module.triangles())])
@@ -49,6 +41,6 @@ def test_other_features_stop_the_run():
 
 
 def test_other_phones_stop_the_run():
-    module = program('viterbi')
+    module = load_benchmark('viterbi')
     with pytest.raises(SystemExit, match='1 of 2 utterances differ'):
         module.check_equal([np.array([1]), np.array([2])], [np.array([1]), np.array([3])])

@@ -1,9 +1,7 @@
 """Reports of folds put together, beside counts by hand."""
 
-import importlib.util
-
 import pytest
-from conftest import ROOT
+from conftest import load_benchmark
 
 from mimic_jax.ops import per
 from mimic_jax.reporting import tables
@@ -11,10 +9,7 @@ from mimic_jax.reporting import tables
 
 @pytest.fixture(scope='module')
 def folds():
-    spec = importlib.util.spec_from_file_location('folds', ROOT / 'benchmarks' / 'timit_folds.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_benchmark('timit_folds')
 
 
 def report(speakers, frames, agreement, scale):
