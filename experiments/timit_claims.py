@@ -58,7 +58,7 @@ SAMPLE = ml_collections.FrozenConfigDict(
         'convolution': '38c15x{}v-p1x6/1x2-500-d.3-500-d.3-500-d.3',
         'ensemble': ('cnn', 'cnn_2', 'cnn_3', 'cnn_4'),
         'train': {'epochs': 15, 'batch_size': 128},
-        'mimic_train': {'epochs': 20, 'batch_size': 128},
+        'mimic_train': {'epochs': 20, 'batch_size': 128, 'learning_rate': 0.2},
         'units': '2k',
         'seeds': (0, 1),
     }

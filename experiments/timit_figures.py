@@ -54,6 +54,7 @@ WHOLE = ml_collections.FrozenConfigDict(
         'mimic_train': {'epochs': 20, 'batch_size': 256},
         'dropout': '-d.5',
         'linear': '250L-',
+        'steady': {'labels': 0.02, 'logits': 0.02},  # the constant rates of figure 2
         'budgets': (1e6, 3.16e6, 10e6, 31.6e6, 100e6),
         'units': '8k',
         'epochs': (1, 2, 3, 4, 6, 8, 10, 12, 14),
@@ -68,7 +69,8 @@ SAMPLE = ml_collections.FrozenConfigDict(
         'convolution': '38c15x{}v-p1x6/1x2-500-d.3-500-d.3-500-d.3',
         'ensemble': ('cnn', 'cnn_2', 'cnn_3', 'cnn_4'),
         'train': {'epochs': 15, 'batch_size': 128},
-        'mimic_train': {'epochs': 20, 'batch_size': 128},
+        'mimic_train': {'epochs': 20, 'batch_size': 128, 'learning_rate': 0.2},
+        'steady': {'labels': 0.02, 'logits': 0.08},
         'dropout': '-d.3',
         'budgets': (1e6, 2e6, 4e6),
         'units': '2k',
@@ -169,8 +171,9 @@ def figure2(config, nets):
         'mimic': (f'SNN-MIMIC-{nets.units}', nets.linear + nets.units, 'ecnn'),
     }
     # So that a longer run begins with the very steps of a shorter one.
-    steady = {'schedule': 'constant', 'warmup': 0.0, 'learning_rate': 0.02}
+    steady = {'schedule': 'constant', 'warmup': 0.0}
     for curve, (label, model, logits) in curves.items():
+        steady['learning_rate'] = nets.steady['logits' if logits else 'labels']
         for epochs in nets.epochs:
             name = f'{curve}_{epochs}'
             config.students[name] = student(nets, model, logits, epochs=epochs, **steady)

@@ -113,6 +113,7 @@ def sample(config):
     config.students.mimic.model = '62L-2000'
     for entry in config.students.values():
         entry.train.batch_size = 128
+    config.students.mimic.train.learning_rate = 0.2
     without_paper(config)
 
 

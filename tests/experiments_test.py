@@ -297,6 +297,22 @@ def test_figures_and_claims_on_speech_have_the_teachers_of_table_1(name, preset,
     }
 
 
+@pytest.mark.parametrize(
+    ('name', 'arg'),
+    [
+        ('timit_student', 'sample'), ('timit_figures', 'figure1,sample'),
+        ('timit_figures', 'figure3,sample'), ('timit_claims', 'bottleneck,sample'),
+    ],
+)  # fmt: skip
+def test_mimics_on_the_sample_are_trained_as_in_table_1(name, arg):
+    def rates(settings):
+        students = settings.students.values()
+        return {each.train.learning_rate for each in students if each.target == 'logits'}
+
+    table = rates(load_experiment('timit_table1').get_config('sample'))
+    assert rates(load_experiment(name).get_config(arg)) == table and len(table) == 1
+
+
 # Of Ba & Caruana's Table 1: PER, and what our own count of parameters, in millions, and hidden units is
 # where theirs is plain.
 TABLE_1 = {
