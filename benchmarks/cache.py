@@ -97,8 +97,13 @@ def steps(members: int, repeats: int) -> dict:
     ours, peer = (1e3 * statistics.median(seconds[name]) for name in ('cached', 'live'))
     student = 3 * count(STUDENT, SHAPE, CLASSES).flops
     promised = 1 + members * count(TEACHER, SHAPE, CLASSES).flops / student
-    row = record.cost(f'student step, cached against {members} members live, ms', ours, peer)
-    return {**row, 'promised': round(promised, 3), 'of_promised': round(peer / ours / promised, 3)}
+    return record.cost(
+        f'student step, cached against {members} members live, ms',
+        ours,
+        peer,
+        promised=round(promised, 3),
+        of_promised=round(peer / ours / promised, 3),
+    )
 
 
 def reading(folder: Path, repeats: int) -> list[dict]:
@@ -187,7 +192,7 @@ def writing(folder: Path, repeats: int) -> dict:
             if turn:
                 seconds[name].append(taken)
     ours, peer = (statistics.median(seconds[name]) for name in ('write', 'bare'))
-    return record.cost('cache written, against the forward passes alone, s', ours, peer, 3)
+    return record.cost('cache written, against the forward passes alone, s', ours, peer)
 
 
 def elapsed(call) -> float:

@@ -117,13 +117,7 @@ def rows(utterances: int, duration: float, seconds: dict) -> list[dict]:
         'real-time factor': ('s a s of audio', {k: v / duration for k, v in seconds.items()}),
     }
     return [
-        {
-            'name': name,
-            'ours': round(values['ours'], 6),
-            'peer': round(values['peer'], 6),
-            'ratio': round(values['peer'] / values['ours'], 3),
-            'unit': unit,
-        }
+        record.cost(name, values['ours'], values['peer'], unit=unit)
         for name, (unit, values) in measured.items()
     ]
 

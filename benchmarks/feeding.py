@@ -115,7 +115,7 @@ def compare(name: str, data: Dataset, spec: str, placement: str, size: int) -> d
                 seconds[call].append(time.perf_counter() - begin)
     steps = batches.steps(len(data.labels), size)
     ours, peer = (1e3 * statistics.median(seconds[call]) / steps for call in (fed, bare))
-    return record.cost(f'{name}, ms a step', ours, peer, 3)
+    return record.cost(f'{name}, ms a step', ours, peer)
 
 
 def first(data: Dataset, size: int) -> dict:

@@ -30,16 +30,16 @@ def command() -> str:
     return shlex.join(['python', *sys.argv])
 
 
-def cost(name: str, ours: float, peer: float, digits: int = 2) -> dict:
+def cost(name: str, ours: float, peer: float, **facts) -> dict:
     """A row of two costs (times, bytes): the ratio is above 1 where ours is the smaller."""
-    return _row(name, ours, peer, peer / ours, digits)
+    return _row(name, ours, peer, peer / ours, facts)
 
 
-def rate(name: str, ours: float, peer: float, digits: int = 0) -> dict:
+def rate(name: str, ours: float, peer: float, **facts) -> dict:
     """A row of two rates: the ratio is above 1 where ours is the larger."""
-    return _row(name, ours, peer, ours / peer, digits)
+    return _row(name, ours, peer, ours / peer, facts)
 
 
-def _row(name: str, ours: float, peer: float, ratio: float, digits: int) -> dict:
-    numbers = {'ours': round(ours, digits), 'peer': round(peer, digits), 'ratio': round(ratio, 3)}
-    return {'name': name, **numbers}
+def _row(name: str, ours: float, peer: float, ratio: float, facts: dict) -> dict:
+    numbers = {'ours': ours, 'peer': peer, 'ratio': ratio}
+    return {'name': name, **{key: float(f'{value:.4g}') for key, value in numbers.items()}, **facts}

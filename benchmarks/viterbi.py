@@ -64,13 +64,7 @@ def rows(utterances: int, frames: int, first: dict, seconds: dict) -> list[dict]
         'real-time factor': ('s a s of audio', {name: seconds[name] / audio for name in seconds}),
     }
     return [
-        {
-            'name': name,
-            'ours': round(values['ours'], 6),
-            'peer': round(values['peer'], 6),
-            'ratio': round(values['peer'] / values['ours'], 3),
-            'unit': unit,
-        }
+        record.cost(name, values['ours'], values['peer'], unit=unit)
         for name, (unit, values) in measured.items()
     ]
 
