@@ -182,7 +182,7 @@ def test_stopped_then_killed_then_finished_by_one(tmp_path, device):
     checkpoint_after(tmp_path / 'work', 0, processes)
     processes[1].send_signal(signal.SIGTERM)
     for process in processes:
-        status, _, errors = end(process, 30)
+        status, _, errors = end(process, 60)  # on a busy machine; alone it takes 3 s
         assert status == 130, errors
         assert errors.splitlines()[-1].startswith('stopped; nothing is lost. To go on: ')
     stopped = max(checkpoints(tmp_path / 'work'))
