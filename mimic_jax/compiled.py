@@ -1,27 +1,33 @@
-"""Compiled programs, kept in the workdir for the next run: JAX's persistent compilation cache.
+"""Compiled programs, kept for the next run: JAX's persistent compilation cache.
 
 The second run of a command, a sweep's next run, and a run that goes on after it was killed then compile
 nothing anew. benchmarks/startup.py measures what that saves.
 """
 
 import hashlib
+import os
 import platform
+import warnings
 from pathlib import Path
 
 import jax
 
-FOLDER = '.compiled'
 _SECONDS = 0.1  # of compiling, below which a program is not worth a file
 
 
-def keep(workdir: Path) -> None:
-    """Keeps programs under the workdir, unless JAX was told elsewhere where to keep them.
+def keep() -> None:
+    """Keeps programs in the user's own cache folder, unless JAX was told where to keep them.
 
-    `JAX_COMPILATION_CACHE_DIR` names another folder, `JAX_ENABLE_COMPILATION_CACHE=false` none.
+    `JAX_COMPILATION_CACHE_DIR` names another folder, `JAX_ENABLE_COMPILATION_CACHE=false` none. The
+    workdir is no place for them: it may come from somebody else, and they are machine code.
     """
+    # A program that cannot be kept or read is compiled: on a full disk, what has to be written says so.
+    warnings.filterwarnings(
+        'ignore', message='Error (reading|writing) persistent compilation cache'
+    )
     if jax.config.jax_compilation_cache_dir is None:
-        folder = workdir / FOLDER / _processor()
-        jax.config.update('jax_compilation_cache_dir', str(folder.absolute()))
+        home = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache')
+        jax.config.update('jax_compilation_cache_dir', str(home / 'mimic_jax' / _processor()))
         jax.config.update('jax_persistent_cache_min_compile_time_secs', _SECONDS)
 
 

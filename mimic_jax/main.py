@@ -116,8 +116,9 @@ def _stop_one_of_several(error: Exception) -> None:
 
 
 def _run(command: str) -> None:
-    from mimic_jax import pipeline
+    from mimic_jax import compiled, pipeline
 
+    compiled.keep()
     pipeline.run(
         _CONFIG.value,
         workdir=Path(_WORKDIR.value),

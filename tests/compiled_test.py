@@ -25,7 +25,8 @@ def jax_cache_settings():
 
 def test_a_program_is_read_back_and_not_compiled_again(tmp_path, monkeypatch, jax_cache_settings):
     monkeypatch.setattr(compiled, '_SECONDS', 0)
-    compiled.keep(tmp_path)
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    compiled.keep()
     compilation_cache.reset_cache()
     events = collections.Counter()
     monitoring.register_event_listener(lambda event, **facts: events.update([event]))
@@ -34,7 +35,7 @@ def test_a_program_is_read_back_and_not_compiled_again(tmp_path, monkeypatch, ja
         return jax.jit(lambda x: jnp.tanh(x @ x.T).sum())(jnp.ones((7, 5)))
 
     first = answer()
-    assert len(list((tmp_path / compiled.FOLDER).glob('*/*'))) > 0
+    assert len(list((tmp_path / 'mimic_jax').glob('*/*'))) > 0
     hits = events['/jax/compilation_cache/cache_hits']
     jax.clear_caches()
     assert answer() == first
@@ -43,7 +44,7 @@ def test_a_program_is_read_back_and_not_compiled_again(tmp_path, monkeypatch, ja
 
 def test_a_folder_that_jax_was_given_is_left_alone(tmp_path, jax_cache_settings):
     jax.config.update('jax_compilation_cache_dir', str(tmp_path / 'elsewhere'))
-    compiled.keep(tmp_path)
+    compiled.keep()
     assert jax.config.jax_compilation_cache_dir == str(tmp_path / 'elsewhere')
 
 

@@ -43,6 +43,7 @@ def run(settings, **given):
         'learning_rate': settings.students.mimic.train.learning_rate,
         'seeds': list(settings.students.mimic.seeds),
         'mirror': settings.views.mirror,
+        'compiled': len(compiled),
         **{key: str(value) for key, value in given.items()},
     }), flush=True)
     THEN[then]()
@@ -68,7 +69,8 @@ def outcome(args):
         return {'code': code, 'out': out.read().decode(), 'err': err.read().decode()}
 
 sys.modules['mimic_jax.pipeline'] = types.SimpleNamespace(run=run)
-sys.modules['mimic_jax.compiled'] = types.SimpleNamespace(keep=lambda workdir: None)
+compiled = []
+sys.modules['mimic_jax.compiled'] = types.SimpleNamespace(keep=lambda: compiled.append(True))
 results = []
 for case in json.load(sys.stdin):
     then = case['then']
@@ -186,6 +188,7 @@ def test_flags_reach_the_pipeline(outcomes):
         'learning_rate': 0.01,
         'seeds': [3, 4],
         'mirror': True,
+        'compiled': 1,
         'workdir': 'some where',
         'experiment': 'digits_student',
         'phase': 'student',
