@@ -9,6 +9,9 @@ from pathlib import Path
 
 from mimic_jax import artifacts
 from mimic_jax.phases.report import machine
+from mimic_jax.reporting import tables
+
+COLUMNS = ('ours', 'peer', 'ratio')
 
 
 def save(path: Path, rows: Sequence[dict], **facts) -> None:
@@ -38,6 +41,15 @@ def cost(name: str, ours: float, peer: float, **facts) -> dict:
 def rate(name: str, ours: float, peer: float, **facts) -> dict:
     """A row of two rates: the ratio is above 1 where ours is the larger."""
     return _row(name, ours, peer, ours / peer, facts)
+
+
+def table(rows: Sequence[dict]) -> str:
+    """The rows as Markdown: name, ours, the peer's and the ratio."""
+    body = [
+        [row['name'], *('–' if row[key] is None else f'{row[key]:,g}' for key in COLUMNS)]
+        for row in rows
+    ]
+    return tables.aligned([['', *COLUMNS], *body])
 
 
 def _row(name: str, ours: float, peer: float, ratio: float, facts: dict) -> dict:

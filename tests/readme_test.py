@@ -13,6 +13,10 @@ from mimic_jax.reporting import tables
 TABLES = {
     'results/reliability.json': load_benchmark('reliability').table,
     'results/tabular_forest.json': load_benchmark('tabular_student').table,
+    **{
+        f'results/{name}.json': load_benchmark('record').table
+        for name in ('cache', 'feeding', 'startup', 'train_step', 'viterbi')
+    },
 }
 
 README = (ROOT / 'README.md').read_text()
