@@ -45,11 +45,14 @@ def rate(name: str, ours: float, peer: float, **facts) -> dict:
 
 def table(rows: Sequence[dict]) -> str:
     """The rows as Markdown: name, ours, the peer's and the ratio."""
-    body = [
-        [row['name'], *('–' if row[key] is None else f'{row[key]:,g}' for key in COLUMNS)]
-        for row in rows
-    ]
+    body = [[row['name'], *(_figure(row[key]) for key in COLUMNS)] for row in rows]
     return tables.aligned([['', *COLUMNS], *body])
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return '–'
+    return f'{value:,.0f}' if value >= 1000 else f'{value:g}'
 
 
 def _row(name: str, ours: float, peer: float, ratio: float, facts: dict) -> dict:
