@@ -30,7 +30,7 @@ from mimic_jax.progress import Progress
 from mimic_jax.session import Session
 from mimic_jax.train_step import Task, create_train_state, train_step
 
-EPOCHS = 7
+EPOCHS = 5
 
 
 def main():
@@ -39,7 +39,7 @@ def main():
     arguments = parser.parse_args()
     allocator.keep_freed_memory()
     start = time.monotonic()
-    digits, frames = images(6400), corpus(128 * 60)
+    digits, frames = images(6400), corpus(128 * 15)
     rows = [
         compare('digits student 32L-2000, arrays on the device', digits, '32L-2000', 'device', 50),
         compare('SNN-8k, arrays on the device', frames, '8k', 'device', 128),
