@@ -3,15 +3,15 @@
     python benchmarks/feeding.py --json=results/feeding.json
 
 Milliseconds a step, medians of alternating epochs: `ours` as the training loop feeds its steps (order
-drawn, ids placed, examples gathered; streamed: gathered by a thread ahead of the step), `peer` the same
-compiled step on one batch that lies on the device already. A ratio of .97 is an overhead of 3%. The
-nets are the quickstart's student on digits, the smallest that an experiment here trains, and BC's
-SNN-8k on frames of made-up speech.
+drawn, an epoch's ids placed, examples gathered; streamed: gathered by a thread ahead of the step),
+`peer` the same compiled step on one batch that lies on the device already. A ratio of .97 is an overhead
+of 3%. The nets are the quickstart's student on digits, the smallest that an experiment here trains, and
+BC's SNN-8k on frames of made-up speech.
 """
 
 import argparse
-import functools
 import io
+import itertools
 import statistics
 import tempfile
 import time
@@ -21,7 +21,7 @@ import jax
 import numpy as np
 import record
 
-from mimic_jax import allocator, sharding
+from mimic_jax import allocator, sharding, train
 from mimic_jax.config import Loss, Run, Train, Views
 from mimic_jax.data import batches, speech
 from mimic_jax.data.splits import Dataset
@@ -80,8 +80,8 @@ def compare(name: str, data: Dataset, spec: str, placement: str, size: int) -> d
         mesh = sharding.make_mesh(devices=jax.devices()[:1])
         progress = Progress(stream=io.StringIO())
         session = Session(Path(folder), data, Run(placement=placement), progress, mesh)
-        loss, train = Loss(kind='cross_entropy'), Train(learning_rate=1e-4, batch_size=size)
-        task = Task(nets.build(spec, data.num_classes), 'scale', Views(), loss, train, 10**6)
+        loss, training = Loss(kind='cross_entropy'), Train(learning_rate=1e-4, batch_size=size)
+        task = Task(nets.build(spec, data.num_classes), 'scale', Views(), loss, training, 10**6)
 
     def state():
         return create_train_state(task, data.input_shape, 0, 0, {'inputs': {}})
@@ -90,19 +90,18 @@ def compare(name: str, data: Dataset, spec: str, placement: str, size: int) -> d
         batches.gather(data.arrays, {**first(data, size), 'view': np.int32(0)})
     )
     fixed = jax.jit(train_step, donate_argnums=0)
-    arrays = session.arrays()
-
-    @functools.partial(jax.jit, donate_argnums=0)
-    def fed_step(state, arrays, ids):
-        return train_step(state, batches.gather(arrays, ids) if arrays else ids)
+    arrays, step_call = session.arrays(), train._train_call(mesh)
+    steps = batches.steps(len(data.labels), size)
 
     def fed(state, epoch):
-        for _, ids in session.feed(batches.epoch(data.splits['train'], size, 0, epoch), 0):
-            state, _ = fed_step(state, arrays, ids)
+        ids = batches.epoch(data.splits['train'], size, 0, epoch)
+        once = itertools.repeat((1, session.epoch(ids, 0)), steps) if arrays else None
+        for count, given in once or session.feed(ids, 0):
+            state, _ = step_call(state, arrays, given, count)
         return state
 
     def bare(state, epoch):
-        for _ in range(batches.steps(len(data.labels), size)):
+        for _ in range(steps):
             state, _ = fixed(state, gathered)
         return state
 
@@ -113,7 +112,6 @@ def compare(name: str, data: Dataset, spec: str, placement: str, size: int) -> d
             states[call] = jax.block_until_ready(call(states[call], epoch))
             if epoch:  # the first compiles
                 seconds[call].append(time.perf_counter() - begin)
-    steps = batches.steps(len(data.labels), size)
     ours, peer = (1e3 * statistics.median(seconds[call]) / steps for call in (fed, bare))
     return record.cost(f'{name}, ms a step', ours, peer)
 

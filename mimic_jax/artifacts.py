@@ -12,7 +12,7 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from mimic_jax import hosts, locks
@@ -111,6 +111,22 @@ def make(
         except OSError as error:
             raise _placed(error, folder) from None
     return folder
+
+
+def free_first(workdir: Path, plans: Iterable) -> Iterator:
+    """The plans in order, but last those whose artifact (`plan.recipe`) another process is making.
+
+    So that two processes with the same command share the work. Those of one run on several hosts
+    must do the same things: there the order stays.
+    """
+    taken = []
+    for plan in plans:
+        folder = workdir / plan.recipe.name
+        if hosts.count() == 1 and not is_complete(folder) and locks.is_held(folder):
+            taken.append(plan)
+        else:
+            yield plan
+    yield from taken
 
 
 def _check_same(recipe: Recipe, name: str) -> None:

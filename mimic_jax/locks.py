@@ -47,6 +47,25 @@ def hold(folder: Path, say: Callable[[str], None]):
         yield
 
 
+def is_held(folder: Path) -> bool:
+    """Whether another process holds the folder's lock now. It is taken for a moment to find out."""
+
+    def stop(_: str) -> None:
+        raise _Held
+
+    try:
+        with hold(folder, stop):
+            return False
+    except _Held:
+        return True
+    except OSError:  # a full disk, say: whoever makes the artifact says so
+        return False
+
+
+class _Held(Exception):
+    pass
+
+
 def _acquire(lock: filelock.BaseFileLock, wait: Callable[[], None]) -> None:
     try:
         lock.acquire(timeout=0.5)

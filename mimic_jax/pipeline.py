@@ -108,11 +108,12 @@ def run(
     prepare.fit(session)
     session = _aligned(session, plan.alignments)
 
+    free_first = functools.partial(artifacts.free_first, workdir)
     if 'teacher' in wanted:
-        for member in plan.members.values():
+        for member in free_first(plan.members.values()):
             teacher.run(session, member)
     if 'logits' in wanted:
-        for cache in plan.caches.values():
+        for cache in free_first(plan.caches.values()):
             logits.run(session, cache)
     if searched == 'students':
         search.run(session, checked, plan)
@@ -120,11 +121,10 @@ def run(
             return
         checked, plan = _with_students(checked, plan, workdir, data)
     if 'student' in wanted:
-        for seeds in plan.students.values():
-            for net in seeds:
-                student.run(session, net)
+        for net in free_first(net for seeds in plan.students.values() for net in seeds):
+            student.run(session, net)
     if 'baseline' in wanted:
-        for fitted in plan.baselines.values():
+        for fitted in free_first(plan.baselines.values()):
             baseline.run(session.alone, fitted)
     if 'evaluate' in wanted:
         for net in plan.nets():
@@ -132,9 +132,8 @@ def run(
         for own in plan.own_teachers():
             evaluate.run_own(session, own)
     if 'decode' in wanted:
-        for seeds in plan.decodings.values():
-            for decoding in seeds:
-                decode.run(session.alone, decoding)
+        for decoding in free_first(each for seeds in plan.decodings.values() for each in seeds):
+            decode.run(session.alone, decoding)
 
     def tell() -> None:
         result = report.run(session.alone, plan, checked, experiment, command)

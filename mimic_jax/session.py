@@ -82,26 +82,41 @@ class Session:
 
         def place(part: list[dict]):
             rows = len(part[0]['index'])
-            mine = sharding.local_rows(self.mesh, rows)
-            if len(mine) < rows:
-                part = [{key: value[mine] for key, value in item.items()} for item in part]
-            part = [{**item, 'view': np.int32(view)} for item in part]
+            part = [{**item, 'view': np.int32(view)} for item in self._shares(part)]
             if not self.on_device:
                 part = [batches.gather(host, item) for item in part]
                 mapped.release(self.data.inputs)
             leading = len(part) > 1
             tree = batches.stack(part) if leading else part[0]
-            whole = sharding.replicated(self.mesh)
-            split = sharding.batch_sharding(self.mesh, int(leading))
-            return len(part), {
-                key: sharding.put(value, whole)
-                if key == 'view'
-                else sharding.put_share(value, split, int(leading), rows)
-                for key, value in tree.items()
-            }
+            return len(part), self._placed(tree, rows, int(leading))
 
         groups = _grouped(ids, group)
         return map(place, groups) if self.on_device else batches.prefetch(groups, place)
+
+    def epoch(self, ids: Iterable[dict], view: int) -> dict:
+        """An epoch's ids on the mesh at once, for steps that pick theirs (`batches.at`)."""
+        ids = list(ids)
+        tree = {**batches.stack(self._shares(ids)), 'view': np.int32(view)}
+        return self._placed(tree, len(ids[0]['index']), leading=1)
+
+    def _shares(self, part: list[dict]) -> list[dict]:
+        """Of each batch the rows that this process's devices get."""
+        rows = len(part[0]['index'])
+        mine = sharding.local_rows(self.mesh, rows)
+        if len(mine) == rows:
+            return part
+        return [{key: value[mine] for key, value in item.items()} for item in part]
+
+    def _placed(self, tree: dict, rows: int, leading: int) -> dict:
+        """On the mesh, batches of `rows` rows split; `leading` axes come before those of the rows."""
+        whole = sharding.replicated(self.mesh)
+        split = sharding.batch_sharding(self.mesh, leading)
+        return {
+            key: sharding.put(value, whole)
+            if key == 'view'
+            else sharding.put_share(value, split, leading, rows)
+            for key, value in tree.items()
+        }
 
 
 def _grouped(items: Iterable, size: int) -> Iterator[list]:

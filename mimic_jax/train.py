@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -128,7 +129,7 @@ class _Loop:
             extra = job.teacher(view) if job.teacher else {}
             arrays = self.session.arrays(extra)
             for count, ids in self._epoch(epoch, step % self.epoch_steps, view, extra):
-                state, sums = self.step_call(state, arrays, ids)
+                state, sums = self.step_call(state, arrays, ids, count)
                 step += count
                 full = window.add(count, sums) >= run.log_steps
                 bar.advance(count, self.metrics)
@@ -171,14 +172,16 @@ class _Loop:
         return step // every > (step - self.epoch_steps) // every
 
     def _epoch(self, epoch: int, skip: int, view: int, extra):
-        """What is left of an epoch's batches after its first `skip`."""
+        """(steps, what they take) for each call that is left of an epoch after its first `skip` steps."""
         size = self.job.task.train.batch_size
         ids = batches.epoch(
             self.job.examples, size, self.job.seed, epoch, self.session.padded(size)
         )
-        for _ in range(skip):
-            next(ids)
-        return self.session.feed(ids, view, extra, self.session.steps_per_call)
+        group, left = self.session.steps_per_call, self.epoch_steps - skip
+        if self.session.on_device:
+            whole = self.session.epoch(ids, view)
+            return ((count, whole) for count in [group] * (left // group) + [1] * (left % group))
+        return self.session.feed(itertools.islice(ids, skip, None), view, extra, group)
 
     def _evaluate(self, state, step: int, log) -> float:
         """Writes cross-entropy and accuracy on the validation split; returns its error."""
@@ -273,19 +276,21 @@ def _kind(job: Job) -> str:
 
 @functools.cache
 def _train_call(mesh):
-    """The jitted step: gathers ids' examples where arrays are given, and takes one step or several."""
+    """The jitted step, or several: of batches, or of those that an epoch's ids name in the arrays."""
 
-    def one(state, arrays, ids):
-        batch = batches.gather(arrays, ids) if arrays else ids
-        return train_step(state, _split(mesh, batch))
+    def train_call(state, arrays, ids, count):
+        def one(state, batch):
+            if arrays:
+                batch = batches.gather(arrays, batches.at(ids, state.step))
+            return train_step(state, _split(mesh, batch))
 
-    def train_call(state, arrays, ids):
-        if ids['view'].ndim == 0:
-            return one(state, arrays, ids)
-        state, sums = jax.lax.scan(lambda state, ids: one(state, arrays, ids), state, ids)
+        given = None if arrays else ids
+        if count == 1:
+            return one(state, given)
+        state, sums = jax.lax.scan(one, state, given, length=count)
         return state, jax.tree.map(lambda leaf: leaf.sum(0), sums)
 
-    return jax.jit(train_call, donate_argnums=0)
+    return jax.jit(train_call, donate_argnums=0, static_argnums=3)
 
 
 @functools.cache

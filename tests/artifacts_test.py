@@ -9,6 +9,7 @@ import re
 import signal
 import socket
 import time
+from types import SimpleNamespace
 
 import filelock
 import pytest
@@ -358,6 +359,22 @@ def test_a_killed_builder_leaves_nothing_locked(tmp_path, locked):
     assert said == []
     assert (folder / 'half').read_text() == 'half'
     artifacts.verify(folder)
+
+
+@pytest.mark.parametrize('locked', [True, False], ids=['locks', 'no locks'])
+def test_what_another_process_makes_comes_last(tmp_path, locked):
+    plans = [SimpleNamespace(recipe=Recipe('teacher', {'seed': seed})) for seed in range(2)]
+    plans.insert(0, SimpleNamespace(recipe=RECIPE))
+    artifacts.make(tmp_path, plans[2].recipe, write_two)
+    started = spawn.Event()
+    process = spawn.Process(target=_build_until_killed, args=(tmp_path, started, locked))
+    process.start()
+    assert started.wait(60)
+    assert list(artifacts.free_first(tmp_path, plans)) == [*plans[1:], plans[0]]
+    process.kill()
+    process.join(60)
+    assert list(artifacts.free_first(tmp_path, plans)) == plans
+    assert not list((tmp_path / '.locks').glob('*.holder'))
 
 
 def test_a_dead_holder_on_another_machine_loses_its_artifact(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from mimic_jax import artifacts, checkpoint, ensemble, pipeline
+from mimic_jax import artifacts, checkpoint, ensemble, locks, pipeline
 from mimic_jax.errors import UserError
 
 ROW_KEYS = {
@@ -389,3 +389,21 @@ def test_a_table_of_ones_own_goes_through_the_whole_pipeline(config, tmp_path, d
     assert rows['ensemble']['mean'] > 0.9
     assert rows['student mimicking']['agreement'] > 0.8
     assert len(rows['student mimicking']['values']) == 2
+
+
+def test_a_net_that_another_process_trains_comes_last(config, make_session, device, monkeypatch):
+    """So that two processes with the same command share the work."""
+    session, plan = make_session(config)
+    first, second = plan.members.values()
+    order, train = [], pipeline.teacher.run
+
+    def watched(session, member):
+        order.append(member.name)
+        return train(session, member)
+
+    monkeypatch.setattr(pipeline.teacher, 'run', watched)
+    monkeypatch.setattr(locks, 'is_held', lambda folder: folder.name == first.recipe.name)
+    run(config, session.workdir, device, phase='teacher')
+    assert order == [second.name, first.name]
+    run(config, session.workdir, device, phase='teacher')  # whose nets are all there
+    assert order[2:] == [first.name, second.name]

@@ -125,16 +125,18 @@ def test_seeds_share_one_compiled_step(config, make_session):
     assert digest(session, first) != digest(session, second)
 
 
-def test_no_transfer_between_host_and_device_but_the_ids(config, make_session, monkeypatch):
-    """Nothing in a step reads from the device; what is sent there is sent on purpose."""
+def test_no_transfer_between_host_and_device_but_an_epochs_ids(config, make_session, monkeypatch):
+    """Nothing in a step reads from the device; its ids are there, sent once an epoch."""
     session, plan = make_session(config)
     net = plan.members['cnn_1']
     original = train._train_call
+    sent = []
 
     def guarded(mesh):
         call = original(mesh)
 
         def step(*arguments):
+            sent.append(arguments[2]['index'])
             with jax.transfer_guard('disallow'):
                 return call(*arguments)
 
@@ -146,6 +148,8 @@ def test_no_transfer_between_host_and_device_but_the_ids(config, make_session, m
     shutil.rmtree(session.workdir / net.recipe.name)
     monkeypatch.setattr(train, '_train_call', guarded)
     teacher.run(session, net)
+    assert len(sent) == net.task.steps == 8
+    assert len({id(index) for index in sent}) == net.task.train.epochs == 2
 
 
 def test_subset_sees_that_share_of_the_training_split(config, make_session):
@@ -164,20 +168,26 @@ def test_student_epochs_read_the_caches_views_in_turn(config, make_session, monk
     for member in plan.members.values():
         teacher.run(session, member)
     logits.run(session, plan.caches['ensemble'])
-    seen = []
-    original = type(session).feed
+    seen, teachers = [], []
+    original, arrays = type(session).epoch, type(session).arrays
 
-    def feed(self, ids, view, extra=None, group=1):
+    def epoch(self, ids, view):
+        seen.append(view)
+        return original(self, ids, view)
+
+    def watched(self, extra=None):
         if extra:
-            seen.append((view, extra['teacher_logits']))
-        return original(self, ids, view, extra, group)
+            teachers.append(extra['teacher_logits'])
+        return arrays(self, extra)
 
-    monkeypatch.setattr(type(session), 'feed', feed)
+    monkeypatch.setattr(type(session), 'epoch', epoch)
+    monkeypatch.setattr(type(session), 'arrays', watched)
     net = plan.students['mimic'][0]
     student.run(session, net)
-    assert [view for view, _ in seen] == [0, 1, 0, 1, 0]
-    assert np.array_equal(seen[0][1], seen[2][1])
-    assert not np.array_equal(seen[0][1], seen[1][1])
+    assert seen == [0, 1, 0, 1, 0]
+    assert len(teachers) == 5
+    assert np.array_equal(teachers[0], teachers[2])
+    assert not np.array_equal(teachers[0], teachers[1])
 
 
 def variables(session, net):

@@ -69,6 +69,19 @@ def _inputs(arrays: Mapping, index):
     return context.windows(arrays['inputs'], first, last, index)
 
 
+def at(epoch_ids: Mapping, step: jax.Array) -> dict:
+    """The ids of a step: index [B], mask [B], view [], of its epoch's index [S, B], mask [S, B].
+
+    step: counted from the first epoch's first; all epochs have S steps.
+    """
+    position = step % len(epoch_ids['index'])
+    picked = {
+        key: jax.lax.dynamic_index_in_dim(epoch_ids[key], position, keepdims=False)
+        for key in ('index', 'mask')
+    }
+    return {**epoch_ids, **picked}
+
+
 def rows_of(examples: np.ndarray, total: int) -> np.ndarray:
     """[total] int32: at an example's index its position in `examples`, elsewhere 0."""
     rows = np.zeros(total, np.int32)

@@ -73,8 +73,8 @@ def filter_bank(samples: np.ndarray) -> np.ndarray:
     options.raw_energy = True
     options.energy_floor = 0
     bank = knf.OnlineFbank(options)
-    # The binding takes the numbers one by one, and Python's own faster than numpy's.
-    bank.accept_waveform(SAMPLE_RATE, np.asarray(samples, np.float32).tolist())
+    # The binding takes the numbers one by one, from a view faster than from an array or a list.
+    bank.accept_waveform(SAMPLE_RATE, memoryview(np.ascontiguousarray(samples, np.float32)))
     bank.input_finished()
     rows = [bank.get_frame(number) for number in range(bank.num_frames_ready)]
     return np.array(rows, np.float32).reshape(-1, BANDS)
