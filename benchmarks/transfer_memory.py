@@ -141,7 +141,7 @@ def measured(phases: dict[str, dict], name: str) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
-    seconds = round(time.monotonic() - start, 1)
+    seconds = round(time.monotonic() - start, 2)
     phases[name] = {**{key: round(value) for key, value in peaks.items()}, 'seconds': seconds}
 
 
