@@ -76,8 +76,13 @@ class Checkpoints:
         return hosts.first(self._manager.latest_step)
 
     def is_last(self, step: int) -> bool:
-        """Whether a run ended with this step's checkpoint: it holds no optimiser state."""
-        return hosts.first(lambda: not (self._folder / str(step) / 'training').exists())
+        """Whether a run ended with this step's checkpoint: it was written without optimiser state."""
+
+        def ended() -> bool:
+            lost = _entry(step, 'training') in digests.read(self._home)
+            return not lost and not (self._folder / str(step) / 'training').exists()
+
+        return hosts.first(ended)
 
     def save(self, step: int, variables, training=None) -> None:
         """Starts writing the checkpoint of `step`; does nothing where that step is already there.

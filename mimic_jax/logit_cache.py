@@ -195,13 +195,14 @@ def _missing(folder: Path, views: int) -> list[int]:
 def _save(folder: Path, means: Mapping[int, np.ndarray], dtype: str) -> None:
     """Writes views, each converted on its own: a block of them may be large."""
     new = {
-        _entry(view): checkpoint.digest(_checked(mean, dtype, view)) for view, mean in means.items()
+        _entry(view): checkpoint.digest(_checked(mean, dtype, folder, view))
+        for view, mean in means.items()
     }
     digests.write(folder, {**digests.read(folder), **new})
     told = checkpoint.one_line(folder / VIEWS, 'written', checkpoint.MAKE_ROOM)
     with told, checkpoint.by_itself() as checkpointer:
         for view, mean in means.items():
-            logits = _checked(mean, dtype, view)
+            logits = _checked(mean, dtype, folder, view)
             # By force: a view without a digest is an older version's, or was damaged with it.
             checkpointer.save(_path(folder, view), {'logits': logits}, force=True)
 
@@ -217,15 +218,16 @@ def _read(folder: Path, view: int, shape: tuple[int, int], dtype: str) -> np.nda
         return checkpointer.restore(path, {'logits': np.zeros(shape, dtype)})['logits']
 
 
-def _checked(logits: np.ndarray, dtype: str, view: int) -> np.ndarray:
+def _checked(logits: np.ndarray, dtype: str, folder: Path, view: int) -> np.ndarray:
     if not np.isfinite(logits).all():
         raise UserError(
-            f'the ensemble gives logits that are not finite on view {view}; train it anew'
+            f'{folder}: the ensemble gives logits that are not finite on view {view}; lower its '
+            "members' train.learning_rate or set their train.clip_norm"
         )
     largest = float(np.abs(logits).max())
     if dtype == 'float16' and largest > FLOAT16_MAX:
         raise UserError(
-            f'a logit of {largest:.6g} on view {view} does not fit float16 (at most '
+            f'{folder}: a logit of {largest:.6g} on view {view} does not fit float16 (at most '
             f"{FLOAT16_MAX:.0f}); set the cache's dtype to float32"
         )
     return logits.astype(dtype)

@@ -308,6 +308,18 @@ def test_a_single_class_is_refused(alone, make_session):
         baseline_plan.make('one', config_module.Baseline(patch_size=3, patches=9), data)
 
 
+def test_values_that_are_not_finite_are_told(alone, tmp_path, device, monkeypatch):
+    fit = baseline.svm.fit
+
+    def spoiled(*arguments, **settings):
+        weights, facts = fit(*arguments, **settings)
+        return weights * np.nan, facts
+
+    monkeypatch.setattr(baseline.svm, 'fit', spoiled)
+    with pytest.raises(UserError, match='gives values that are not finite on the split validation'):
+        run(alone, tmp_path, device, phase='baseline')
+
+
 def test_the_report_names_the_phase_that_is_missing(alone, tmp_path, device):
     with pytest.raises(UserError, match='--phase=baseline'):
         run(alone, tmp_path, device, phase='report')

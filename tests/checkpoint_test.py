@@ -85,6 +85,21 @@ def test_any_damage_to_a_checkpoint_is_found_or_harmless(written, tmp_path):
     assert found > 10
 
 
+def test_a_step_that_has_lost_its_optimiser_state_is_not_a_runs_last(written, tmp_path):
+    folder = shutil.copytree(written, tmp_path / 'run')
+    with Checkpoints(folder) as checkpoints:
+        assert not checkpoints.is_last(3)
+        checkpoints.save(4, state(4)[0])
+        checkpoints._manager.wait_until_finished()
+        assert checkpoints.is_last(4)
+    shutil.rmtree(folder / 'checkpoints' / '3' / 'training')
+    shutil.rmtree(folder / 'checkpoints' / '4')
+    with Checkpoints(folder) as checkpoints:
+        assert not checkpoints.is_last(checkpoints.latest_step)
+    with pytest.raises(UserError, match=r'3 cannot be read .* delete'):
+        restored(folder)
+
+
 def test_another_runs_checkpoint_is_refused_by_name(written, tmp_path):
     folder = tmp_path / 'run'
     save(folder, 1, 2)

@@ -227,6 +227,9 @@ def test_rows_hold_per_and_frame_accuracy(made):
         decoded_files.read_choice(folder(*made[:2], 'students.mimic', seed))['validation']['unit']
         for seed in (0, 1)
     ]
+    choice = decoded_files.read_choice(folder(*made[:2], 'students.mimic', 1))
+    assert {trial['per'] for trial in choice['grid']} == {0.0}, 'tuned on validation, heard rightly'
+    assert choice['test']['unit']['per'] == pytest.approx(4 / 23)
     assert mimic['validation']['values'] == [counts['per'] for counts in tuned]
     assert mimic['validation']['mean'] == pytest.approx(sum(c['per'] for c in tuned) / 2)
     assert mimic['std'] == pytest.approx(np.std([1 / 23, 4 / 23], ddof=1))
@@ -292,6 +295,30 @@ def test_pictures_show_whose_phones_are_taken_for_which(made, tmp_path):
     assert matrix.sum() == 23 and np.trace(matrix) == 19
     assert matrix[place('b'), place('s')] == 2 and matrix[place('iy'), place('s')] == 1
     assert matrix[place('aa'), place('iy')] == 1
+
+
+def test_the_utterance_is_its_spectrogram_with_the_labels_above_what_was_decoded(made):
+    import matplotlib.pyplot as plt
+
+    session, plan, _ = made
+    heard = decoded_files.read_split(folder(session, plan, 'students.mimic', 1), 'test')
+    # The second is the one of median length: 54 frames, as the first has, after one of 45.
+    words = WORDS[1].split(), ['h#', 's', 'iy', 't', 'b', 'h#']
+    heard[1]['decoded'] = ' '.join(words[1])
+    figure, axes = plt.subplots(3, 1)
+    speech_figures._utterance(axes, session, heard, 'mimic')
+    picture, *strips = axes
+    assert picture.get_title() == f'{heard[1]["key"]} decoded by mimic: 0 errors in 6 phones'
+    shown = picture.images[0].get_array()
+    assert shown.shape == (40, 54)
+    start = session.data.speech.runs(session.data.utterances['test'])[1][0]
+    np.testing.assert_array_equal(
+        shown[:, 0], session.data.speech.frames[start].reshape(41, 3)[1:, 0]
+    )
+    for strip, spoken in zip(strips, words, strict=True):
+        classes = [phones.CLASSES[number] for number in phones.fold_numbers(phones.numbers(spoken))]
+        assert [text.get_text() for text in strip.texts] == classes
+    plt.close(figure)
 
 
 def test_segments_of_targets_may_leave_parts_out():

@@ -3,6 +3,7 @@ import dataclasses
 import json
 import logging
 import re
+import shutil
 
 import jax
 import numpy as np
@@ -389,6 +390,30 @@ def test_a_table_of_ones_own_goes_through_the_whole_pipeline(config, tmp_path, d
     assert rows['ensemble']['mean'] > 0.9
     assert rows['student mimicking']['agreement'] > 0.8
     assert len(rows['student mimicking']['values']) == 2
+
+
+def test_a_cache_that_was_begun_elsewhere_is_held_to_no_more_than_the_tolerance(
+    config, make_session, monkeypatch
+):
+    """Its first view has another backend's last digits, whatever finishes it."""
+    session, plan = make_session(config)
+    for member in plan.members.values():
+        pipeline.teacher.run(session, member)
+    cache = plan.caches['ensemble']
+    here, load = ensemble.where_written(session), ensemble.load
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(ensemble, 'where_written', lambda _: {**here, 'backend': 'tpu'})
+        elsewhere.setattr(ensemble, 'load', lambda *a: lambda *b: load(*a)(*b) + np.float32(1e-4))
+        folder = pipeline.logits.run(session, cache)
+    for name in ('COMPLETE', 'manifest.json'):
+        (folder / name).unlink()
+    shutil.rmtree(folder / 'views' / '1')
+    artifacts._verified_manifest.cache_clear()
+    pipeline.logits.run(session, cache)
+    written = artifacts.manifest(folder)['written']
+    assert [each['backend'] for each in written] == ['tpu', here['backend']]
+    opened = ensemble.open_checked(session, cache)
+    assert opened.views == 2
 
 
 def test_a_net_that_another_process_trains_comes_last(config, make_session, device, monkeypatch):

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -275,6 +276,22 @@ def test_alignment_is_made_once_and_everything_after_has_other_names(finished, r
     second = made[2].alignments[1]
     assert second.recipe.name not in names(finished, 'align')
     assert second.net.recipe.data == data.fingerprint
+
+
+def test_a_second_round_realigns_the_first_rounds_targets(finished, root, tmp_path, device):
+    shutil.copytree(finished, tmp_path / 'work')
+    settings = experiment(root)
+    settings['alignment']['rounds'] = 2
+    session, checked = opened(settings, tmp_path / 'work', device)
+    first, second = plans.make(checked, session.data).alignments
+    data = realigned(session, checked)
+    before, after = (
+        np.load(session.workdir / each.recipe.name / 'targets.npy') for each in (first, second)
+    )
+    np.testing.assert_array_equal(data.labels, after)
+    splits = np.concatenate([session.data.splits[name] for name in ('train', 'validation')])
+    changed = artifacts.manifest(session.workdir / second.recipe.name)['changed']
+    assert changed == pytest.approx(np.mean(after[splits] != before[splits]), abs=1e-6)
 
 
 def test_no_rounds_change_nothing(root, tmp_path, device):

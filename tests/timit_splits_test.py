@@ -78,6 +78,7 @@ def test_the_official_split_has_the_published_sizes():
 def test_a_corpus_without_those_speakers_is_told_of_the_other_split():
     message = refusal(timit_splits.official, spoken('train', SOME))
     assert 'none of TIMIT' in message and "config.data.split to 'speakers'" in message
+    assert 'config.data.validation and config.data.test' in message
     train_only = [u for u in whole() if u.part == 'test']
     assert 'TRAIN speakers' in refusal(timit_splits.official, train_only)
 
@@ -152,6 +153,11 @@ def test_over_the_folds_each_speaker_is_tested_once(count, folds):
         ('fold', {'number': 0, 'folds': 1, 'validation': 1}, '1 folds of 16 speakers'),
         ('fold', {'number': 4, 'folds': 4, 'validation': 1}, 'fold 4 of 4'),
         ('fold', {'number': 0, 'folds': 2, 'validation': 8}, '8 validation and 8 test speakers'),
+        (
+            'by_speaker',
+            {'validation': 0, 'test': 0},
+            'set config.data.validation, and config.data.test',
+        ),
     ],
 )
 def test_impossible_splits_are_refused(call, settings, message):

@@ -130,6 +130,21 @@ def test_bad_labels_are_refused_by_file_and_line(utterance, content, message):
     assert found.startswith(str(utterance.labels)) and message in found
 
 
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        ('0 1000 h#\n', 'line 1 is the last and ends at 1000 of 20000 samples, a gap to the end'),
+        ('16001 20000 ix\n', 'line 1 starts at 16001, a gap from the beginning'),
+    ],
+)
+def test_a_second_without_a_label_at_either_end_is_a_gap(utterance, content, message):
+    utterance.labels.write_text(content)
+    found = refusal(timit_files.read_labels, utterance.labels, 20000, kind=timit_files.BadUtterance)
+    assert found.startswith(str(utterance.labels)) and message in found
+    utterance.labels.write_text('16000 16001 h#\n')
+    assert timit_files.read_labels(utterance.labels, 32001).ends.tolist() == [16001]
+
+
 def riff(path, samples, rate=16000):
     soundfile.write(path, samples, rate, format='WAV', subtype='PCM_16')
 
@@ -155,8 +170,8 @@ def not_finite(path):
         (lambda path: riff(path, np.zeros((SAMPLES, 2), np.int16)), 'has 2 channels, not 1'),
         (lambda path: riff(path, noise('x', 399)), 'has 399 samples, less than a frame'),
         (lambda path: riff(path, noise('x', 0)), 'has 0 samples, less than a frame'),
-        (lambda path: truncate(path, 6024), 'is cut short: 5000 samples in its header, 2500 in it'),
-        (lambda path: truncate(path, 11022), 'cut short: 5000 samples in its header, 4999 in it'),
+        (lambda path: truncate(path, 6024), 'long as it says: 5000 samples in its header, 2500 in'),
+        (lambda path: truncate(path, 11022), 'as it says: 5000 samples in its header, 4999 in it'),
         (lambda path: truncate(path, 40), 'cannot be read as audio'),
         (lambda path: truncate(path, 0), 'the file is empty'),
         (lambda path: path.write_bytes(b'no audio at all' * 9), 'cannot be read as audio'),
@@ -175,7 +190,7 @@ def test_bad_audio_is_refused_by_file(utterance, spoil, message):
 def test_a_truncated_riff_is_refused_wherever_it_ends(utterance):
     riff(utterance.audio, noise('x'))
     whole = utterance.audio.read_bytes()
-    for size in (0, 3, 11, 30, 44, 45, 3000, len(whole) - 2):
+    for size in (0, 3, 11, 30, 44, 45, 3000, len(whole) - 2, len(whole) - 1):
         utterance.audio.write_bytes(whole[:size])
         refusal(timit_files.read_audio, utterance.audio, kind=timit_files.BadUtterance)
 

@@ -210,3 +210,24 @@ def test_metrics_hold_rate_and_loss_of_a_hand_made_schedule(config, make_session
     rates = [record['learning_rate'] for record in records if 'learning_rate' in record]
     np.testing.assert_allclose(rates, 0.03, rtol=1e-6)
     assert records[-1]['step'] == 12  # 3 epochs of 200 examples in batches of 50
+
+
+def test_a_shorter_run_at_a_constant_rate_is_the_beginning_of_a_longer_one(config, make_session):
+    """What Figure 2 of Ba & Caruana is drawn by: a net an epoch count."""
+    config.students.labels.train.warmup = 0.0
+    config.students.labels.train.schedule = 'constant'
+    records = []
+    for epochs in (1, 3):
+        config.students.labels.train.epochs = epochs
+        session, plan = make_session(config)
+        net = plan.students['labels'][0]
+        student.run(session, net)
+        path = session.workdir / net.recipe.name / 'metrics.jsonl'
+        records.append([json.loads(line) for line in path.read_text().splitlines()])
+    short, long = records
+    assert len(short) >= 3 and any('validation_loss' in record for record in short)
+    assert [values(record) for record in short] == [values(record) for record in long[: len(short)]]
+
+
+def values(record):
+    return {key: record.get(key) for key in ('step', 'loss', 'accuracy', 'validation_loss')}

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mimic_jax import config as config_module
+from mimic_jax import own_answers
 from mimic_jax.config import Data, Unlabelled
 from mimic_jax.data import array_files, sources, splits, timit_files, unlabelled
 from mimic_jax.errors import UserError
@@ -308,6 +309,8 @@ def test_any_damage_to_an_npz_file_is_refused_or_harmless(tmp_path, data):
     if source is not None:
         np.testing.assert_array_equal(source.inputs, IMAGES)
         np.testing.assert_array_equal(source.labels, LABELS)
+    # Of two arrays or damaged, it holds no logits.
+    assert answer(own_answers.open_logits, str(path), 'a cache') is None
 
 
 def test_a_header_that_promises_more_than_its_file_holds_is_refused(tmp_path):

@@ -42,16 +42,29 @@ def read_npz(path: Path, wanted: Collection[str] | None = None) -> dict[str, np.
     except Interrupted:
         raise
     except Exception as error:  # zipfile, zlib, ast and NumPy raise a dozen kinds
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(
-            f'{path} cannot be read as .npz ({reason}); write plain arrays with numpy.savez'
-        ) from None
+        raise _unreadable(path, error) from None
 
 
 def names(path: Path) -> list[str]:
-    """What an .npz file holds, sorted."""
-    with zipfile.ZipFile(path) as archive:
-        return sorted(name.removesuffix('.npy') for name in archive.namelist())
+    """What an .npz file holds, sorted.
+
+    Raises:
+      UserError: a damaged list of contents.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return sorted(name.removesuffix('.npy') for name in archive.namelist())
+    except Interrupted:
+        raise
+    except Exception as error:  # zipfile raises half a dozen kinds
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return UserError(
+        f'{path} cannot be read as .npz ({reason}); write plain arrays with numpy.savez'
+    )
 
 
 def read_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:

@@ -13,6 +13,7 @@ from mimic_jax.ops import phones
 
 SAMPLE_RATE = 16000  # Hz
 END_SLACK = 400  # samples by which the last label may end after the audio: one window of 25 ms
+UNLABELLED = 16000  # samples at either end without a label, at most; 2,802 occur in TIMIT's sample
 MIN_SAMPLES = 400  # one window
 MAX_SAMPLES = 4 * 3600 * SAMPLE_RATE  # four hours: more is a header that lies, or is to be cut up
 MAX_DIGITS = 12  # of a number in a .PHN
@@ -52,7 +53,8 @@ def read_audio(path: Path) -> np.ndarray:
     """A file's samples, float32 [n] in 16-bit units: −32768 to 32767.
 
     Raises:
-      BadUtterance: not readable, not 16 kHz, not mono, cut short, shorter than a frame, or not finite.
+      BadUtterance: not readable, not 16 kHz, not mono, not as long as its header says, shorter than a
+        frame, or not finite.
       UserError: soundfile is not installed.
     """
     try:
@@ -74,7 +76,8 @@ def read_audio(path: Path) -> np.ndarray:
         raise BadUtterance(f'{path} has {channels} channels, not 1; {_MEND}')
     if declared is not None and len(samples) != declared:
         raise BadUtterance(
-            f'{path} is cut short: {declared} samples in its header, {len(samples)} in it; {_MEND}'
+            f'{path} is not as long as it says: {declared} samples in its header, {len(samples)} in it; '
+            f'{_MEND}'
         )
     if len(samples) < MIN_SAMPLES:
         raise BadUtterance(f'{path} has {len(samples)} samples, less than a frame; {_MEND}')
@@ -86,7 +89,8 @@ def read_audio(path: Path) -> np.ndarray:
 def read_labels(path: Path, samples: int) -> Segments:
     """The segments of a .PHN over audio of so many samples.
 
-    The last may end up to `END_SLACK` samples after the audio, and the first may begin after 0.
+    The last may end up to `END_SLACK` samples after the audio, and up to `UNLABELLED` samples may lie
+    before the first and behind the last.
 
     Raises:
       BadUtterance: no lines, a malformed one, an unknown phone, an empty segment, a gap, an
@@ -108,7 +112,14 @@ def read_labels(path: Path, samples: int) -> Segments:
                 f'{where} starts at {start} where the segment before ends at {before}, {fault}; '
                 f'{_MEND}'
             )
+    start, _, _, where = rows[0]
+    if start > UNLABELLED:
+        raise BadUtterance(f'{where} starts at {start}, a gap from the beginning; {_MEND}')
     _, end, _, where = rows[-1]
+    if samples - end > UNLABELLED:
+        raise BadUtterance(
+            f'{where} is the last and ends at {end} of {samples} samples, a gap to the end; {_MEND}'
+        )
     if end > samples + END_SLACK:
         raise BadUtterance(f'{where} ends at {end}, past the audio of {samples} samples; {_MEND}')
     starts, ends, labels = zip(*(row[:3] for row in rows), strict=True)
@@ -155,7 +166,7 @@ def _declared_samples(path: Path) -> int | None:
         head = file.read(16)
         if head[:4] == b'RIFF':
             wanted = int.from_bytes(head[4:8], 'little') + 8
-            if wanted != 8 + 0xFFFFFFFF and size + 1 < wanted:  # all ones: written to a pipe
+            if wanted != 8 + 0xFFFFFFFF and size < wanted:  # all ones: written to a pipe
                 raise ValueError(f'it is cut short: {wanted} bytes in its header, {size} in it')
         if head[:7] != b'NIST_1A':
             return None

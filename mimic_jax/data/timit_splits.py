@@ -58,8 +58,9 @@ def official(utterances: Sequence) -> dict[str, np.ndarray]:
     ):
         if not len(splits[name]):
             raise UserError(
-                f"the corpus has none of TIMIT's {what}; set config.data.split to 'speakers' to divide "
-                'those it has'
+                f"the corpus has none of TIMIT's {what}; set config.data.split to 'speakers', and "
+                'config.data.validation and config.data.test to numbers of speakers, to divide those '
+                'it has'
             )
     return splits
 
@@ -138,8 +139,9 @@ def _divided(
     """Splits of an order of speakers that begins with those tested."""
     if validation < 1 or test < 1 or validation + test >= len(order):
         raise UserError(
-            f'{validation} validation and {test} test speakers of {len(order)}; each split, '
-            'train too, needs at least 1'
+            f'{validation} validation and {test} test speakers of {len(order)}; each split, train too, '
+            'needs at least 1: set config.data.validation, and config.data.test or, for folds, '
+            'config.data.folds'
         )
     validated = order[test : test + validation]
     held_out = {*tested, *validated}

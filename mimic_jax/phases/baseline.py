@@ -13,6 +13,7 @@ import numpy as np
 
 from mimic_jax import artifacts, digests, sharding
 from mimic_jax.data import batches
+from mimic_jax.errors import UserError
 from mimic_jax.ops import kmeans_features, metrics, svm
 from mimic_jax.plans.baseline import SPLITS, BaselinePlan
 from mimic_jax.session import Session
@@ -185,7 +186,13 @@ def _evaluate(
             for part in _in_batches(session, call, examples, size):
                 parts.append(part)
                 bar.advance(len(part))
-        return np.concatenate(parts)
+        found = np.concatenate(parts)
+        if not np.isfinite(found).all():
+            raise UserError(
+                f'{baseline.name} gives values that are not finite on the split {split}, in {folder}; '
+                'lower its penalties'
+            )
+        return found
 
     validation, test = SPLITS
     every = values(validation, np.stack([machine['weights'] for machine in machines]))

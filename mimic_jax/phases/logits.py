@@ -1,11 +1,14 @@
 """Writes down what an ensemble says of the transfer examples, view by view."""
 
+import json
 import time
 from pathlib import Path
 
-from mimic_jax import artifacts, ensemble, logit_cache
+from mimic_jax import artifacts, ensemble, hosts, logit_cache
 from mimic_jax.plans.nets import CachePlan
 from mimic_jax.session import Session
+
+SITTINGS = 'sittings.json'  # the circumstances of every sitting that has written views
 
 
 def run(session: Session, cache: CachePlan) -> Path:
@@ -25,6 +28,7 @@ def run(session: Session, cache: CachePlan) -> Path:
 
 def _write(folder: Path, session: Session, cache: CachePlan) -> dict:
     start = time.monotonic()
+    written = hosts.first(lambda: _circumstances(folder, session, cache))
     ids = ensemble.cache_batches(session, cache)
     calls = len(cache.teachers) * len(ids)  # a view
     steps = cache.settings.views * calls
@@ -51,6 +55,19 @@ def _write(folder: Path, session: Session, cache: CachePlan) -> dict:
     return {
         **statistics,
         'cache': ensemble.cache_facts(session, cache),
-        'written': ensemble.where_written(session),
+        'written': written[0] if len(written) == 1 else written,
         'seconds': round(time.monotonic() - start, 3),
     }
+
+
+def _circumstances(folder: Path, session: Session, cache: CachePlan) -> list[dict]:
+    """Those under which the views were written, this sitting's among them, each once."""
+    path, here = folder / SITTINGS, ensemble.where_written(session)
+    begun = logit_cache.views_written(folder, cache.settings.views) > 0
+    try:
+        before = json.loads(path.read_text()) if begun else []
+    except (OSError, ValueError):  # an older version's, or damaged: nobody knows any more
+        before = [{}]
+    every = before if here in before else [*before, here]
+    artifacts.write_atomically(path, json.dumps(every))
+    return every
