@@ -9,12 +9,14 @@ the file (or its folder) and says what to do, or end with equal results: paramet
 the report's rows. The same is done to artifacts that are half made, as a kill leaves them.
 
 Cases are drawn by --seed and kept in the --json as they end: the same command goes on. The experiment
-is a tiny one on digits, with whitening and a baseline, or --config's.
+is a tiny one on digits, with whitening and a baseline, or --config's; `--only` names phases whose
+artifacts are damaged, 'export' among them if that is to be run at all.
 """
 
 import argparse
 import collections
 import datetime
+import functools
 import importlib.util
 import io
 import json
@@ -49,19 +51,25 @@ def main():
     parser.add_argument('--cases', type=int, default=500)
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--config', help='FILE.py or FILE.py:PRESETS, in the place of tiny digits')
+    parser.add_argument(
+        '--only', default='', help='phases whose artifacts are damaged, as in corpus,align,export'
+    )
     parser.add_argument('--workdir', type=Path, default=Path('runs') / 'corruption')
     parser.add_argument('--json', type=Path)
     arguments = parser.parse_args()
     logging.set_verbosity(logging.WARNING)
     settings = load(arguments.config) if arguments.config else tiny()
-    run(settings, arguments.workdir)
+    only = tuple(filter(None, arguments.only.split(',')))
+    run = functools.partial(run_all, settings, export='export' in only)
+    run(arguments.workdir)
     found = known(arguments.json)
     with tempfile.TemporaryDirectory() as scratch:
         # Twice as many as are wanted, for some files are not there when an artifact is half made.
-        for case in cases(arguments.workdir, 2 * arguments.cases, arguments.seed)[len(found) :]:
+        drawn = cases(arguments.workdir, 2 * arguments.cases, arguments.seed, only)
+        for case in drawn[len(found) :]:
             if counted(found)['cases'] >= arguments.cases:
                 break
-            found.append(try_one(settings, arguments.workdir, Path(scratch) / 'case', case))
+            found.append(try_one(run, arguments.workdir, Path(scratch) / 'case', case))
             print(f'{len(found)}: {json.dumps(found[-1])}', flush=True)
             write(arguments, found)
     print(json.dumps(counted(found), indent=1))
@@ -123,19 +131,32 @@ def load(config: str) -> ml_collections.ConfigDict:
     return module.get_config(presets) if presets else module.get_config()
 
 
-def run(settings, workdir: Path) -> None:
+def run_all(settings, workdir: Path, export: bool) -> None:
     """The pipeline, as in a process of its own: nothing that was checked before counts as checked."""
     artifacts._verified_manifest.cache_clear()
     ensemble.open_checked.cache_clear()
     with redirect_stdout(io.StringIO()):
         pipeline.run(settings, workdir=workdir, experiment=EXPERIMENT, command='a command')
+        if export:
+            pipeline.run(
+                settings,
+                workdir=workdir,
+                experiment=EXPERIMENT,
+                phase='export',
+                student_name='mimic',
+            )
 
 
-def kinds(workdir: Path) -> dict[str, list[Path]]:
-    """The files of a workdir's artifacts by kind: 'teacher checkpoints/N/variables/d/HEX'."""
+def kinds(workdir: Path, only: tuple[str, ...] = ()) -> dict[str, list[Path]]:
+    """The files of a workdir's artifacts by kind: 'teacher checkpoints/N/variables/d/HEX'.
+
+    only: phases, unless it is empty.
+    """
     found = collections.defaultdict(list)
     for folder in sorted(workdir.glob('*-*')):
         phase = folder.name.partition('-')[0]
+        if only and phase not in only:
+            continue
         for path in sorted(folder.rglob('*')):
             if path.is_file():
                 name = re.sub('[0-9a-f]{20,}', 'HEX', path.relative_to(folder).as_posix())
@@ -164,10 +185,10 @@ def unfinished(folder: Path) -> bool:
     return True
 
 
-def cases(workdir: Path, count: int, seed: int) -> list[dict]:
+def cases(workdir: Path, count: int, seed: int, only: tuple[str, ...] = ()) -> list[dict]:
     """Every kind × every damage, whole and half made, then again with other files and bits."""
     draw, found = random.Random(seed), []
-    by_kind = kinds(workdir)
+    by_kind = kinds(workdir, only)
     while len(found) < count:
         for half in (False, True):
             for kind, paths in by_kind.items():
@@ -226,7 +247,7 @@ def damage(path: Path, how: str, draw: random.Random, other: Path | None) -> str
     return how
 
 
-def try_one(settings, workdir: Path, copy: Path, case: dict) -> dict:
+def try_one(run, workdir: Path, copy: Path, case: dict) -> dict:
     """A case and its outcome: found, harmless, silent or crashed; and the line, or what differs."""
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(workdir, copy)
@@ -244,7 +265,7 @@ def try_one(settings, workdir: Path, copy: Path, case: dict) -> dict:
             shutil.rmtree(made)
     case = {**case, 'what': what}
     try:
-        run(settings, copy)
+        run(copy)
     except UserError as error:
         line = str(error).replace(str(copy), '')
         named = path.parts[0] in line and 'delete' in line and '\n' not in line
@@ -275,6 +296,7 @@ def write(arguments, found: list[dict]) -> None:
     result = {
         'experiment': 'corruption',
         'config': arguments.config or 'tiny digits',
+        'only': arguments.only,
         **counted(found),
         'seed': arguments.seed,
         'command': shlex.join(['python', *sys.argv]),

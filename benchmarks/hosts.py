@@ -8,7 +8,8 @@ process: the largest difference of a teacher's, the cache's and a student's logi
 where a ReLU's input is 0 but for rounding, two runs can fall to either side, and differ from there on
 by more, as do two runs of one process whose first weights differ by 1e-7. Then one of four is killed,
 and one of two that go on, each time among the steps of a net, and one process finishes: how long the
-others took to stop, what their last line was, and the differences again.
+others took to stop, what their last line was, and the differences again. Fails where logits differ by
+more than 1% of the largest, or where the others did not stop with a line within a minute.
 """
 
 import argparse
@@ -28,6 +29,8 @@ import numpy as np
 
 ROOT = Path(__file__).parent.parent
 COUNTS = (2, 4)
+TOLERANCE = 0.01  # of the largest logit
+STOPPED = 60  # seconds within which the others of a killed process have stopped
 PATIENCE = 1800  # seconds that a run may take on a busy machine
 
 
@@ -52,6 +55,26 @@ def main():
     print(json.dumps(kills_found), flush=True)
     if arguments.json:
         write(arguments.json, runs, kills_found)
+    faults = [*map(apart, [*runs, kills_found]), *map(slow, kills)]
+    sys.exit('\n'.join(filter(None, faults)) or 0)
+
+
+def apart(found: dict) -> str:
+    """What differs by more than the tolerance, in words; '' where nothing does."""
+    far = [
+        f'the logits of a {phase} differ by {number:g}, of {found["largest_logits"][phase]:g}'
+        for phase, number in found['differences'].items()
+        if number > TOLERANCE * found['largest_logits'][phase]
+    ]
+    return '; '.join(far)
+
+
+def slow(kill: dict) -> str:
+    """What is wrong with how the others stopped, in words; '' where nothing is."""
+    others = kill['processes'] - 1
+    if kill['seconds'] < STOPPED and kill['said'] == others:
+        return ''
+    return f'{kill["said"]} of {others} others said why they stopped, after {kill["seconds"]} s'
 
 
 def get_config():

@@ -6,7 +6,7 @@ steps: one net, 2,000 steps, with a checkpoint every 20.  views: a cache of 500.
 30 different widths, each compiled anew.  Each part runs in a process of its own, on digits, with tiny
 nets. Memory (resident) and open files are looked at after every checkpoint, block of views, or net.
 What the first fifth of the looks saw is warming up; growth is from the median of the second fifth to
-that of the last.
+that of the last. Fails where memory grew by more than 3%, or open files by more than 2.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from pathlib import Path
 
 TRAIN = {'batch_size': 50, 'learning_rate': 0.05, 'clip_norm': 1.0}
 CHECKPOINT_STEPS = 20
+GROWTH, FILES = 0.03, 2  # of the memory, and open files: what more is counts as growth
 
 
 def main():
@@ -39,6 +40,12 @@ def main():
         print(json.dumps({key: value for key, value in found[-1].items() if key != 'looks'}))
     if arguments.json:
         write(arguments.json, found)
+    grown = [part['name'] for part in found if has_grown(part)]
+    sys.exit(f'memory or open files grew over {", ".join(grown)}' if grown else 0)
+
+
+def has_grown(part: dict) -> bool:
+    return part['megabytes_growth'] > GROWTH * part['megabytes'] or part['files_growth'] > FILES
 
 
 def in_a_process(name: str, count: int, workdir: Path) -> dict:

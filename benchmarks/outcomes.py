@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 FACTS = ('variables_sha256', 'steps', 'parameters', 'mean', 'deviation', 'cache', 'penalty', 'kept')
-CONTENT = ('.npy', 'digests.json', 'decoding.json', 'validation.json', 'test.json')
+CONTENT = ('.npy', 'digests.json', 'decoding.json', 'validation.json', 'test.json', '.jaxexport')
 
 
 def of(workdir: Path, experiment: str) -> dict:

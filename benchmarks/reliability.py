@@ -1,12 +1,13 @@
 """Puts what the programs of this folder found of reliability into one file, and the README's table.
 
     python benchmarks/reliability.py --untrusted           # runs its hypothesis tests, at length
+    python benchmarks/reliability.py --tests               # the tests of claims that tests alone carry
     python benchmarks/reliability.py --json=results/reliability.json
     python benchmarks/reliability.py --print               # the table of that file
 
-Reads --parts (runs/reliability): kills*.json, corruption*.json, untrusted.json, long_runs.json and
-hosts.json, as kills.py, corruption.py, long_runs.py and hosts.py write them with --json. What is not
-there has no row.
+Reads --parts (runs/reliability): untrusted.json and tests.json, and kills*.json, corruption*.json,
+long_runs.json and hosts.json, as kills.py, corruption.py, long_runs.py and hosts.py write them with
+--json. What is not there has no row.
 """
 
 import argparse
@@ -21,21 +22,33 @@ from mimic_jax.reporting import tables
 
 ROOT = Path(__file__).parent.parent
 RESULT = Path('results') / 'reliability.json'
-TESTS = ['-m', 'pytest', 'tests/untrusted_test.py', '-n', '0', '--hypothesis-profile=thorough']
-TESTS += ['--hypothesis-show-statistics']
+UNTRUSTED = ['-m', 'pytest', 'tests/untrusted_test.py', '-n', '0', '--hypothesis-profile=thorough']
+UNTRUSTED += ['--hypothesis-show-statistics']
+# Claims that no program counts, and the tests that carry them: files, and what their names hold.
+CLAIMS = {
+    'SIGTERM and Ctrl-C': ('interrupt main', 'signal or stopped or run_ends or sigterm'),
+    'disk full, forbidden or gone; too many files': ('disk search', 'disk_test or database'),
+    'two to four processes on one workdir': ('artifacts pipeline', 'process or holder or builder'),
+    'wrong pairing': (
+        'logit_cache pipeline',
+        'else or other_teachers or another_jax or teacher_does',
+    ),
+    'numbers not finite or too large': ('numbers logit_cache', 'numbers_test or float16 or finite'),
+}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--parts', type=Path, default=Path('runs') / 'reliability')
     parser.add_argument('--untrusted', action='store_true')
+    parser.add_argument('--tests', action='store_true')
     parser.add_argument('--print', action='store_true')
     parser.add_argument('--json', type=Path, default=RESULT)
     arguments = parser.parse_args()
     if arguments.untrusted:
-        arguments.parts.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(untrusted(), indent=1) + '\n'
-        (arguments.parts / 'untrusted.json').write_text(text)
+        write(arguments.parts / 'untrusted.json', untrusted())
+    elif arguments.tests:
+        write(arguments.parts / 'tests.json', tested_claims())
     elif arguments.print:
         print(table(json.loads(arguments.json.read_text())['rows']))
     else:
@@ -44,16 +57,43 @@ def main():
         print(table(result['rows']))
 
 
+def write(path: Path, part: dict) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        json.dumps({**part, 'date': datetime.date.today().isoformat()}, indent=1) + '\n'
+    )
+
+
 def untrusted() -> dict:
     """Runs the tests and counts the cases that hypothesis tried."""
-    process = subprocess.run([sys.executable, *TESTS], cwd=ROOT, capture_output=True, text=True)
+    return {'cases': cases(output(UNTRUSTED)), 'command': ' '.join(['python', *UNTRUSTED])}
+
+
+def tested_claims() -> dict:
+    """Runs the tests of every claim and counts those that passed and that were skipped."""
+    found = []
+    for name, (files, words) in CLAIMS.items():
+        files = [f'tests/{file}_test.py' for file in files.split()]
+        text = output(['-m', 'pytest', *files, '-n', '0', '-k', words])
+        found.append(
+            {'name': name, **{what: counted(text, what) for what in ('passed', 'skipped')}}
+        )
+        print(found[-1], flush=True)
+    return {'claims': found, 'command': 'python benchmarks/reliability.py --tests'}
+
+
+def output(arguments: list[str]) -> str:
+    """What Python prints; ends with it where it fails."""
+    process = subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True)
     if process.returncode:
         sys.exit(process.stdout)
-    return {
-        'cases': cases(process.stdout),
-        'command': ' '.join(['python', *TESTS]),
-        'date': datetime.date.today().isoformat(),
-    }
+    return process.stdout
+
+
+def counted(text: str, what: str) -> int:
+    """How many tests pytest's last line says have passed, say."""
+    found = re.findall(rf'(\d+) {what}', text.strip().splitlines()[-1])
+    return int(found[0]) if found else 0
 
 
 def cases(statistics: str) -> int:
@@ -101,9 +141,10 @@ def corrupted(part: dict) -> list[dict]:
         f'{part["found"]} named with what to do, {part["harmless"]} harmless, '
         f'{part["silent"]} silent, {part["crashed"]} with a traceback'
     )
+    of = f': {part["only"].replace(",", ", ")}' if part.get('only') else ''
     return [
         {
-            'name': 'files damaged, exchanged or deleted',
+            'name': f'files damaged, exchanged or deleted{of}',
             'tried': f'{part["cases"]} cases, {part["kinds"]} kinds of file',
             'outcome': outcome,
         }
@@ -117,6 +158,18 @@ def fed(part: dict) -> list[dict]:
             'tried': f'{part["cases"]:,} cases',
             'outcome': 'each a line or a right answer',
         }
+    ]
+
+
+def tested(part: dict) -> list[dict]:
+    return [
+        {
+            'name': claim['name'],
+            'tried': f'{claim["passed"] + claim["skipped"]} tests',
+            'outcome': 'all passed'
+            + (f' but {claim["skipped"]} skipped' if claim['skipped'] else ''),
+        }
+        for claim in part['claims']
     ]
 
 
@@ -167,6 +220,7 @@ ROWS = {
     'kills': killed,
     'corruption': corrupted,
     'untrusted': fed,
+    'tests': tested,
     'long_runs': watched,
     'hosts': shared,
 }

@@ -33,6 +33,12 @@ def parts(tmp_path):
         'kills_digits': KILLS,
         'corruption': {**CORRUPTION, 'outcomes': [{}]},
         'untrusted': {'cases': 2700},
+        'tests': {
+            'claims': [
+                {'name': 'a claim', 'passed': 5, 'skipped': 0},
+                {'name': 'another', 'passed': 2, 'skipped': 1},
+            ]
+        },
         'long_runs': {'parts': [{**LONG_RUN, 'name': 'steps', 'files_growth': 0, 'looks': []}]},
         'hosts': HOSTS,
     }
@@ -71,6 +77,8 @@ def test_the_table_is_made_of_what_the_programs_wrote(parts):
             '2 runs finished, bit-identical to an uninterrupted run',
         ],
         ['long runs', '2,000 steps, a checkpoint every 20', 'memory +2 MB of 612, open files +0 of 30'],
+        ['a claim', '5 tests', 'all passed'],
+        ['another', '3 tests', 'all passed but 1 skipped'],
         ['malformed specs, configs and files', '2,700 cases', 'each a line or a right answer'],
     ]  # fmt: skip
 
@@ -97,6 +105,36 @@ def test_cases_of_hypothesis_are_those_that_passed():
         - 297 passing examples, 0 failing examples, 41 invalid examples
     """
     assert load_benchmark('reliability').cases(statistics) == 300
+
+
+def test_tests_are_counted_by_the_last_line():
+    counted = load_benchmark('reliability').counted
+    text = (
+        '9 passed in the name of a test\n==== 12 passed, 3 skipped, 40 deselected in 9.11s ====\n'
+    )
+    assert counted(text, 'passed') == 12 and counted(text, 'skipped') == 3
+    assert counted('== 1 passed in 1.0s ==', 'skipped') == 0
+
+
+def test_hosts_that_differ_or_do_not_stop_are_a_failure():
+    hosts = load_benchmark('hosts')
+    found = {'differences': {'teacher': 0.03}, 'largest_logits': {'teacher': 4.0}}
+    assert hosts.apart(found) == ''
+    found['differences']['teacher'] = 0.05
+    assert hosts.apart(found) == 'the logits of a teacher differ by 0.05, of 4'
+    kill = {'processes': 4, 'seconds': 30.0, 'said': 3}
+    assert hosts.slow(kill) == ''
+    for spoiled in ({'said': 2}, {'seconds': 61.0}):
+        assert 'of 3 others said why they stopped' in hosts.slow({**kill, **spoiled})
+
+
+def test_a_long_run_that_grows_is_a_failure():
+    has_grown = load_benchmark('long_runs').has_grown
+    part = {'megabytes': 600.0, 'megabytes_growth': 17.0, 'files_growth': 2.0}
+    assert not has_grown(part)
+    assert has_grown({**part, 'megabytes_growth': 19.0}) and has_grown(
+        {**part, 'files_growth': 3.0}
+    )
 
 
 def test_growth_leaves_out_warming_up_and_single_peaks():
