@@ -72,10 +72,10 @@ SAMPLE = ml_collections.FrozenConfigDict(
         'mimic_train': {'epochs': 20, 'batch_size': 128, 'learning_rate': 0.2},
         'steady': {'labels': 0.02, 'logits': 0.08},
         'dropout': '-d.3',
-        'budgets': (1e6, 2e6, 4e6),
+        'budgets': (5e5, 1e6, 2e6),
         'units': '2k',
         'epochs': (1, 2, 4, 8, 14),
-        'mimics': ('400', '8k'),
+        'mimics': ('400', '2k'),
     }
 )
 SMOKE = ml_collections.FrozenConfigDict(
