@@ -98,7 +98,7 @@ def counted(text: str, what: str) -> int:
 
 def cases(statistics: str) -> int:
     """The examples that passed, by hypothesis's statistics; those it rejected are none."""
-    return sum(map(int, re.findall(r'(\d+) passing examples', statistics)))
+    return sum(map(int, re.findall(r'- (\d+) passing', statistics)))
 
 
 def together(parts: Path) -> dict:

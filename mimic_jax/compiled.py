@@ -1,6 +1,6 @@
-"""Compiled programs, kept for the next run: JAX's persistent compilation cache.
+"""Compiled programs: kept on the disk for the next run, and in memory for a few nets.
 
-The second run of a command, a sweep's next run, and a run that goes on after it was killed then compile
+On the disk they lie in JAX's persistent compilation cache. The second run of a command, a sweep's next run, and a run that goes on after it was killed then compile
 nothing anew. benchmarks/startup.py measures what that saves.
 """
 
@@ -8,11 +8,14 @@ import hashlib
 import os
 import platform
 import warnings
+from collections.abc import Hashable
 from pathlib import Path
 
 import jax
 
+NETS = 8  # whose programs stay in memory: those of a tiny net take some 20 MB
 _SECONDS = 0.1  # of compiling, below which a program is not worth a file
+_in_memory: set[Hashable] = set()
 
 
 def keep() -> None:
@@ -29,6 +32,19 @@ def keep() -> None:
         home = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache')
         jax.config.update('jax_compilation_cache_dir', str(home / 'mimic_jax' / _processor()))
         jax.config.update('jax_persistent_cache_min_compile_time_secs', _SECONDS)
+
+
+def make_room(net: Hashable) -> None:
+    """Called before a net's programs are compiled: drops those of all others once there are `NETS`.
+
+    JAX itself drops none, so that a process that trains many different nets would grow without end.
+    """
+    if net in _in_memory:
+        return
+    if len(_in_memory) >= NETS:
+        jax.clear_caches()
+        _in_memory.clear()
+    _in_memory.add(net)
 
 
 def _processor() -> str:

@@ -89,7 +89,12 @@ def _value(hint, value, where: str):
             value = (value,)
         return tuple(_value(item_hint, item, where) for item in value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise UserError(
+                f'{where} is larger than any float; it must be a smaller number'
+            ) from None
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         raise UserError(f'{where} is {value!r}; it must be of type {hint.__name__}')
     return value

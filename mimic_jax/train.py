@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mimic_jax import checkpoint, hosts, interrupt, sharding
+from mimic_jax import checkpoint, compiled, hosts, interrupt, sharding
 from mimic_jax.checkpoint import Checkpoints
 from mimic_jax.data import batches
 from mimic_jax.errors import NotFinite
@@ -59,6 +59,7 @@ def run(folder: Path, job: Job, session: Session) -> dict:
       NotFinite: a loss or gradient is not, on training or validation examples.
       Interrupted: after a checkpoint of the step it stopped at.
     """
+    compiled.make_room(job.task)
     loop = _Loop(folder, job, session)
     with Checkpoints(folder) as checkpoints:
         state, start = loop.restore(checkpoints)

@@ -54,3 +54,16 @@ def test_processors_of_another_kind_have_another_folder(monkeypatch):
     other = 'model name\t: another\nflags\t\t: fpu sse'
     monkeypatch.setattr(compiled.Path, 'read_text', lambda path: other)
     assert compiled._processor() != here
+
+
+def test_programs_of_a_few_nets_stay_in_memory(monkeypatch):
+    monkeypatch.setattr(compiled, 'NETS', 2)
+    monkeypatch.setattr(compiled, '_in_memory', set())
+    cleared = []
+    monkeypatch.setattr(jax, 'clear_caches', lambda: cleared.append(True))
+    counts = []
+    for net in ('a', 'b', 'a', 'b', 'c', 'c', 'd', 'a', 'e'):
+        compiled.make_room(net)
+        counts.append(len(cleared))
+    # c is the third net, and a, after c and d, another.
+    assert counts == [0, 0, 0, 0, 1, 1, 1, 2, 2]

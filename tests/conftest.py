@@ -11,6 +11,7 @@ import jax
 import numpy as np
 import pytest
 
+from mimic_jax import compiled
 from mimic_jax.errors import UserError
 
 jax.config.update('jax_num_cpu_devices', 8)
@@ -24,6 +25,8 @@ COMPILED = {
 for name, value in COMPILED.items():
     jax.config.update(name, value)
     os.environ[name.upper()] = str(value)
+
+compiled.NETS = 10**6  # of the many tiny nets that tests train none is dropped
 
 # Few cases and always the same ones, unless asked for: --hypothesis-profile=thorough
 hypothesis.settings.register_profile('thorough', max_examples=300, deadline=None)

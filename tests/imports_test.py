@@ -147,8 +147,12 @@ def test_the_package_asks_nothing_of_its_user_on_import():
 def everything_imported():
     names = ['.'.join(('mimic_jax', *parts(path))) for path in sources(PACKAGE)]
     code = (
-        'import importlib, sys\n'
-        'sys.modules["torch"] = None\n'  # tensorboardX would load it where it is installed
+        # tensorboardX would load torch where it is installed.
+        'import importlib, importlib.abc, sys\n'
+        'class NoTorch(importlib.abc.MetaPathFinder):\n'
+        '    def find_spec(self, name, *_):\n'
+        '        if name == "torch": raise ImportError(name)\n'
+        'sys.meta_path.insert(0, NoTorch())\n'
         f'for name in {names!r}: importlib.import_module(name)\n'
         'from jax._src import xla_bridge\n'
         'print(sorted(xla_bridge._backends), "tensorflow" in sys.modules)\n'

@@ -102,7 +102,7 @@ def test_cases_of_hypothesis_are_those_that_passed():
         - Typical runtimes: < 1ms, of which < 1ms in data generation
         - 3 passing examples, 0 failing examples, 0 invalid examples
       - during generate phase (0.20 seconds):
-        - 297 passing examples, 0 failing examples, 41 invalid examples
+        - 297 passing, 0 failing, and 41 invalid test cases
     """
     assert load_benchmark('reliability').cases(statistics) == 300
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mimic_jax import artifacts, ensemble, hosts, own_teacher
+from mimic_jax import artifacts, compiled, ensemble, hosts, own_teacher
 from mimic_jax.data import batches
 from mimic_jax.errors import UserError
 from mimic_jax.plans.nets import NetPlan
@@ -31,6 +31,7 @@ def run(session: Session, net: NetPlan, phase: str) -> Path:
         splits = {name: session.data.splits[name] for name in net.evaluation.config['splits']}
         total = sum(batches.steps(len(examples), size) for examples in splits.values())
         what = f'evaluating {net.name}'
+        compiled.make_room(net.task)
         logits = ensemble.load(
             session, net, lambda: session.progress.count(what, next(numbers), total)
         )
