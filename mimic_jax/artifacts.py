@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from mimic_jax import hosts, locks
+from mimic_jax import hosts, interrupt, locks
 from mimic_jax.errors import UserError
 
 FORMAT = 1  # raise when the content of artifact folders changes its meaning
@@ -78,19 +78,24 @@ def make(
 
     Raises:
       OSError: a full or forbidden disk, with the file's name or the folder's.
-      UserError: what `build` raises, another recipe in the folder, a folder that vanished.
+      UserError: what `build` raises, another recipe in the folder, a folder that vanished or that
+        another process took over.
+      Interrupted: a signal came before, though a library may have swallowed what it raised.
     """
+    interrupt.check()
     folder = workdir / recipe.name
     if hosts.count() > 1 and not together:
         name = hosts.first(lambda: make(workdir, recipe, build, say).name)
         _check_same(recipe, name)
         return folder
+    is_ours = None
     with contextlib.ExitStack() as held:
 
         def begin() -> dict:
             """Whether it is complete. Process 0 holds the lock for all."""
+            nonlocal is_ours
             if not is_complete(folder):
-                held.enter_context(locks.hold(folder, say))
+                is_ours = held.enter_context(locks.hold(folder, say))
             complete = is_complete(folder)  # perhaps made while this process waited
             if not complete:
                 folder.mkdir(exist_ok=True)
@@ -100,7 +105,13 @@ def make(
         def end() -> None:
             if not (folder / CONFIG).is_file():
                 raise UserError(f'{folder} vanished while it was being made; run again')
-            seal(folder, facts)
+            seal(folder, facts, check)
+
+        def check() -> None:
+            if not is_ours():
+                raise UserError(
+                    f'another process took {folder} over while this one was suspended; run again'
+                )
 
         try:
             state = hosts.first(begin)
@@ -151,10 +162,14 @@ def require(workdir: Path, recipe: Recipe, what: str, phase: str) -> Path:
     return folder
 
 
-def seal(folder: Path, facts: Mapping) -> None:
-    """Writes the manifest and then, atomically, the marker that makes the artifact complete."""
+def seal(folder: Path, facts: Mapping, check: Callable[[], None] = lambda: None) -> None:
+    """Writes the manifest and then, atomically, the marker that makes the artifact complete.
+
+    check: called once all files are read and before anything is written; what it raises stops it.
+    """
     files = {name: file_digest(folder / name) for name in _files(folder)}
     text = json.dumps({**facts, 'files': files}, indent=1, sort_keys=True, allow_nan=False)
+    check()
     write_atomically(folder / MANIFEST, text)
     write_atomically(
         folder / MARKER, json.dumps({'manifest_sha256': file_digest(folder / MANIFEST)})
@@ -237,16 +252,16 @@ def file_digest(path: Path) -> str:
         raise _placed(error, path) from None
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Writes `text` so that a reader, or a kill at any moment, finds the old file or the new one.
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Writes `content` so that a reader, or a kill at any moment, finds the old file or the new one.
 
     Raises:
       OSError: a full or forbidden disk, with the file's name; the old file is left as it was.
     """
     temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     try:
-        with temporary.open('w') as file:
-            file.write(text)
+        with temporary.open('wb' if isinstance(content, bytes) else 'w') as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import filelock
 import pytest
 
-from mimic_jax import artifacts, locks
+from mimic_jax import artifacts, interrupt, locks
 from mimic_jax.artifacts import Recipe
 from mimic_jax.errors import UserError
 
@@ -393,3 +393,72 @@ def test_a_dead_holder_on_another_machine_loses_its_artifact(tmp_path, monkeypat
     artifacts.make(tmp_path, RECIPE, write_two, said.append)
     assert said == [f'{RECIPE.name} is being made by another process; waiting for it']
     artifacts.verify(folder)
+
+
+def _suspended_while_it_makes(workdir, started, queue):
+    _without_system_locks()
+    locks.LEASE_SECONDS = 1
+
+    def build(folder):
+        started.set()
+        os.kill(os.getpid(), signal.SIGSTOP)
+        return write_two(folder)
+
+    try:
+        artifacts.make(workdir, RECIPE, build)
+    except UserError as error:
+        queue.put(str(error))
+    else:
+        queue.put('sealed')
+
+
+@pytest.mark.parametrize('wakes', ['while the other makes it', 'when the other has made it'])
+def test_a_process_that_was_suspended_seals_nothing_that_another_took_over(
+    tmp_path, monkeypatch, wakes
+):
+    monkeypatch.setattr(locks, 'LEASE_SECONDS', 1)
+    started, queue = spawn.Event(), spawn.Queue()
+    process = spawn.Process(target=_suspended_while_it_makes, args=(tmp_path, started, queue))
+    process.start()
+    assert started.wait(60)
+    folder, said = tmp_path / RECIPE.name, []
+
+    def wake():
+        os.kill(process.pid, signal.SIGCONT)
+        said.append(queue.get(timeout=60))
+        process.join(60)
+
+    def build(folder):
+        if wakes.startswith('while'):
+            wake()
+            assert not artifacts.is_complete(folder)
+            (holder,) = (tmp_path / '.locks').glob('*.holder')
+            assert str(os.getpid()) in holder.read_text()
+        return write_two(folder)
+
+    try:
+        artifacts.make(tmp_path, RECIPE, build, lambda _: None)
+        if wakes.startswith('when'):
+            wake()
+    finally:
+        process.kill()
+    assert said == [f'another process took {folder} over while this one was suspended; run again']
+    artifacts.verify(folder)
+
+
+def test_nothing_is_made_after_a_signal_that_a_library_swallowed(tmp_path, monkeypatch):
+    monkeypatch.setattr(interrupt._Request, 'pending', True)
+    with pytest.raises(interrupt.Interrupted):
+        artifacts.make(tmp_path, RECIPE, write_two)
+    assert not (tmp_path / RECIPE.name).exists()
+
+
+def test_a_lease_that_a_kill_left_empty_is_nobodys(tmp_path, monkeypatch):
+    monkeypatch.setattr(locks, 'EMPTY_SECONDS', 0.3)
+    (tmp_path / '.locks').mkdir()
+    (tmp_path / '.locks' / f'{RECIPE.name}.lease').touch()
+    said = []
+    folder = artifacts.make(tmp_path, RECIPE, write_two, said.append)
+    assert said == [f'{RECIPE.name} is being made by another process; waiting for it']
+    artifacts.verify(folder)
+    assert not list((tmp_path / '.locks').glob('*.lease'))

@@ -1,9 +1,13 @@
+import os
+
 import matplotlib.pyplot as plt
 import numpy as np
+import pytest
+from conftest import ROOT
 
 from mimic_jax.config import Report
 from mimic_jax.data import views
-from mimic_jax.reporting import figures
+from mimic_jax.reporting import figures, pictures
 
 
 def test_the_sheet_holds_the_very_views_of_the_cache(config, make_session, tmp_path, monkeypatch):
@@ -29,3 +33,29 @@ def test_no_sheet_where_no_view_differs(config, make_session, tmp_path):
     session, plan = make_session(config)
     assert figures.draw(session, plan, Report(), {'rows': []}, None, tmp_path) == []
     assert not (tmp_path / 'views.png').exists()
+
+
+def test_a_kill_leaves_the_old_picture_whole(tmp_path, monkeypatch):
+    path = tmp_path / 'views.png'
+    figure, axes = plt.subplots()
+    pictures.save(figure, path)
+    old = path.read_bytes()
+    assert old.startswith(b'\x89PNG') and [*tmp_path.iterdir()] == [path]
+    axes.plot([0, 1])
+
+    def killed(_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, 'fsync', killed)
+        with pytest.raises(KeyboardInterrupt):
+            pictures.save(figure, path)
+    assert path.read_bytes() == old
+    pictures.save(figure, path)
+    assert path.read_bytes() != old
+    plt.close(figure)
+
+
+def test_every_picture_is_saved_so():
+    users = {path.name for path in ROOT.glob('mimic_jax/**/*.py') if 'savefig(' in path.read_text()}
+    assert users == {'pictures.py'}

@@ -1,6 +1,13 @@
+import json
+import os
+import shlex
 import signal
+import subprocess
+import sys
+import time
 
 import pytest
+from conftest import ROOT
 
 from mimic_jax import interrupt
 from mimic_jax.interrupt import Interrupted
@@ -97,3 +104,58 @@ def test_code_can_ask_itself_to_stop():
     with pytest.raises(Interrupted), interrupt.deferred():
         interrupt.request()
         interrupt.check()
+
+
+# A real run, which would train for hours and write no checkpoint before its end.
+LONG = """
+from conftest import tiny_digits
+
+def get_config():
+    config = tiny_digits()
+    config.members.cnn_1.train.epochs = 1_000_000
+    config.run.checkpoint_steps = config.run.evaluation_steps = 1_000_000
+    return config
+"""
+
+
+def appeared(workdir, pattern, process, seconds=300):
+    """Waits for a file of the run; a start may take long on a busy machine."""
+    deadline = time.monotonic() + seconds
+    while not any(workdir.glob(pattern)):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_run_that_trains_stops_at_a_checkpoint_and_says_how_to_go_on(tmp_path):
+    (tmp_path / 'long.py').write_text(LONG)
+    workdir = tmp_path / 'work'
+    flags = [f'--config={tmp_path / "long.py"}', f'--workdir={workdir}']
+    process = subprocess.Popen(
+        [sys.executable, '-m', 'mimic_jax.main', *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': os.pathsep.join([str(ROOT), str(ROOT / 'tests')])},
+    )
+    try:
+        appeared(workdir, 'teacher-*/metrics.jsonl', process)
+        assert not checkpoints(workdir)
+        process.send_signal(signal.SIGTERM)
+        output, errors = process.communicate(timeout=60)  # on a busy machine
+    finally:
+        process.kill()
+    assert process.returncode == 130, errors
+    assert 'Traceback' not in output + errors
+    said, _, command = errors.splitlines()[-1].partition(' To go on: ')
+    assert said == 'stopped; nothing is lost.'
+    assert shlex.split(command) == ['python', '-m', 'mimic_jax.main', *flags]
+    (step,) = checkpoints(workdir)
+    (log,) = workdir.glob('teacher-*/metrics.jsonl')
+    assert json.loads(log.read_text().splitlines()[-1])['step'] == step
+    assert not list(workdir.glob('teacher-*/COMPLETE'))
+
+
+def checkpoints(workdir):
+    found = workdir.glob('teacher-*/checkpoints/*')
+    return [int(path.name) for path in found if path.name.isdigit()]

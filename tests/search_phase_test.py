@@ -1,11 +1,13 @@
 """--phase=search on digits: trials are teachers, and an ensemble is made of the best."""
 
+import contextlib
 import importlib.util
 import json
+import sqlite3
 
 import numpy as np
 import pytest
-from conftest import tiny_digits
+from conftest import refusal, tiny_digits
 
 from mimic_jax import artifacts, interrupt, pipeline, train, trials
 from mimic_jax import config as config_module
@@ -236,6 +238,64 @@ def test_a_trial_that_diverges_is_recorded_as_failed_and_the_search_goes_on(
     config.members.best_2.from_study.rank = 4
     with pytest.raises(UserError, match='3 finished trials and 4'):
         run(config, tmp_path, device, phase='teacher')
+
+
+# Like a disk with no more room, a trigger that fails refuses what is written and shows what is there.
+FAULTS = {
+    'full': (
+        'CREATE TRIGGER full BEFORE UPDATE ON trials BEGIN DELETE FROM no_room; END',
+        'DROP TRIGGER full',
+    ),
+    'lost': ('ALTER TABLE trials RENAME TO lost', 'ALTER TABLE lost RENAME TO trials'),
+}
+
+
+def tell(workdir, statement):
+    with contextlib.closing(sqlite3.connect(workdir / 'studies.sqlite')) as database:
+        database.execute('PRAGMA legacy_alter_table = ON')  # which leaves what refers to a table
+        database.execute(statement)
+        database.commit()
+
+
+@pytest.mark.parametrize('fault', FAULTS)
+def test_a_database_that_fails_in_a_trial_is_a_line_and_then_the_search_goes_on(
+    tmp_path, device, stand_in, monkeypatch, fault
+):
+    fail, mend = FAULTS[fault]
+    monkeypatch.setattr(studies, '_HEARTBEAT', 1)
+    monkeypatch.setattr('mimic_jax.search.worker.POLL', 0.2)
+
+    def outcome(call, job):
+        if call == 2:
+            tell(tmp_path, fail)
+        return 0.5 + 0.01 * call
+
+    calls = stand_in(outcome)
+    message = refusal(run, searching(3), tmp_path, device)
+    assert message.startswith(f'the study database sqlite:///{tmp_path}/studies.sqlite failed: ')
+    assert 'no such table: ' + {'full': 'main.no_room', 'lost': 'trials'}[fault] in message
+    assert message.endswith('run the same command again: finished trials are kept')
+    tell(tmp_path, mend)
+    run(searching(3), tmp_path, device)
+    found = [trial.value for trial in stored(tmp_path) if trial.state == FINISHED]
+    assert sorted(found) == pytest.approx([0.51, 0.52, 0.53])
+    assert len(calls) == 3, 'the net of that trial was whole, and is not trained again'
+
+
+@pytest.mark.parametrize(
+    ('fault', 'error'),
+    [('lost', UserError('the training’s own')), ('full', interrupt.Interrupted('by a signal'))],
+)
+def test_what_ended_a_trial_is_told_though_the_database_fails_too(
+    tmp_path, device, stand_in, fault, error
+):
+    def outcome(call, job):
+        tell(tmp_path, FAULTS[fault][0])
+        raise error
+
+    stand_in(outcome)
+    with pytest.raises(type(error), match=str(error)):
+        run(searching(3), tmp_path, device)
 
 
 def test_a_trial_of_a_killed_process_is_run_again(tmp_path, device, stand_in, monkeypatch):

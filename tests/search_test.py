@@ -298,6 +298,21 @@ def test_a_database_that_is_not_reachable_is_one_line(url):
     assert 'secret' not in str(raised.value)
 
 
+def test_a_sign_of_life_that_cannot_be_written_does_no_harm(tmp_path):
+    search = study.open_study(tmp_path / 's.db', 's', SPACE)
+    trial, _ = ask(search)
+    with sqlite3.connect(tmp_path / 's.db') as database:
+        database.execute('DROP TABLE trial_heartbeats')
+    search._storage.record_heartbeat(trial._trial_id)
+
+
+def test_a_database_that_fails_is_one_line_without_its_password():
+    words = 'none failed: gone; make room for it or bring it back'
+    with pytest.raises(UserError, match=words) as raised, study.in_use('mysql://me:secret@h/none'):
+        raise optuna.exceptions.StorageInternalError('gone')
+    assert 'secret' not in str(raised.value) and '\n' not in str(raised.value)
+
+
 def test_the_best_trials(tmp_path):
     for direction, expected in [('minimize', [3, 1, 4]), ('maximize', [2, 0, 1])]:
         search = in_memory(direction=direction)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jax
 
-from mimic_jax import artifacts, latency
+from mimic_jax import artifacts, interrupt, latency
 from mimic_jax.config import Experiment, Report
 from mimic_jax.data import timit_splits
 from mimic_jax.plans.decode import DecodePlan
@@ -39,6 +39,7 @@ def run(session: Session, plan: Plan, checked: Experiment, experiment: str, comm
     rows = [made for name, row in chosen for made in answers.rows(name, row)]
     timings = []
     for number, (_, row) in enumerate(chosen, 1):
+        interrupt.check()
         decodings = plan.decodings.get(row.source, ())
         timings.append(_timings(session, report, answers.nets(row), decodings))
         session.progress.count('timing answers', number, len(chosen))

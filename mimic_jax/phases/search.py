@@ -20,8 +20,8 @@ def run(session: Session, experiment: Experiment, plan: plans.Plan) -> None:
     plan: of the experiment, for the caches that students learn from.
 
     Raises:
-      UserError: no Optuna, a database out of reach, a study of another space, template or data, a
-        cache that is not there, a budget that the largest net of the space exceeds.
+      UserError: no Optuna, a database out of reach or that fails later, a study of another space,
+        template or data, a cache that is not there, a budget that the largest net of the space exceeds.
     """
     trials.require_optuna()
     from mimic_jax.search import ranking, study, worker
@@ -35,26 +35,23 @@ def run(session: Session, experiment: Experiment, plan: plans.Plan) -> None:
     typical = planned('trial', trials.middle(search))
     cache = _cache_of(typical, session)
     kind = ranking.STUDENT if search.student else ranking.MEMBER
+    database = trials.database(session.workdir, search.storage)
     record = study.open_study(
-        trials.database(session.workdir, search.storage),
+        database,
         search.study,
         search.space,
         direction=_DIRECTION[search.objective],
         seed=search.seed,
         startup=search.startup,
     )
-    _check_or_record(
-        record,
-        {
-            ranking.DATA: session.data.fingerprint,
-            'template': as_json(search.student or search.member),
-            'sets': as_json(search.sets),
-            'objective': search.objective,
-            **({ranking.CACHE: cache} if cache else {}),
-        },
-    )
+    ours = {
+        ranking.DATA: session.data.fingerprint,
+        'template': as_json(search.student or search.member),
+        'sets': as_json(search.sets),
+        'objective': search.objective,
+        **({ranking.CACHE: cache} if cache else {}),
+    }
     expected = _work(typical)
-    session.progress.plan('trials', expected * max(0, search.trials - worker.ended(record)))
 
     def outcome(trial, point) -> float:
         name = f'trial {trial.number}'
@@ -69,8 +66,11 @@ def run(session: Session, experiment: Experiment, plan: plans.Plan) -> None:
         say(f'{name}: {search.objective} {value:.4f} with {net.model}')
         return value
 
-    worker.work(record, search.space, search.trials, outcome)
-    say(f'study {search.study!r}: {worker.ended(record)} trials, the best {_best(record)}')
+    with study.in_use(database):
+        _check_or_record(record, ours)
+        session.progress.plan('trials', expected * max(0, search.trials - worker.ended(record)))
+        worker.work(record, search.space, search.trials, outcome)
+        say(f'study {search.study!r}: {worker.ended(record)} trials, the best {_best(record)}')
 
 
 def check(experiment: Experiment, session: Session, plan: plans.Plan) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mimic_jax.config import Gap, Report
-from mimic_jax.reporting import grids
+from mimic_jax.reporting import grids, pictures
 from mimic_jax.reporting.rows import by_source, of_speech
 
 MANY = 6  # curves from which the legend stands beside the axes
@@ -33,7 +33,7 @@ def draw_curves(plt, settings: Report, rows: list[dict], path: Path) -> bool:
         if axes.get_legend():
             axes.get_legend().remove()
     if any(drawn):
-        figure.savefig(path, metadata={'Software': None})
+        pictures.save(figure, path)
     plt.close(figure)
     return any(drawn)
 

@@ -11,7 +11,7 @@ from mimic_jax.config import Report
 from mimic_jax.data import preprocess, views
 from mimic_jax.plans.experiment import Plan
 from mimic_jax.plans.nets import NetPlan
-from mimic_jax.reporting import curve_figures, speech_figures
+from mimic_jax.reporting import curve_figures, pictures, speech_figures
 from mimic_jax.reporting.rows import by_source, of_speech
 from mimic_jax.session import Session
 
@@ -52,7 +52,7 @@ def draw(
     ):
         figure, axes = plt.subplots(figsize=(6.4, height), dpi=120, layout='constrained')
         if picture(axes):
-            figure.savefig(folder / name, metadata={'Software': None})
+            pictures.save(figure, folder / name)
             names.append(name)
         plt.close(figure)
     if curve_figures.draw_curves(plt, settings, report['rows'], folder / 'curves.png'):

@@ -9,6 +9,7 @@ from mimic_jax.data import fbank
 from mimic_jax.decoding import FRAME_SECONDS
 from mimic_jax.ops import per, phones
 from mimic_jax.plans.experiment import Plan
+from mimic_jax.reporting import pictures
 from mimic_jax.session import Session
 
 
@@ -27,7 +28,7 @@ def draw(session: Session, plan: Plan, folder: Path) -> list[str]:
     utterances = decoded_files.read_split(session.workdir / decoding.recipe.name, 'test')
     figure, axes = plt.subplots(figsize=(8, 7.6), dpi=120, layout='constrained')
     _confusions(figure, axes, utterances, name)
-    figure.savefig(folder / 'confusions.png', metadata={'Software': None})
+    pictures.save(figure, folder / 'confusions.png')
     plt.close(figure)
     figure, axes = plt.subplots(
         3,
@@ -39,7 +40,7 @@ def draw(session: Session, plan: Plan, folder: Path) -> list[str]:
         height_ratios=(6, 1, 1),
     )
     _utterance(axes, session, utterances, name)
-    figure.savefig(folder / 'utterance.png', metadata={'Software': None})
+    pictures.save(figure, folder / 'utterance.png')
     plt.close(figure)
     return ['confusions.png', 'utterance.png']
 

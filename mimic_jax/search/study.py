@@ -9,7 +9,7 @@ from pathlib import Path
 import optuna
 import sqlalchemy
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
-from optuna.exceptions import OptunaError
+from optuna.exceptions import OptunaError, StorageInternalError
 from optuna.storages import RetryHeartbeatStaleTrialCallback
 from sqlalchemy.engine import make_url
 
@@ -20,6 +20,7 @@ from mimic_jax.settings import as_json
 
 _HEARTBEAT = 60  # seconds between a running trial's signs of life; without two, it was killed
 _ATTEMPTS = 20  # to open a database that other workers are opening for the first time
+FAULTS = (sqlalchemy.exc.SQLAlchemyError, StorageInternalError)  # what an open database raises
 
 
 def open_study(
@@ -98,24 +99,58 @@ def distributions(space: Space) -> dict[str, BaseDistribution]:
 @contextlib.contextmanager
 def reachable(url: str | Path) -> Iterator[optuna.storages.RDBStorage]:
     """The database's storage; what it raises on the way is one line, its password left out."""
-    path = isinstance(url, Path) or '://' not in url
     try:
-        database = make_url(f'sqlite:///{url}' if path else url)
+        database = _url(url)
     except (sqlalchemy.exc.ArgumentError, ValueError):  # a port that is no number is a ValueError
         raise UserError(
             'the study database is no URL that can be read; write sqlite:///FILE, '
             'postgresql://USER:PASSWORD@HOST/NAME or mysql://USER:PASSWORD@HOST/NAME'
         ) from None
     try:
-        if path:
+        if _is_path(url):
             Path(url).parent.mkdir(parents=True, exist_ok=True)
         yield _storage(database)
     except (OSError, ImportError, sqlalchemy.exc.SQLAlchemyError, OptunaError) as error:
-        reason = str(error.__cause__ or error).strip().splitlines()[0]
         raise UserError(
             f'the study database {database.render_as_string(hide_password=True)} cannot be opened: '
-            f'{reason}; check that it is reachable, and that its driver is installed'
+            f'{_reason(error)}; check that it is reachable, and that its driver is installed'
         ) from error
+
+
+@contextlib.contextmanager
+def in_use(url: str | Path) -> Iterator[None]:
+    """Inside, an open study is read and written: what its database raises is one line, as above."""
+    try:
+        yield
+    except FAULTS as error:
+        raise UserError(
+            f'the study database {_url(url).render_as_string(hide_password=True)} failed: '
+            f'{_reason(error)}; make room for it or bring it back, and run the same command again: '
+            'finished trials are kept'
+        ) from error
+
+
+class _Storage(optuna.storages.RDBStorage):
+    """A database in which a sign of life that finds no room, or no server, is left out.
+
+    The next may get through; until then the thread that gives them lives on.
+    """
+
+    def record_heartbeat(self, trial_id: int) -> None:
+        with contextlib.suppress(*FAULTS):
+            super().record_heartbeat(trial_id)
+
+
+def _url(url: str | Path) -> sqlalchemy.URL:
+    return make_url(f'sqlite:///{url}' if _is_path(url) else url)
+
+
+def _is_path(url: str | Path) -> bool:
+    return isinstance(url, Path) or '://' not in url
+
+
+def _reason(error: Exception) -> str:
+    return str(error.__cause__ or error).strip().splitlines()[0]
 
 
 def _storage(database: sqlalchemy.URL) -> optuna.storages.RDBStorage:
@@ -125,7 +160,7 @@ def _storage(database: sqlalchemy.URL) -> optuna.storages.RDBStorage:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter('ignore', optuna.exceptions.ExperimentalWarning)
-                return optuna.storages.RDBStorage(
+                return _Storage(
                     database.render_as_string(hide_password=False),
                     # A worker waits for the others' writing instead of failing after 5 s.
                     engine_kwargs={'connect_args': {'timeout': 60}} if sqlite else None,

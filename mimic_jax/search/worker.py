@@ -9,6 +9,7 @@ from optuna.storages import fail_stale_trials
 from optuna.trial import TrialState
 
 from mimic_jax.errors import NotFinite
+from mimic_jax.interrupt import Interrupted
 from mimic_jax.search import study as studies
 from mimic_jax.search.space import Space
 
@@ -28,8 +29,12 @@ def work(
     ended, and the search goes on. Whatever else it raises (a signal, a full disk) ends the work, and
     the point is queued to be run again. A worker that was killed leaves a trial without a sign of
     life, which is queued again after two minutes; near the end, the others wait for that.
+
+    Raises:
+      One of `study.FAULTS`: of the database; but what `outcome` raised before it.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # the caller tells of trials itself
+    raised = []  # by `outcome`
 
     def objective(trial: optuna.Trial) -> float:
         point = studies.suggest(trial, space)
@@ -38,15 +43,25 @@ def work(
         except NotFinite as error:
             trial.set_user_attr(FAILED, str(error))
             raise
-        except Exception:
+        except Exception as error:
+            if not isinstance(error, studies.FAULTS):
+                raised.append(error)
             study.enqueue_trial(point)
             raise
+
+    def run_one() -> None:
+        try:
+            study.optimize(objective, n_trials=1, catch=(NotFinite,))
+            return
+        except Exception as error:
+            first = raised[0] if raised else _behind(error)
+        raise first
 
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', optuna.exceptions.ExperimentalWarning)
         while (done := ended(study)) < trials:
             if done + _running(study) < trials:
-                study.optimize(objective, n_trials=1, catch=(NotFinite,))
+                run_one()
             else:
                 time.sleep(POLL)
                 fail_stale_trials(study)
@@ -59,6 +74,14 @@ def ended(study: optuna.Study) -> int:
         or (trial.state == TrialState.FAIL and FAILED in trial.user_attrs)
         for trial in study.get_trials(deepcopy=False)
     )
+
+
+def _behind(error: Exception) -> Exception:
+    """What Optuna was to pass on when it tripped, as it does where a trial's end cannot be written."""
+    first = error
+    while isinstance(first, UnboundLocalError | AssertionError) and first.__context__:
+        first = first.__context__
+    return first if isinstance(first, (*studies.FAULTS, Interrupted)) else error
 
 
 def _running(study: optuna.Study) -> int:

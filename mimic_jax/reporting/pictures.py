@@ -1,0 +1,17 @@
+"""A report's pictures on disk."""
+
+import io
+from pathlib import Path
+
+from mimic_jax import artifacts
+
+
+def save(figure, path: Path) -> None:
+    """Writes a figure as PNG so that a reader, or a kill at any moment, finds the old one or the new.
+
+    Raises:
+      OSError: as `artifacts.write_atomically`.
+    """
+    content = io.BytesIO()
+    figure.savefig(content, format='png', metadata={'Software': None})
+    artifacts.write_atomically(path, content.getvalue())
