@@ -1,7 +1,8 @@
 """Compiled programs: kept on the disk for the next run, and in memory for a few nets.
 
-On the disk they lie in JAX's persistent compilation cache. The second run of a command, a sweep's next run, and a run that goes on after it was killed then compile
-nothing anew. benchmarks/startup.py measures what that saves.
+On the disk they lie in JAX's persistent compilation cache: the second run of a command, a sweep's next
+run, and a run that goes on after it was killed then compile nothing anew. benchmarks/startup.py measures
+what that saves.
 """
 
 import hashlib
