@@ -7,9 +7,10 @@ Each count of processes (jax.distributed, CPU, gloo) has a workdir of its own, c
 process: the largest difference of a teacher's, the cache's and a student's logits. Training is short:
 where a ReLU's input is 0 but for rounding, two runs can fall to either side, and differ from there on
 by more, as do two runs of one process whose first weights differ by 1e-7. Then one of four is killed,
-and one of two that go on, each time among the steps of a net, and one process finishes: how long the
-others took to stop, what their last line was, and the differences again. Fails where logits differ by
-more than 1% of the largest, or where the others did not stop with a line within a minute.
+one of two that go on, and the first of two, each time among the steps of a net, and one process
+finishes: how long the others took to stop, what their last line was, and the differences again. Fails
+where logits differ by more than 1% of the largest, or the others did not stop with a line within a
+minute.
 """
 
 import argparse
@@ -49,7 +50,7 @@ def main():
         runs.append({'processes': count, **differences(whole, workdir)})
         print(json.dumps(runs[-1]), flush=True)
     workdir = arguments.workdir / 'killed'
-    kills = [kill_one(workdir, 4), kill_one(workdir, 2)]
+    kills = [kill_one(workdir, 4), kill_one(workdir, 2), kill_one(workdir, 2, first=True)]
     finish(start(workdir, 1))
     kills_found = {'kills': kills, **differences(whole, workdir)}
     print(json.dumps(kills_found), flush=True)
@@ -118,21 +119,26 @@ def finish(processes: list[subprocess.Popen]) -> None:
             sys.exit(f'process {number} failed; see its log in the workdir')
 
 
-def kill_one(workdir: Path, count: int) -> dict:
-    """Kills the last of some processes at the next checkpoint; what became of the others."""
+def kill_one(workdir: Path, count: int, first: bool = False) -> dict:
+    """Kills one of some processes at the next checkpoint; what became of the others.
+
+    The last, or the first, through which the others know of each other.
+    """
     before = checkpoints(workdir)
     processes = start(workdir, count)
     while checkpoints(workdir) <= before:
         time.sleep(0.01)
         if any(process.poll() is not None for process in processes):
             sys.exit(f'a process ended before it could be killed; see {workdir}')
-    processes[-1].kill()
+    killed = 0 if first else count - 1
+    processes[killed].kill()
     began = time.monotonic()
     for process in processes:
         process.wait(PATIENCE)
     lines = [
         (workdir / f'process_{number}.log').read_text().splitlines()[-1]
-        for number in range(count - 1)
+        for number in range(count)
+        if number != killed
     ]
     return {
         'processes': count,

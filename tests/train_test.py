@@ -16,13 +16,13 @@ def digest(session, plan):
 
 
 def interrupt_at(monkeypatch, step: int, kill=None):
-    """Makes the loop see a signal, or die, once `step` calls of the step have been made."""
+    """Makes the loop see a signal, or die, once `step` steps have been made."""
     calls = []
     original = train._Window.add
 
     def add(self, count, sums):
         calls.append(count)
-        if len(calls) == step:
+        if sum(calls) == step:
             if kill:
                 raise kill
             os.kill(os.getpid(), signal.SIGTERM)
@@ -41,9 +41,11 @@ def signals():
         signal.signal(number, handler)
 
 
+@pytest.mark.parametrize('how', [{}, {'placement': 'host'}, {'steps_per_call': 2}], ids=str)
 def test_sigterm_inside_an_epoch_resumes_to_the_same_bits(
-    config, make_session, tmp_path, monkeypatch, signals
+    config, make_session, tmp_path, monkeypatch, signals, how
 ):
+    config.run.update(how)
     session, plan = make_session(config)
     net = plan.members['cnn_1']
     teacher.run(session, net)
@@ -97,6 +99,17 @@ def test_several_steps_a_call_agree_with_one_a_call(config, make_session, tmp_pa
     student.run(other, net)
     for one, several in zip(*(variables(s, net) for s in (session, other)), strict=True):
         np.testing.assert_allclose(one, several, rtol=1e-4, atol=1e-5)
+
+
+def test_several_devices_train_the_net_that_one_trains(config, make_session, tmp_path):
+    nets = []
+    for devices in (1, 8):
+        session, plan = make_session(config, tmp_path / str(devices), jax.devices()[:devices])
+        net = plan.students['labels'][0]
+        student.run(session, net)
+        nets.append(variables(session, net))
+    for one, several in zip(*nets, strict=True):
+        np.testing.assert_allclose(one, several, rtol=1e-3, atol=1e-5)
 
 
 def test_a_loss_that_is_not_finite_stops_with_step_rate_and_checkpoint(config, make_session):
