@@ -12,8 +12,9 @@
 
 With `:sample`, as in `:figure1,sample`, any corpus in TIMIT's layout of 16 speakers or more will do:
 teachers and data are those of `timit_table1.py:sample` in its first fold, which are used where the
-workdir has them (those of `benchmarks/timit_folds.py` lie in runs/timit_folds), and the nets are small.
-With `:smoke` they are tiny, and it takes minutes. Without either, FOLDER holds TIMIT (LDC93S1, from the
+workdir has them (those of `benchmarks/timit_folds.py` lie in runs/timit_folds), and the nets are small:
+on one core figure 1 took 13 minutes, 2 and 3 took 25 and 14, and the teachers another 13. With `:smoke`
+they are tiny, and it takes minutes. Without either, FOLDER holds TIMIT (LDC93S1, from the
 Linguistic Data Consortium), the teachers are those of `timit_table1.py`, and it wants a GPU or TPU:
 nobody has run that here.
 
