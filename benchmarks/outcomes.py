@@ -6,13 +6,14 @@ import json
 from pathlib import Path
 
 FACTS = ('variables_sha256', 'steps', 'parameters', 'mean', 'deviation', 'cache', 'penalty', 'kept')
-CONTENT = ('.npy', 'digests.json', 'decoding.json', 'validation.json', 'test.json', '.jaxexport')
+CONTENT = ('.npy', 'digests.json', 'decoding.json', 'validation.json', 'test.json')
 
 
 def of(workdir: Path, experiment: str) -> dict:
     """Every complete artifact's content by name, and the report's rows.
 
-    Of a net the digest of its variables, of a cache those of its views and their statistics, of all
+    Of a net the digest of its variables, of a cache those of its views and their statistics, of an export
+    how its answers compare with the net's (jax writes the same program in other bytes each time), of all
     others the SHA-256 of their arrays and answers. Seconds, and files that hold them, are left out.
     """
     found = {
@@ -36,6 +37,8 @@ def _artifact(folder: Path) -> dict:
     # Of a net the digests are of its checkpoints, some of which are of steps that a kill repeated.
     kept = CONTENT if folder.name.startswith('logits-') else CONTENT[:1] + CONTENT[2:]
     files = {name: _sha256(folder / name) for name in manifest['files'] if name.endswith(kept)}
+    with contextlib.suppress(FileNotFoundError):
+        facts['parity'] = json.loads((folder / 'export.json').read_text())['parity']
     return {**facts, 'files': files}
 
 
