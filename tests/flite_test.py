@@ -8,6 +8,7 @@ import wave
 import numpy as np
 import pytest
 
+from mimic_jax import artifacts
 from mimic_jax.config import Data
 from mimic_jax.data import flite, timit, timit_files
 from mimic_jax.errors import UserError
@@ -113,6 +114,18 @@ def test_preparation_makes_the_corpus_once(stand_in, tmp_path):
     with pytest.raises(UserError, match='1 validation and 1 test speakers of 2'):
         prepare.run(data, workdir, Progress(stream=io.StringIO()))
     assert len(log.read_text().splitlines()) == before
+
+
+def test_a_label_of_the_corpus_that_has_changed_is_found_though_it_reads_well(stand_in, tmp_path):
+    stand_in()
+    data = Data(name='flite', split='fold', folds=2, validation=1)
+    with pytest.raises(UserError, match='speakers of 2'):
+        prepare.run(data, tmp_path, Progress(stream=io.StringIO()))
+    (labels, *_) = sorted(tmp_path.glob('corpus-*/TRAIN/*/*/*.PHN'))
+    labels.write_text(labels.read_text().replace(' aa', ' ae'))
+    artifacts._verified_manifest.cache_clear()
+    with pytest.raises(UserError, match=r'SX1\.PHN has changed since it was written; delete '):
+        prepare.run(data, tmp_path, Progress(stream=io.StringIO()))
 
 
 def test_a_missing_flite_says_what_to_install(tmp_path, monkeypatch):
