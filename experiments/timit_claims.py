@@ -17,7 +17,8 @@ One rate serves all losses. In the sample each was tried at .05, .2 and .8 for h
 one seed (benchmarks/tune.py), and .2 was the best of all. Frame accuracy on the validation speakers, %:
 logits 48.8, 50.7, 50.7; standardised 45.7, 49.9, 19.1; probabilities 45.6, 48.7, .1; KL 51.6, 51.7,
 16.6; KL at temperature 3 51.1, 52.1, 41.3; Hinton's mix 51.9, 52.8, 40.7. Three seeds each, in the
-sample two. Fold 0 alone tests four speakers.
+sample two. Fold 0 alone tests four speakers. On one core, beside other programs, the students of the
+losses took 24 minutes and those of the bottleneck 30.
 """
 
 import ml_collections
