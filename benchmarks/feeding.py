@@ -11,7 +11,6 @@ BC's SNN-8k on frames of made-up speech.
 
 import argparse
 import io
-import itertools
 import statistics
 import tempfile
 import time
@@ -95,8 +94,7 @@ def compare(name: str, data: Dataset, spec: str, placement: str, size: int) -> d
 
     def fed(state, epoch):
         ids = batches.epoch(data.splits['train'], size, 0, epoch)
-        once = itertools.repeat((1, session.epoch(ids, 0)), steps) if arrays else None
-        for count, given in once or session.feed(ids, 0):
+        for count, given in session.calls(list(ids), 0):
             state, _ = step_call(state, arrays, given, count)
         return state
 

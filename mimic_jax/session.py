@@ -93,9 +93,19 @@ class Session:
         groups = _grouped(ids, group)
         return map(place, groups) if self.on_device else batches.prefetch(groups, place)
 
-    def epoch(self, ids: Iterable[dict], view: int) -> dict:
+    def calls(self, ids: list[dict], view: int, extra: Mapping | None = None, skip: int = 0):
+        """(steps, what they take) for each call of an epoch's training steps, behind its first `skip`.
+
+        With the arrays on the device that is the whole epoch's ids, each time; otherwise batches.
+        """
+        group, left = self.steps_per_call, len(ids) - skip
+        if not self.on_device:
+            return self.feed(ids[skip:], view, extra, group)
+        whole = self.epoch(ids, view)
+        return ((count, whole) for count in [group] * (left // group) + [1] * (left % group))
+
+    def epoch(self, ids: list[dict], view: int) -> dict:
         """An epoch's ids on the mesh at once, for steps that pick theirs (`batches.at`)."""
-        ids = list(ids)
         tree = {**batches.stack(self._shares(ids)), 'view': np.int32(view)}
         return self._placed(tree, len(ids[0]['index']), leading=1)
 

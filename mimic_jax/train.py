@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import itertools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -178,11 +177,7 @@ class _Loop:
         ids = batches.epoch(
             self.job.examples, size, self.job.seed, epoch, self.session.padded(size)
         )
-        group, left = self.session.steps_per_call, self.epoch_steps - skip
-        if self.session.on_device:
-            whole = self.session.epoch(ids, view)
-            return ((count, whole) for count in [group] * (left // group) + [1] * (left % group))
-        return self.session.feed(itertools.islice(ids, skip, None), view, extra, group)
+        return self.session.calls(list(ids), view, extra, skip)
 
     def _evaluate(self, state, step: int, log) -> float:
         """Writes cross-entropy and accuracy on the validation split; returns its error."""
