@@ -22,7 +22,8 @@ def build(spec: str, input_shape: tuple[int, ...], num_classes: int) -> nn.Modul
         match layer.kind:
             case 'conv':
                 padding = 'same' if layer.padding == 'SAME' else 0
-                modules += [nn.Conv2d(shape[-1], layer.width, layer.window, padding=padding)]
+                sizes, bias = (shape[-1], layer.width, layer.window), not layer.batch_norm
+                modules += [nn.Conv2d(*sizes, padding=padding, bias=bias)]
             case 'max_pool':
                 # Torch pads both sides; where XLA pads one alone the positions number the same.
                 padding = layer.window[0] // 2 if layer.padding == 'SAME' else 0

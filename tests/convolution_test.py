@@ -17,6 +17,9 @@ SHAPES = [  # input, kernel: thin and thick channels, even kernels, 1x1, small m
     ((2, 9, 9, 20), (5, 3, 20, 4)),
     ((2, 9, 9, 16), (1, 1, 16, 3)),
     ((2, 6, 7, 2), (6, 7, 2, 3)),
+    ((2, 7, 6, 3), (3, 5, 3, 24)),  # takes a fourth channel
+    ((2, 6, 7, 9), (4, 6, 9, 3)),
+    ((1, 3, 4, 8), (5, 7, 8, 2)),
     ((2, 4, 4, 2), (5, 5, 2, 3)),
     ((1, 15, 41, 3), (15, 8, 3, 2)),
 ]
@@ -54,7 +57,7 @@ def test_output_and_gradients_equal_lax(shape, kernel_shape, padding):
     inputs, kernel = _arrays(shape, kernel_shape)
     (upstream,) = _arrays(_reference(inputs, kernel, padding).shape)
     theirs = _output_and_gradients(_reference, inputs, kernel, padding, upstream)
-    for function in (convolution.conv2d, convolution._conv2d_by_products):
+    for function in (convolution.conv2d, convolution._cpu_conv):
         ours = _output_and_gradients(function, inputs, kernel, padding, upstream)
         for our_array, their_array in zip(ours, theirs, strict=True):
             _assert_close(our_array, their_array)

@@ -1,7 +1,6 @@
 """Convolutions on [B, H, W, C] with stride 1, and their patches."""
 
 import functools
-import math
 
 import chex
 import jax
@@ -12,21 +11,23 @@ from jax import lax
 def conv2d(inputs, kernel, padding):
     """Convolves images with a bank of filters.
 
-    On accelerators, and for the forward pass and the input's gradient everywhere, this is XLA's
-    convolution. On the CPU backend the kernel's gradient is a sum of matrix products over shifted
-    views of the input instead. Measured with jax 0.10.2 on 2 CPU cores, float32, batch 128, SAME,
-    kernel's gradient alone, XLA's against this one's, in ms (median of 5; a shared machine, ±30%):
+    On accelerators this is XLA's convolution, and so are the forward pass and the input's gradient
+    everywhere. On the CPU backend the kernel's gradient is matrix products over shifted views
+    instead. With jax 0.10.2, 2 CPU cores, float32, batch 128, SAME, the kernel's gradient alone
+    took, XLA's against this one's, in ms (median of 3; a shared machine, +-20%):
 
         map     channels    kernel 3x3    kernel 5x5
-        32x32   3 -> 32       39 →  9      115 →  42
-        32x32   3 -> 128                   316 →  73
-        32x32   64 -> 64    2690 → 318
-        16x16   32 -> 64      75 →  46
-        16x16   128 -> 128   935 → 328     758 → 495
-        8x8     64 -> 128     33 →  23
-        8x8     128 -> 128                 176 → 246 (so XLA's is kept)
+        32x32   3 -> 32       13 → 6       6.5 → 9.8
+        32x32   3 -> 128                    34 → 24
+        16x16   32 -> 64      15 → 13
+        16x16   47 -> 47      17 → 12
+        16x16   128 -> 128                 130 → 94
+        8x8     64 -> 128   11.6 → 6.4
+        8x8     128 -> 128                24.6 → 21.6
 
-    Writing the forward pass as a matrix product over patches was 1 to 8 times slower than XLA's.
+    There, too, the forward pass takes a fourth channel where 17 to 32 filters read three: on one
+    core 4.4 ms instead of 19.3 for 3 -> 32 with 5x5, 2.0 instead of 20 for 3 -> 24 with 3x3, while
+    with other numbers of filters or channels there is nothing to gain.
 
     Args:
         inputs: [B, H, W, C_in].
@@ -41,8 +42,8 @@ def conv2d(inputs, kernel, padding):
     """
     chex.assert_rank([inputs, kernel], 4)
     _check_padding(padding)
-    if jax.default_backend() == 'cpu' and not _small_map(inputs, kernel):
-        return _conv2d_by_products(inputs, kernel, padding)
+    if jax.default_backend() == 'cpu':
+        return _cpu_conv(inputs, kernel, padding)
     return _lax_conv(inputs, kernel, padding)
 
 
@@ -68,11 +69,6 @@ def _check_padding(padding):
         raise ValueError(f"padding is {padding!r}: it must be 'SAME' or 'VALID'")
 
 
-def _small_map(inputs, kernel):
-    """Whether XLA's own kernel gradient is the faster one on the CPU."""
-    return math.prod(inputs.shape[1:3]) <= 64 and math.prod(kernel.shape[:2]) > 9
-
-
 def _lax_conv(inputs, kernel, padding):
     return lax.conv_general_dilated(
         inputs, kernel, (1, 1), padding, dimension_numbers=('NHWC', 'HWIO', 'NHWC')
@@ -95,34 +91,68 @@ def _shifted_views(inputs, kernel_size, padding):
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _conv2d_by_products(inputs, kernel, padding):
+def _cpu_conv(inputs, kernel, padding):
+    if kernel.shape[2] == 3 and 16 < kernel.shape[3] <= 32:
+        inputs, kernel = (
+            jnp.pad(array, [(0, int(axis == channels)) for axis in range(4)])
+            for array, channels in ((inputs, 3), (kernel, 2))
+        )
     return _lax_conv(inputs, kernel, padding)
 
 
 def _forward(inputs, kernel, padding):
-    return _lax_conv(inputs, kernel, padding), (inputs, kernel)
+    return _cpu_conv(inputs, kernel, padding), (inputs, kernel)
 
 
 def _backward(padding, residuals, gradient):
     inputs, kernel = residuals
     _, pull_back = jax.vjp(lambda inputs: _lax_conv(inputs, kernel, padding), inputs)
-    return *pull_back(gradient), _kernel_gradient(inputs, kernel, padding, gradient)
+    by_products = _gradient_by_rows if kernel.shape[2] < 8 else _gradient_at_once
+    return *pull_back(gradient), by_products(inputs, kernel, padding, gradient)
 
 
-def _kernel_gradient(inputs, kernel, padding, gradient):
-    height, width, channels, filters = kernel.shape
+def _gradient_by_rows(inputs, kernel, padding, gradient):
+    """Of few channels: a product for each row of the kernel, whose columns are views side by side."""
+    height, width = kernel.shape[:2]
     views = _shifted_views(inputs, (height, width), padding)
-    # Few channels make thin matrices: there, a product takes a whole row of the kernel at once.
-    group = width if channels < 16 else 1
     products = [
-        jnp.matmul(
-            jnp.concatenate(views[start : start + group], axis=-1).reshape(-1, group * channels).T,
-            gradient.reshape(-1, filters),
-            preferred_element_type=jnp.float32,
-        )
-        for start in range(0, height * width, group)
+        _contracted(jnp.concatenate(views[start : start + width], axis=-1), gradient)
+        for start in range(0, height * width, width)
     ]
     return jnp.concatenate(products).reshape(kernel.shape).astype(kernel.dtype)
 
 
-_conv2d_by_products.defvjp(_forward, _backward)
+def _gradient_at_once(inputs, kernel, padding, gradient):
+    """One product: of views of the input shifted down with views of the gradient shifted across.
+
+    A position (row, column) of the kernel meets the input `row` down and `column` right of each
+    output. Moving the gradient right instead of the input left takes the kernel's height and width
+    in copies, not their product.
+    """
+    height, width, channels, filters = kernel.shape
+    above, left = ((height - 1) // 2, (width - 1) // 2) if padding == 'SAME' else (0, 0)
+    rows, wide = gradient.shape[1], inputs.shape[2]
+    below = rows + height - 1 - inputs.shape[1] - above
+    inputs = jnp.pad(inputs, [(0, 0), (above, below), (0, 0), (0, 0)])
+    down = jnp.concatenate([inputs[:, row : row + rows] for row in range(height)], axis=-1)
+    across = jnp.concatenate(
+        [_moved(gradient, shift - left, wide) for shift in range(width)], axis=-1
+    )
+    product = _contracted(down, across).reshape(height, channels, width, filters)
+    return product.transpose(0, 2, 1, 3).astype(kernel.dtype)
+
+
+def _moved(images, shift, width):
+    """Columns moved right by `shift`, or left, within `width` columns; zeros come in."""
+    still, columns = (0, 0, 0), images.shape[2]
+    padding = [still, still, (shift, width - columns - shift, 0), still]  # below 0 cuts off
+    return lax.pad(images, jnp.zeros((), images.dtype), padding)
+
+
+def _contracted(left, right):
+    """Over all but the last axis, [C_left, C_right] float32."""
+    left, right = (array.reshape(-1, array.shape[-1]) for array in (left, right))
+    return jnp.matmul(left.T, right, preferred_element_type=jnp.float32)
+
+
+_cpu_conv.defvjp(_forward, _backward)
