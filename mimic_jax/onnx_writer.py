@@ -17,10 +17,10 @@ from mimic_jax.errors import UserError
 from mimic_jax.models import counts, grammar
 from mimic_jax.models.net import Net
 from mimic_jax.onnx_graph import Graph
+from mimic_jax.ops import batch_norm
 
 OPSET = 18
 _IR_VERSION = 8  # the oldest that goes with this opset, which the most runtimes read
-_BN_EPSILON = 1e-5  # Flax's
 _LRN_SIZE, _LRN_ALPHA, _LRN_BETA = 9, 0.001, 0.75  # of layers.local_response_norm
 _SMALLEST = {'image': 1e-6, 'gcn': 1e-8}  # deviation and norm of a constant image
 _IMAGE = np.array([1, 2, 3])  # the axes of H, W and C
@@ -189,7 +189,9 @@ def _weights(variables: Mapping, name: str) -> tuple[np.ndarray, np.ndarray]:
     if 'bn' not in layer:
         return kernel, np.asarray(layer['bias'], np.float32)
     found = variables['batch_stats'][name]['bn']
-    factor = layer['bn']['scale'] / np.sqrt(np.asarray(found['var'], np.float64) + _BN_EPSILON)
+    factor = layer['bn']['scale'] / np.sqrt(
+        np.asarray(found['var'], np.float64) + batch_norm.EPSILON
+    )
     bias = layer['bn']['bias'] - found['mean'] * factor
     return (kernel * factor).astype(np.float32), bias.astype(np.float32)
 

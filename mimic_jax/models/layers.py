@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from mimic_jax.ops import convolution
+from mimic_jax.ops import batch_norm, convolution
 
 
 class ParameterLayer(nn.Module):
@@ -50,7 +50,7 @@ class ParameterLayer(nn.Module):
     def finish(self, outputs, train, mask):
         """Bias or batch norm over `outputs` [B, ..., C], then ReLU; `mask` [B] or None."""
         if self.batch_norm:
-            outputs = self._normalise(outputs, train, mask)
+            outputs = BatchNorm(name='bn')(outputs, train, mask)
         else:
             outputs += self.param('bias', nn.initializers.zeros, self.bias_shape(outputs)).astype(
                 self.dtype
@@ -61,12 +61,28 @@ class ParameterLayer(nn.Module):
         """One bias a channel; overridden where kernels are not shared."""
         return outputs.shape[-1:]
 
-    def _normalise(self, outputs, train, mask):
-        if mask is not None:
-            mask = (mask > 0).reshape(-1, *[1] * (outputs.ndim - 1))
-        # With Flax's default momentum of .99, short runs would end on stale averages.
-        normalise = nn.BatchNorm(not train, momentum=0.9, dtype=self.dtype, name='bn')
-        return normalise(outputs, mask=mask)
+
+class BatchNorm(nn.Module):
+    """[B, ..., C] normalised by the batch's moments in training, by running ones otherwise.
+
+    `params` has `scale` and `bias`, `batch_stats` has `mean` and `var`, [C] each.
+    """
+
+    @nn.compact
+    def __call__(self, inputs, train, mask):
+        channels = inputs.shape[-1:]
+        scale = self.param('scale', nn.initializers.ones, channels)
+        bias = self.param('bias', nn.initializers.zeros, channels)
+        mean = self.variable('batch_stats', 'mean', jnp.zeros, channels)
+        variance = self.variable('batch_stats', 'var', jnp.ones, channels)
+        if not train:
+            return batch_norm.normalise(inputs, mean.value, variance.value, scale, bias)
+        found = batch_norm.moments(inputs, mask)
+        if not self.is_initializing():
+            # With Flax's default of .99, short runs would end on stale averages.
+            for running, new in zip((mean, variance), found, strict=True):
+                running.value = 0.9 * running.value + 0.1 * new
+        return batch_norm.normalise(inputs, *found, scale, bias)
 
 
 class Convolution(ParameterLayer):
