@@ -12,13 +12,8 @@ left out, of the trial with the best observed value, above the function's minimu
 
 import argparse
 import dataclasses
-import datetime
 import importlib.util
 import json
-import os
-import platform
-import shlex
-import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -26,7 +21,10 @@ from pathlib import Path
 
 import numpy as np
 import optuna
+import record
 
+from mimic_jax import artifacts
+from mimic_jax.reporting import tables
 from mimic_jax.search import space as spaces
 from mimic_jax.search.sampler import GaussianProcessSampler
 from mimic_jax.search.study import distributions, suggest
@@ -186,12 +184,17 @@ def main():
                 key = f'{name} {sampler} {seed} {arguments.trials}'
                 path = arguments.runs / f'{key.replace(" ", "_")}.json'
                 if not path.exists():
-                    save(path, run(sampler, known[name], seed, arguments.trials))
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    found = run(sampler, known[name], seed, arguments.trials)
+                    artifacts.write_atomically(path, json.dumps(found, indent=1) + '\n')
                 done[key] = json.loads(path.read_text())
-    table = {(n, s): summary(done, n, s, arguments) for n in names for s in samplers}
-    show(table, names, samplers)
+    medians = {(n, s): summary(done, n, s, arguments) for n in names for s in samplers}
+    show(medians, names, samplers)
     if arguments.json:
-        save(arguments.json, report(table, names, samplers, done, arguments))
+        regrets = {', '.join(pair): found['regrets'] for pair, found in medians.items()}
+        seconds = round(sum(sum(run['seconds']) for run in done.values()), 1)
+        rows = compared(medians, names, samplers)
+        record.save(arguments.json, rows, seconds=seconds, regrets=regrets)
 
 
 def installed(samplers: list[str]) -> list[str]:
@@ -199,13 +202,6 @@ def installed(samplers: list[str]) -> list[str]:
         if NEEDS.get(sampler) and importlib.util.find_spec(NEEDS[sampler]) is None:
             print(f'{sampler} is left out: {NEEDS[sampler]} is not installed')
     return [s for s in samplers if not NEEDS.get(s) or importlib.util.find_spec(NEEDS[s])]
-
-
-def save(path: Path, value) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix('.partial')
-    partial.write_text(json.dumps(value, indent=1) + '\n')
-    os.replace(partial, path)
 
 
 def summary(done: dict, name: str, sampler: str, arguments) -> dict:
@@ -216,38 +212,37 @@ def summary(done: dict, name: str, sampler: str, arguments) -> dict:
     return {'regrets': regrets, 'median': np.median(regrets), 'seconds': np.median(seconds)}
 
 
-def show(table: dict, names: list[str], samplers: list[str]) -> None:
+def show(medians: dict, names: list[str], samplers: list[str]) -> None:
     print(f'{"median regret":14}', *(f'{sampler:>22}' for sampler in samplers))
     for name in names:
-        print(f'{name:14}', *(f'{table[name, s]["median"]:22.3g}' for s in samplers))
+        print(f'{name:14}', *(f'{medians[name, s]["median"]:22.3g}' for s in samplers))
     print(f'{"s a suggestion":14}')
     for name in names:
-        print(f'{name:14}', *(f'{table[name, s]["seconds"]:22.3f}' for s in samplers))
+        print(f'{name:14}', *(f'{medians[name, s]["seconds"]:22.3f}' for s in samplers))
 
 
-def report(table: dict, names, samplers, done, arguments) -> dict:
-    rows = []
-    for name in names:
-        for sampler in samplers:
-            if OURS in samplers and sampler != OURS:
-                rows += [
-                    row(f'{name}: median regret, {sampler}', table, name, sampler, 'median'),
-                    row(f'{name}: s a suggestion, {sampler}', table, name, sampler, 'seconds'),
-                ]
-    return {
-        'experiment': arguments.json.stem,
-        'rows': rows,
-        'regrets': {f'{n}, {s}': table[n, s]['regrets'] for n in names for s in samplers},
-        'command': shlex.join(['python', *sys.argv]),
-        'machine': f'{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}',
-        'seconds': round(sum(sum(run['seconds']) for run in done.values()), 1),
-        'date': datetime.date.today().isoformat(),
-    }
+def compared(medians: dict, names: list[str], samplers: list[str]) -> list[dict]:
+    """Rows of our regret against each other sampler's, then of our seconds."""
+    return [
+        record.cost(f'{name}: {what}, {peer}', *(medians[name, s][key] for s in (OURS, peer)))
+        for key, what in (('median', 'median regret'), ('seconds', 's a suggestion'))
+        for name in names
+        for peer in samplers
+        if OURS in samplers and peer != OURS
+    ]
 
 
-def row(label: str, table: dict, name: str, sampler: str, what: str) -> dict:
-    ours, peer = float(table[name, OURS][what]), float(table[name, sampler][what])
-    return {'name': label, 'ours': ours, 'peer': peer, 'ratio': peer / ours if ours else None}
+def table(rows: list[dict]) -> str:
+    """Median regrets as Markdown, a line a function and a column a sampler."""
+    found = {}
+    for row in rows:
+        name, _, rest = row['name'].partition(': ')
+        what, _, peer = rest.partition(', ')
+        if what == 'median regret':
+            found.setdefault(name, {OURS: row['ours']})[peer] = row['peer']
+    samplers = list(next(iter(found.values())))
+    body = [[name, *(f'{regrets[s]:.2g}' for s in samplers)] for name, regrets in found.items()]
+    return tables.aligned([['', *samplers], *body])
 
 
 if __name__ == '__main__':

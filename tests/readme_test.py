@@ -12,6 +12,7 @@ from mimic_jax.reporting import tables
 # Results whose tables have a form of their own.
 TABLES = {
     'results/reliability.json': load_benchmark('reliability').table,
+    'results/search.json': load_benchmark('search').table,
     'results/tabular_forest.json': load_benchmark('tabular_student').table,
     **{
         f'results/{name}.json': load_benchmark('record').table
