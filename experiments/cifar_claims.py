@@ -7,7 +7,8 @@
 - `:bottleneck` (section 2.3): the student with and without its linear layer, and the first with the
   layer multiplied away afterwards; accuracy by step and by time (time.png), memory, latency.
 - `:transfer` (section 3.2): accuracy against the number of unlabelled transfer images, and transfer on
-  images that the teachers were trained on against as many that they never saw; equal numbers of steps.
+  images that the teachers were trained on against as many that they never saw; as nearly as whole epochs
+  allow the same number of steps, and equally many views.
 - `:overfitting` (section 5.1, Figure 2): the net on labels, the same with dropout, and the mimic, at a
   constant rate and without augmentation; accuracy.png has their validation accuracy by step.
 - `:noise10`, `:noise30` (section 5.1): with 10% or 30% of the training labels replaced by other
@@ -46,7 +47,7 @@ WHOLE = ml_collections.FrozenConfigDict(
         'student': '128c5-p3/2-1200L-30k',
         'plain_student': '128c5-p3/2-30k',
         'dropout_student': 'd.2-128c5-p3/2-1200L-30k-d.5',
-        'labels': {'epochs': 80, 'learning_rate': 0.01, 'weight_decay': 0.0},
+        'labels': {'epochs': 160, 'learning_rate': 0.01, 'weight_decay': 0.0},
         'mimic': {'epochs': 80, 'learning_rate': 0.03},
         'losses': {},
         'images': 40000,  # train and unlabelled
@@ -161,27 +162,29 @@ def bottleneck(config, nets):
 
 def transfer(config, nets):
     """Section 3.2."""
-    labelled, whole = nets.data[0], nets.images
+    labelled, _, unlabelled = nets.data
     config.report.x_label = 'transfer images'
-    # As many steps and images in all, whatever the number of different ones.
-    for size in sorted((*SIZES, labelled)):
-        unseen(config, nets, f'unseen_{size}', size)
-    unseen(config, nets, 'seen', labelled, split='train', curve='the teachers were trained on them')
+    for size in sorted((*SIZES, labelled, unlabelled)):
+        of_a_part(config, nets, f'unseen_{size}', f'{size} images', size, curve=UNSEEN)
+    seen = f'{labelled} images, seen by the teachers'
+    of_a_part(config, nets, 'seen', seen, labelled, 'train', 'the teachers were trained on them')
     config.students['all'] = mimic(nets.student, nets.mimic)
-    show(config, 'all', 'students.all', f'all {whole} images', curve=UNSEEN, x=whole)
+    show(config, 'all', 'students.all', f'all {nets.images} images')
 
 
 SIZES = (2500, 10000)
 UNSEEN = 'the teachers never saw them'
 
 
-def unseen(config, nets, name, size, split='unlabelled', curve=UNSEEN):
-    """A student of the first `size` images of a split, for as many steps as of all images."""
-    passes = nets.mimic.epochs * nets.images // size
-    config.logits[name] = cache(config.logits.ecnn.members, min(passes, 12), (split,), size)
+def of_a_part(config, nets, name, label, size, split='unlabelled', curve=''):
+    """A student of the first `size` images of a split, for as many steps as one of all images.
+
+    Whatever the size, it sees the same number of views of them, over and over if need be.
+    """
+    passes = round(nets.mimic.epochs * nets.images / size)
+    config.logits[name] = cache(config.logits.ecnn.members, nets.mimic.epochs, (split,), size)
     settings = {**nets.mimic, 'epochs': passes}
     config.students[name] = mimic(nets.student, settings, logits=name)
-    label = f'{size} images, seen by the teachers' if split == 'train' else f'{size} images'
     show(config, name, f'students.{name}', label, curve=curve, x=size)
 
 

@@ -198,6 +198,24 @@ def test_claims_of_ba_and_caruana_have_the_teachers_of_cifar_student(claim, size
         assert dataclasses.replace(found, seed=0) == dataclasses.replace(expected, seed=0)
 
 
+@pytest.mark.parametrize('size', ['', ',small'])
+@pytest.mark.parametrize('claim', ['losses', 'bottleneck', 'transfer', 'overfitting', 'noise10'])
+def test_students_of_a_claim_see_as_many_examples(claim, size):
+    """Within a tenth: or what is compared is also a longer training."""
+    chosen = config.experiment(load_experiment('cifar_claims').get_config(claim + size))
+    splits = {'train': chosen.data.train, 'unlabelled': chosen.data.unlabelled}
+    seen = {}
+    for name, student in chosen.students.items():
+        examples = chosen.data.train
+        if student.logits:
+            logits = chosen.logits[student.logits]
+            examples = logits.limit or sum(splits[split] for split in logits.transfer)
+        seen[name] = examples * student.train.epochs
+    assert max(seen.values()) < 1.1 * min(seen.values()), seen
+    if claim == 'transfer':
+        assert len({logits.views for logits in chosen.logits.values()}) == 1
+
+
 def test_overfitting_nets_differ_in_dropout_and_targets_alone():
     students = load_experiment('cifar_claims').get_config('overfitting,small').students
     plain, dropout, mimic = (students[name] for name in ('labels', 'dropout', 'mimic'))
