@@ -158,8 +158,9 @@ def common(size):
     ensemble, views = {'': (16, 160), 'small': (4, 24), 'smoke': (2, 4)}[size]
     names = tuple(f'best_{rank:02}' for rank in range(1, ensemble + 1))
     study = f'urban_teachers_{size}' if size else 'urban_teachers'
+    storage = ml_collections.FieldReference('')  # one for teachers and students
     config.members = {
-        name: {'from_study': {'study': study, 'storage': '', 'rank': rank, 'choice': 'best'}}
+        name: {'from_study': {'study': study, 'storage': storage, 'rank': rank, 'choice': 'best'}}
         for rank, name in enumerate(names, 1)
     }
     config.logits = {
@@ -249,16 +250,15 @@ def search(config, size, name, model, budget, space):
         'sets': {'rate': 'train.learning_rate', 'momentum': 'train.momentum'},
         'trials': {'': 40, 'small': 12, 'smoke': 3}[size],
         'study': f'urban_student{middle}_{name}',
-        'storage': '',  # a database's URL; empty: studies.sqlite in the workdir
+        # A database's URL; empty: studies.sqlite in the workdir. The teachers' study is there too.
+        'storage': config.members.best_01.from_study.get_ref('storage'),
         'objective': 'validation_accuracy',
         'seed': 0,
         'startup': {'': 10, 'small': 6, 'smoke': 2}[size],
     }
     ranks = range(1, (2 if size == 'smoke' else 5) + 1)
-    config.students = {
-        f'found_{rank}': {'from_study': {'study': config.search.study, 'storage': '', 'rank': rank}}
-        for rank in ranks
-    }
+    study = {key: config.search.get_ref(key) for key in ('study', 'storage')}
+    config.students = {f'found_{rank}': {'from_study': {**study, 'rank': rank}} for rank in ranks}
     rows = {f'found_{rank}': f'{name}, number {rank} on validation' for rank in ranks}
     config.report = {
         'ensemble': 'ensemble',

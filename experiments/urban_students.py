@@ -14,16 +14,18 @@ here; the paper's figures stand in the table. Other presets go with the sizes, a
 - `:hinton`: one net with squared error on logits beside Hinton's temperatures and soft weights.
 - `:searched`: each net as urban_student_search.py found it, in place of the widths and rates below.
 - `:greedy`: taught by the members that a greedy choice on validation takes, not by the best.
-- `:1M`, `:3M16`, `:10M` and `:31M6`: one budget's nets.
+- `:1M`, `:3M16`, `:10M` and `:31M6`, of `:small` `:100k` and `:320k`: one budget's nets.
+- `:mlp_1`, `:mlp_2`, `:mlp_3`, `:mlp_4`, `:mlp_5`, `:conv_1`, `:conv_2`, `:conv_3` and `:conv_4`: one
+  family's.
 
 As in the paper: squared error on raw logits without the ½, no weight decay, no dropout, 160 views of
 the 40,000 training images that all students see in the same order, a linear bottleneck with no or one
 convolution, 5×5 convolutions, 2×2 pools (3×3 after the only convolution), one width of each net solved
-from the budget. The paper's cells are the best of a search each; here widths stand in the middle of the
-ranges that it searched, nets of several hidden layers have equal widths, and all share one rate and
-momentum from inside its ranges. Not in the paper, chosen here: batches of 128, at most 480 epochs, a
-decay of 2e-4 (that of its nets on labels), dropout of .2 after pools and .4 after the hidden layer, and
-the rates under Hinton's loss, whose gradients are smaller: nobody tuned them.
+from the budget. The paper's cells are the best of a search each; here widths stand inside the ranges that
+it searched for students, on labels as well, nets of several hidden layers have equal widths, and all
+share one rate and momentum from inside its ranges. Not in the paper, chosen here: batches of 128, at most
+480 epochs, a decay of 2e-4 (that of its nets on labels), dropout of .2 after pools and .4 after the hidden
+layer, and the rates under Hinton's loss, whose gradients are smaller: nobody tuned them.
 
 `:small` is another setting: 8,000 images, the ensemble of 4 of urban_teachers.py:small, 24 views, 100
 and 320 thousand parameters, no to three convolutions, two seeds, the larger nets on labels beside, with
@@ -90,6 +92,7 @@ SMALL_FAMILIES = {
     'conv_2': ('12c5-p2-16c5-p2-?', '12c5-p2-24c5-p2-?'),
     'conv_3': ('12c5-p2-16c5-p2-24c5-p2-?', '16c5-p2-24c5-p2-32c5-p2-?'),
 }
+LABELLED = ('10M', '320k')  # the budgets of the nets on labels
 # Temperature and soft weight of each row under Hinton's loss.
 HINTON = {
     **{f'temperature_{number}': (float(number), 0.9) for number in (1, 2, 4, 8)},
@@ -199,15 +202,16 @@ def greedy(config):
 
 def searched(config):
     """Every net is the best of its own study by validation accuracy."""
-    size = config.members.best_01.from_study.study.removeprefix('urban_teachers')
+    teachers = config.members.best_01.from_study
+    size, storage = teachers.study.removeprefix('urban_teachers'), teachers.get_ref('storage')
     for name in config.students:
-        study = {'study': f'urban_student{size}_{name}', 'storage': '', 'rank': 1}
+        study = {'study': f'urban_student{size}_{name}', 'storage': storage, 'rank': 1}
         config.students[name] = {'from_study': study}
 
 
 def regularised(config):
     """The convolutional nets of one budget: plain, with weight decay, with dropout."""
-    nets = of_one_budget(config, [family for family in FAMILIES if family.startswith('conv')])
+    nets = of_one_budget(config, 'regularised', [name for name in FAMILIES if 'conv' in name])
     clear(config)
     for name, (label, net) in nets.items():
         decayed, dropped = (net.copy_and_resolve_references() for _ in range(2))
@@ -220,7 +224,7 @@ def regularised(config):
 
 def hinton(config):
     """The net of one convolution under several losses, at one budget."""
-    ((name, (label, net)),) = of_one_budget(config, ['conv_1']).items()
+    ((name, (label, net)),) = of_one_budget(config, 'hinton', ['conv_1']).items()
     on_labels = config.students.conv_1_labels
     clear(config)
     config.report.x_label = 'temperature'
@@ -235,40 +239,67 @@ def hinton(config):
     add(config, 'conv_1_labels', f'{label}, on labels', on_labels)
 
 
-def only(budget):
+def of_budget(budget):
     """A preset that keeps the students of one budget."""
 
     def preset(config):
         kept = [name for name in config.students if name.endswith(f'_{budget}')]
-        if not kept:
-            raise ValueError(f'preset {budget!r} leaves no student; it goes with the whole table')
-        if budget == '10M':
+        if kept and budget in LABELLED:
             kept += [name for name in config.students if name.endswith('_labels')]
-        else:
-            config.report.gaps = {}
-        for name in set(config.students) - set(kept):
-            del config.students[name]
-            del config.report.rows[name]
-        config.report.order = tuple(
-            name for name in config.report.order if name in config.report.rows
-        )
+        keep(config, budget, kept)
+
+    return preset
+
+
+def of_family(family):
+    """A preset that keeps the students of one family, those on labels among them."""
+
+    def preset(config):
+        keep(config, family, [name for name in config.students if name.startswith(f'{family}_')])
 
     return preset
 
 
 CHANGES = {
     **{'small': small, 'smoke': smoke},
-    **{budget: only(budget) for budget in BUDGETS},
+    **{budget: of_budget(budget) for budget in (*BUDGETS, *SMALL_BUDGETS)},
+    **{family: of_family(family) for family in FAMILIES},
     **{'greedy': greedy, 'searched': searched, 'regularised': regularised, 'hinton': hinton},
 }
-PRESETS = (*CHANGES, *(f'{preset},small' for preset in ('searched', 'regularised', 'hinton')))
+PRESETS = (
+    *(preset for preset in CHANGES if preset not in SMALL_BUDGETS),
+    *(f'{preset},small' for preset in (*SMALL_BUDGETS, 'searched', 'regularised', 'hinton')),
+)
+
+
+def keep(config, preset, kept):
+    """The students of these names alone, and their rows."""
+    if not kept:
+        raise ValueError(f'preset {preset!r} leaves no student; no other preset has some of its')
+    for name in set(config.students) - set(kept):
+        del config.students[name]
+        del config.report.rows[name]
+    rows = config.report.rows
+    config.report.order = tuple(name for name in config.report.order if name in rows)
+    config.report.gaps = {
+        name: gap
+        for name, gap in config.report.gaps.items()
+        if all(row in rows for row in (*gap.low, *gap.high))
+    }
 
 
 def teach(config, study, ensemble, views, paper=-1.0):
-    """An ensemble of a study's best members, its cache, and a report with no other row yet."""
+    """An ensemble of a study's best members, its cache, and a report with no other row yet.
+
+    One member's study or storage is all of theirs: a flag that changes it changes it everywhere.
+    """
+    shared = {
+        'study': ml_collections.FieldReference(study),
+        'storage': ml_collections.FieldReference(''),
+    }
     names = tuple(f'best_{rank:02}' for rank in range(1, ensemble + 1))
     config.members = {
-        name: {'from_study': {'study': study, 'storage': '', 'rank': rank, 'choice': 'best'}}
+        name: {'from_study': {**shared, 'rank': rank, 'choice': 'best'}}
         for rank, name in enumerate(names, 1)
     }
     config.logits = {
@@ -327,15 +358,20 @@ def mark_gaps(config, dense, budget):
     }
 
 
-def of_one_budget(config, families):
+def of_one_budget(config, preset, families):
     """Name, label and net of some families' students on logits: at 10M, of small ones at 320k."""
-    budget = '320k' if 'conv_1_320k' in config.students else '10M'
-    names = [f'{family}_{budget}' for family in families]
-    return {
+    names = [f'{family}_{budget}' for budget in LABELLED for family in families]
+    found = {
         name: (config.report.rows[name].label, config.students[name])
         for name in names
-        if name in config.students
+        if 'model' in config.students.get(name, {})
     }
+    if not found:
+        raise ValueError(
+            f'preset {preset!r} has no net: its are convolutions of 10M or, with small, 320k, '
+            'with the widths of this file'
+        )
+    return found
 
 
 def clear(config):

@@ -17,7 +17,8 @@ As in the paper: 40,000 images train and 10,000 validate, each minus its mean an
 moved, images mirrored, crops of 24 to 32 pixels resampled; the rate halved where the validation error
 stays. Not in the paper, chosen here: batches of 128, zero biases, SAME padding, images normalised after
 augmentation, at most 300 epochs. The nets on labels have the paper's architectures, decay and
-augmentation, with widths, rates and dropout from inside the ranges that it searched.
+augmentation, with urban_students.py's widths, and rates and dropout from inside the ranges that it
+searched.
 
 `:small` is another setting: 8,000 images, all widths over 4 and all dropout rates, which would keep nets
 so narrow from fitting, 12 trials, the first 6 quasi-random, an ensemble of 4. Its 15 epochs of batches of
@@ -253,8 +254,11 @@ def ranked(choice, count):
 
 
 def found(config, count):
-    """Members of the search by name: the best by validation accuracy, and a greedy choice."""
-    study = {'study': config.search.study, 'storage': ''}
+    """Members of the search by name: the best by validation accuracy, and a greedy choice.
+
+    Their study and storage are the search's, whatever a flag makes of those.
+    """
+    study = {key: config.search.get_ref(key) for key in ('study', 'storage')}
     return {
         name: {'from_study': {**study, 'rank': rank, 'choice': choice}}
         for choice in ('best', 'greedy')

@@ -7,6 +7,7 @@ import ml_collections
 import numpy as np
 import pytest
 from conftest import ROOT, load_experiment
+from ml_collections.config_flags import config_path
 
 from mimic_jax import config, trials
 from mimic_jax.data import speech, splits, timit_source, timit_splits
@@ -240,6 +241,41 @@ def test_the_students_of_urban_et_al_are_taught_by_the_members_that_their_search
         assert search.data == table.data and search.views == table.views
 
 
+@pytest.mark.parametrize(
+    ('name', 'preset'),
+    [
+        ('urban_teachers', ''), ('urban_teachers', 'small'),
+        ('urban_student_search', ''), ('urban_student_search', 'small,labels'),
+    ],
+)  # fmt: skip
+def test_what_a_search_finds_is_read_from_where_it_searches(name, preset):
+    """One flag for the study's name, one for its database."""
+    chosen = load_experiment(name).get_config(preset)
+    teachers = chosen.members.best_01.from_study.study
+    config_path.set_value('search.study', chosen, 'another')
+    config_path.set_value('search.storage', chosen, 'sqlite:///elsewhere.db')
+    nets = [*chosen.members.values(), *chosen.students.values()]
+    studies = [net.from_study for net in nets if 'from_study' in net]
+    assert {study.storage for study in studies} == {'sqlite:///elsewhere.db'}
+    found = {'another'} if name == 'urban_teachers' else {'another', teachers}
+    assert {study.study for study in studies} == found
+    config.experiment(chosen)
+
+
+def test_presets_of_the_table_of_urban_et_al_pick_its_cells():
+    table = load_experiment('urban_students')
+    for preset, names in {
+        '3M16,conv_2': {'conv_2_3M16'},
+        'conv_2': {*(f'conv_2_{budget}' for budget in table.BUDGETS), 'conv_2_labels'},
+        'small,320k,conv_1': {'conv_1_320k', 'conv_1_labels'},
+        'small,mlp_1,100k': {'mlp_1_100k'},
+    }.items():
+        chosen = table.get_config(preset)
+        assert set(chosen.students) == names
+        assert set(chosen.report.order) == names | {'ensemble'}
+        config.experiment(chosen)
+
+
 @pytest.mark.parametrize('size', ['', 'small'])
 def test_every_searched_student_of_urban_et_al_has_its_search(size):
     """Study, cache and data of the one experiment are those of the other, or it would refuse them."""
@@ -283,6 +319,11 @@ def test_regularised_students_of_urban_et_al_have_the_plain_ones_widths():
     'name, arg, words',
     [
         ('urban_students', 'small,1M', 'leaves no student'),
+        ('urban_students', 'small,conv_4', 'leaves no student'),
+        ('urban_students', '100k', 'leaves no student'),
+        ('urban_students', 'hinton,1M', "'hinton' has no net"),
+        ('urban_students', 'regularised,mlp_2', "'regularised' has no net"),
+        ('urban_students', 'regularised,searched', "'regularised' has no net"),
         ('urban_student_search', 'conv_1,conv_2', 'searches of their own'),
         ('urban_student_search', 'mlp_2,labels', 'labels goes with'),
         ('urban_student_search', '320k', 'with small'),
