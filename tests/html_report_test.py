@@ -7,6 +7,7 @@ import html
 import io
 import json
 import re
+import types
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from html_reader import Page, assert_alone
 from PIL import Image
 
 from mimic_jax import artifacts, config, sharding
+from mimic_jax.config import Report, Row
 from mimic_jax.data.splits import Dataset
 from mimic_jax.ops import metrics
 from mimic_jax.phases import prepare, report
@@ -229,6 +231,30 @@ def test_disagreements_stand_in_the_page_with_their_pictures(finished, reported)
         assert f'{example.label} · no. {example.index}' in page.text
         encoded = base64.b64encode(example.picture).decode()
         assert f'data:image/png;base64,{encoded}' in sources
+
+
+def test_disagreements_are_of_a_student_of_that_ensemble_where_there_is_one():
+    def taught_by(name):
+        return [types.SimpleNamespace(cache=types.SimpleNamespace(name=name, answered={'test'}))]
+
+    caches = {name: taught_by(name)[0].cache for name in ('one', 'all')}
+    plan = types.SimpleNamespace(
+        students={'first': taught_by('one'), 'second': taught_by('all')},
+        caches=caches, members={}, baselines={},
+    )  # fmt: skip
+    answers = types.SimpleNamespace(
+        on_test=lambda row: [np.eye(4, 3, k=1 if row.source == 'students.second' else 0)]
+    )
+    rows = {
+        name: Row(source=source)
+        for name, source in (
+            ('all', 'logits.all'), ('first', 'students.first'), ('second', 'students.second')
+        )
+    }  # fmt: skip
+    for ensemble, names in {'all': ('all', 'second'), 'one': ('ensemble one', 'first')}.items():
+        settings = Report(ensemble=ensemble, rows=rows)
+        found = comparisons.disagreements(plan, settings, answers, small_data())
+        assert (found.teacher, found.student) == names
 
 
 def test_tables_align_numbers_and_escape():

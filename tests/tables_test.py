@@ -87,6 +87,15 @@ def test_headline_names_no_gap_where_the_teachers_are_no_better():
     assert 'gap' not in tables.headline([{**TEACHERS, 'mean': 0.7}, LABELS, MIMIC])
 
 
+def test_headline_takes_the_first_mimic_that_has_a_twin_and_its_own_teachers():
+    others = {**TEACHERS, 'name': 'others', 'mean': 0.95, 'cache': 'others'}
+    small = {**MIMIC, 'model': '3L-9', 'cache': 'others'}
+    rows = [others, {**TEACHERS, 'cache': 'ecnn'}, small, {**MIMIC, 'cache': 'ecnn'}, LABELS]
+    assert '8L-9' in tables.headline(rows) and '83% of the gap' in tables.headline(rows)
+    alone = tables.headline([others, {**MIMIC, 'cache': 'ecnn'}, LABELS])
+    assert 'gap' not in alone, 'others did not teach it'
+
+
 @pytest.mark.parametrize('rows', [[], [TEACHERS], [TEACHERS, LABELS], [TEACHERS, MIMIC]])
 def test_headline_needs_a_student_on_logits_and_one_on_labels(rows):
     assert tables.headline(rows) is None
@@ -144,6 +153,7 @@ def test_page_without_a_pair_to_compare_has_no_headline():
         (['8c3-16', '4c5-16'], '2 × 8c3-16 + 4c5-16'),
         (['8c3-16', '8c3-16-d.5'], '2 × 8c3-16 + 8c3-16-d.5'),
         (['8c3-bn', '8c3-lrn'], '2 × 8c3-bn + 8c3-lrn'),
+        ([f'{number}c3^2-p2-d.{number}-{number}' for number in range(8)], '8 different nets'),
     ],
 )
 def test_an_ensembles_nets_in_a_line(models, line):

@@ -72,6 +72,7 @@ class Answers:
             'model': found.model,
             'parameters': found.parameters,
             'target': found.target,
+            'cache': self._cache(row),
             'metric': 'accuracy',
             'values': values,
             'mean': mean,
@@ -85,6 +86,14 @@ class Answers:
             'note': '; '.join(filter(None, (row.note, found.note))) or None,
             'shortfall': found.shortfall,
         }
+
+    def _cache(self, row: Row) -> str | None:
+        """The logit cache that a row's students learned from, or whose members' mean it is."""
+        group, _, entry = row.source.partition('.')
+        if group == 'students':
+            cache = self._plan.students[entry][0].cache
+            return cache.name if cache else None
+        return entry if group == 'logits' else None
 
     def on_test(self, row: Row) -> list[np.ndarray]:
         """What a row's source says of the test examples: logits [n, K], one a seed."""

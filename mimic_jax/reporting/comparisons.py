@@ -68,10 +68,13 @@ def agreement(plan: Plan, settings: Report, answers: Answers) -> tuple[list[str]
 def disagreements(
     plan: Plan, settings: Report, answers: Answers, data: Dataset
 ) -> Disagreements | None:
-    """Of the ensemble that the report names and the first student on logits; None without them."""
+    """Of the ensemble that the report names and the first student of it; None without them.
+
+    Where the report has no student of that ensemble, its first student on logits.
+    """
     cache = settings.ensemble or next(iter(plan.caches), '')
     rows = _rows(plan, settings)
-    taught = {name for name, seeds in plan.students.items() if seeds[0].cache}
+    taught = {name: seeds[0].cache.name for name, seeds in plan.students.items() if seeds[0].cache}
     students = [
         (name, row)
         for name, row in rows
@@ -80,6 +83,7 @@ def disagreements(
     teachers = [(name, row) for name, row in rows if row.source == f'logits.{cache}']
     if not (students and teachers):
         return None
+    students.sort(key=lambda found: taught[found[1].source.partition('.')[2]] != cache)
     (teacher, teacher_row), (student, student_row) = teachers[0], students[0]
     examples = data.splits['test']
     return compare(

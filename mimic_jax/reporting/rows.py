@@ -54,10 +54,14 @@ def over_speakers(metric: str, speakers: Mapping[str, Mapping]) -> dict:
     }
 
 
+LONGEST = 120  # characters of an ensemble's nets
+
+
 def ensemble_model(models: Sequence[str]) -> str:
     """An ensemble's nets in a line: '3 × 8c3-16', '2 × 8c{3,5}-16', '2 × 8c3-16 + 4c3-8'.
 
-    Nets that differ in one number share a spec with all of that number's values in braces.
+    Nets that differ in one number share a spec with all of that number's values in braces; too many
+    to tell apart in a line are counted: '16 different nets'.
     """
     different = list(dict.fromkeys(models))
     parts = [re.split(r'(\d+)', model) for model in different]
@@ -68,6 +72,8 @@ def ensemble_model(models: Sequence[str]) -> str:
         spec = ''.join(values if column == varied[0] else column[0] for column in columns)
     else:
         spec = ' + '.join(different)
+        if len(spec) > LONGEST:
+            return f'{len(different)} different nets'
     return f'{len(models)} × {spec}'
 
 

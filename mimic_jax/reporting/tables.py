@@ -46,7 +46,7 @@ def aligned(lines: Sequence[Sequence[str]]) -> str:
 
 
 def headline(rows: Sequence[dict]) -> str | None:
-    """A sentence on what mimicking brought: the first student on logits beside its twin on labels.
+    """A sentence on what mimicking brought: the first student on logits that has a twin on labels.
 
     Of speech it is about phone error rates, of which the lower is the better. None when the rows hold
     no such pair.
@@ -54,17 +54,20 @@ def headline(rows: Sequence[dict]) -> str | None:
     speech = of_speech(rows)
     if speech:
         rows = [row for row in rows if row['metric'] == 'per']
-    mimic = next((row for row in rows if row['target'] == 'logits'), None)
-    ensemble = next((row for row in rows if row['target'] is None), None)
+    pairs = (
+        (mimic, twin)
+        for mimic in rows
+        for twin in rows
+        if (mimic['target'], twin['target']) == ('logits', 'labels')
+        and _without_dropout(mimic['model']) == _without_dropout(twin['model'])
+    )
+    mimic, twin = next(pairs, (None, None))
     if mimic is None:
         return None
-    shape = _without_dropout(mimic['model'])
-    twins = [
-        row for row in rows if row['target'] == 'labels' and _without_dropout(row['model']) == shape
-    ]
-    if not twins:
-        return None
-    twin = twins[0]
+    teachers = (
+        row for row in rows if row['target'] is None and row.get('cache') == mimic.get('cache')
+    )
+    ensemble = next(teachers, None)
     gain = mimic['mean'] - twin['mean']
     sure = metrics.differs(
         mimic['mean'], mimic['std'], mimic['n'], twin['mean'], twin['std'], twin['n']
