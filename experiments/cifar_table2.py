@@ -8,14 +8,14 @@
 Ten rows of the paper and two beside them: the mimic nets trained on labels without regularisation, so
 that every mimic has its twin. A stopped run goes on row by row with the same command.
 
-The paper gives architectures and results. Chosen here: 5×5 convolutions and 3×3 pools of stride 2 (with
-the padding whose unit counts come closest to the printed ones), rates, epochs, dropout rates. As in the
-paper, images are contrast normalised and ZCA whitened; here both are fitted on the images that are
-trained on. What differs: 40,000 of the training images train and 10,000 validate; every net trained on
-labels sees mirrored and shifted images (the paper's nets had no augmentation), so that no mimic owes
-its lead to its views alone; the million unlabelled Tiny Images are withdrawn. Further views of the
-training images stand in for them, or any other images that `config.data.transfer` names: ImageNet
-resized to 32×32 (TFDS 'imagenet_resized/32x32') is the natural substitute.
+The paper gives architectures and results. Chosen here: 5×5 convolutions and 3×3 pools of stride 2 (the
+teachers' without padding), rates, epochs, dropout rates. As in the paper, images are contrast normalised
+and ZCA whitened; here whitening is fitted on all images that are trained on, unlabelled ones too. What
+differs: 40,000 of the training images train and 10,000 validate; every net trained on labels sees
+mirrored and shifted images (the paper's nets had no augmentation), so that no mimic owes its lead to its
+views alone; the million unlabelled Tiny Images are withdrawn. Further views of the training images stand
+in for them, or any other images that `config.data.transfer` names: ImageNet resized to 32×32 (TFDS
+'imagenet_resized/32x32') is the natural substitute.
 
 `:small` is another setting: 5,000 labels, 35,000 further training images without theirs, narrow nets,
 no whitening. Its teachers, their cache and the last row are cifar_student.py:small's, used where the

@@ -21,6 +21,9 @@ class Unlabelled:
 
     Ba & Caruana's million Tiny Images are withdrawn; ImageNet resized to 32×32, TFDS's
     'imagenet_resized/32x32', is the natural substitute for CIFAR-10.
+
+    A change here is other data, for which every net is trained anew; to compare transfer sets of
+    several sizes, leave it and set the `limit` of `config.logits.NAME`.
     """
 
     kind: str = one_of('none', ('none', 'npz', 'folder', 'tfds', 'munge'))

@@ -62,8 +62,8 @@ def apply(
     constant gives 0.
     kind 'scale': over 255 where the raw type is uint8; as they are where it is floating-point.
     kind 'gcn': each image minus its mean, over its L2 norm, times 55; a constant image gives zeros.
-    kind 'gcn_zca': 'gcn', then ZCA whitening fitted to the training images (Ba & Caruana 2014,
-    section 4, after Goodfellow et al. 2013).
+    kind 'gcn_zca': 'gcn', then ZCA whitening (Ba & Caruana 2014, section 4, after Goodfellow et al.
+    2013), fitted to all images that are trained on, with labels or without.
 
     stats: from `fit` with the same kind.  inputs: [B, ...], after the view.  raw_type: of the inputs
     before a view that may have changed it; their own when left out.
