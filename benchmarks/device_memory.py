@@ -1,4 +1,4 @@
-"""Memory a device needs to train SNN-MIMIC-400k, its hidden units split over 1, 2 and 4 devices.
+"""Memory a device needs to train SNN-MIMIC-400k, its hidden units split over 1, 2, 4 and 8 devices.
 
     python benchmarks/device_memory.py --json=results/device_memory.json
 
@@ -28,7 +28,7 @@ from mimic_jax.models import net
 from mimic_jax.train_step import Task, create_train_state, train_step
 
 INPUT_SHAPE, CLASSES = (15, 41, 3), 183
-DEVICES = (1, 2, 4)
+DEVICES = (1, 2, 4, 8)
 KINDS = 'all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute'
 COLLECTIVE = re.compile(rf'= (.+?) ({KINDS})(?:-start)?\(')
 ARRAY = re.compile(r'\b([a-z]+)(\d+)\[([\d,]*)\]')

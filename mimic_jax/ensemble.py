@@ -32,11 +32,16 @@ def load(session: Session, plan: NetPlan | OwnPlan, done: Callable[[], None] = l
 
 def load_absorbed(session: Session, plan: NetPlan):
     """Like `load`, the net's bottleneck multiplied into the layer after it."""
+    return _logits(session, *absorbed(session, plan))
+
+
+def absorbed(session: Session, plan: NetPlan) -> tuple[Task, dict]:
+    """A finished net's task and variables, its bottleneck multiplied into the layer after it."""
     net = plan.task.net
     task = dataclasses.replace(
         plan.task, net=dataclasses.replace(net, spec=absorb.absorbed(net.spec))
     )
-    return _logits(session, task, absorb.absorb_variables(variables(session, plan)))
+    return task, absorb.absorb_variables(variables(session, plan))
 
 
 def variables(session: Session, plan: NetPlan):

@@ -11,6 +11,7 @@ from mimic_jax import ensemble
 from mimic_jax.data import batches
 from mimic_jax.plans.nets import NetPlan
 from mimic_jax.session import Session
+from mimic_jax.train_step import Task
 
 BATCH_SIZES = (1, 128)
 REPETITIONS = 20
@@ -22,11 +23,16 @@ def measure(session: Session, nets: Sequence[NetPlan]) -> dict[str, float]:
     Preprocessing and forward pass, inputs on the device already, compiled before; each net's is the
     median of 20.
     """
-    calls = [_forward(session, net) for net in nets]
+    calls = [_forward(session, net.task, ensemble.variables(session, net)) for net in nets]
     return {
         str(size): round(sum(_milliseconds(session, call, size) for call in calls), 3)
         for size in BATCH_SIZES
     }
+
+
+def measure_absorbed(session: Session, net: NetPlan) -> dict[str, float]:
+    """`measure` of a net whose bottleneck is multiplied into the layer after it."""
+    return measure_call(session, _forward(session, *ensemble.absorbed(session, net)))
 
 
 def measure_call(session: Session, call: Callable[[jax.Array], jax.Array]) -> dict[str, float]:
@@ -34,12 +40,9 @@ def measure_call(session: Session, call: Callable[[jax.Array], jax.Array]) -> di
     return {str(size): round(_milliseconds(session, call, size), 3) for size in BATCH_SIZES}
 
 
-def _forward(session: Session, net: NetPlan) -> Callable[[jax.Array], jax.Array]:
-    variables = ensemble.variables(session, net)
+def _forward(session: Session, task: Task, variables) -> Callable[[jax.Array], jax.Array]:
     call = jax.jit(ensemble.plain_forward, static_argnums=(0, 1))
-    return lambda inputs: call(
-        net.task.net, net.task.preprocess, variables, session.constants, inputs
-    )
+    return lambda inputs: call(task.net, task.preprocess, variables, session.constants, inputs)
 
 
 def _milliseconds(session: Session, call: Callable[[jax.Array], jax.Array], size: int) -> float:

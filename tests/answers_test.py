@@ -1,12 +1,16 @@
 import json
 
+import jax
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from mimic_jax import artifacts, ensemble, metrics_log, pipeline
+from mimic_jax import artifacts, ensemble, latency, metrics_log, pipeline
+from mimic_jax.config import experiment
 from mimic_jax.errors import UserError
+from mimic_jax.phases import report as report_phase
 from mimic_jax.reporting import figures
+from mimic_jax.reporting.answers import Answers
 
 
 @pytest.fixture(scope='module')
@@ -75,15 +79,33 @@ def test_absorbed_logits_are_the_products(finished, make_session):
 def test_timings_stand_beside_the_rows(finished):
     _, workdir, report = finished
     labels, mimic, absorbed, teachers = report['timings']
-    for timing in (labels, mimic, teachers):
+    for timing in (labels, mimic, absorbed, teachers):
         assert set(timing['milliseconds']) == {'1', '128'}
         assert all(value > 0 for value in timing['milliseconds'].values())
-    assert absorbed == {'training_seconds': None, 'milliseconds': None}
+    assert absorbed['training_seconds'] == mimic['training_seconds'] > 0
     costs = report['costs']['teacher']['artifacts']
     seconds = sum(artifacts.manifest(workdir / name)['seconds'] for name in costs)
     assert teachers['training_seconds'] == pytest.approx(seconds, abs=0.06)
     page = (workdir / 'tiny' / 'report.md').read_text()
     assert '128 at a time, ms' in page and 'section 2.3' in page and '~190k' in page
+
+
+def test_the_net_that_is_timed_as_absorbed_has_no_bottleneck(finished, make_session, monkeypatch):
+    config, workdir, _ = finished
+    session, plan = make_session(config, workdir)
+    net = plan.students['mimic'][0]
+    timed = []
+    monkeypatch.setattr(latency, 'measure_call', lambda _, call: timed.append(call))
+    settings = experiment(config).report
+    answers = Answers(session, plan, settings)
+    report_phase._timings(session, settings, answers, settings.rows['absorbed'], ())
+    (call,) = timed
+    test = session.data.splits['test']
+    inputs = session.data.inputs[test]
+    assert str(jax.make_jaxpr(call)(inputs)).count('dot_general') == 2
+    ids = [{'index': test, 'mask': np.ones(len(test), np.float32)}]
+    expected = ensemble.load_absorbed(session, net)(ids)
+    np.testing.assert_allclose(call(inputs), expected, atol=2e-4)
 
 
 def test_what_a_solved_net_lies_below_its_budget_is_told(finished):

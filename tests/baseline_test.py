@@ -111,6 +111,8 @@ def test_the_report_has_a_row_and_a_cost(finished, device, make_session):
     assert report['costs']['baseline']['artifacts'] == [folder.name]
     facts = artifacts.manifest(folder)
     assert report['costs']['baseline']['seconds'] == round(facts['seconds'], 1) > 0
+    timing = {'training_seconds': round(facts['seconds'], 1), 'milliseconds': None}
+    assert report['timings'][1] == timing
     assert {path.name for path in folder.iterdir()} == {
         *('config.json', 'manifest.json', 'COMPLETE', 'digests.json', 'seconds.json'),
         *('dictionary.npz', 'scale.npz', 'svm_0.npz', 'svm_1.npz', 'validation.npy', 'test.npy'),

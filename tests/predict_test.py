@@ -16,6 +16,7 @@ from mimic_jax.data import fbank, raw_files
 from mimic_jax.data.speech import Speech, Spoken
 from mimic_jax.data.splits import Dataset
 from mimic_jax.errors import UserError
+from mimic_jax.interrupt import Interrupted
 from mimic_jax.models import net
 from mimic_jax.ops import phones
 from mimic_jax.phases import decode, evaluate, export, predict
@@ -174,6 +175,16 @@ def test_an_image_of_very_many_pixels_is_refused_by_its_header(tmp_path, side):
     path = tmp_path / 'x.pbm'
     path.write_bytes(f'P4 {side} {side} '.encode() + bytes(side // 8))
     refused(path)
+
+
+def test_a_signal_while_an_array_is_opened_is_no_damage(tmp_path, monkeypatch):
+    def interrupted(*_, **__):
+        raise Interrupted
+
+    np.save(tmp_path / 'x.npy', drawn(2))
+    monkeypatch.setattr(np.lib.format, 'open_memmap', interrupted)
+    with pytest.raises(Interrupted):
+        read(tmp_path / 'x.npy')
 
 
 def test_arrays_that_do_not_fit_are_refused(tmp_path):

@@ -6,6 +6,7 @@ import json
 import mmap
 import os
 import shutil
+import types
 
 import jax
 import ml_collections
@@ -18,6 +19,7 @@ from PIL import Image
 from mimic_jax import artifacts, config, ensemble, metrics_log, pipeline
 from mimic_jax.config import Data, Unlabelled
 from mimic_jax.data import batches, cifar10, duplicates, mapped, tfds_builder, unlabelled
+from mimic_jax.interrupt import Interrupted
 from mimic_jax.phases import logits, prepare, student, teacher
 from mimic_jax.progress import Progress
 from mimic_jax.reporting import tables
@@ -229,6 +231,25 @@ class TinyPictures(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             yield number, {'image': buffer.getvalue(), 'label': 0}
 
 
+class TinyNumbers(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """A data set without images."""
+
+    VERSION = tfds.core.Version('1.0.0')
+
+    def _info(self):
+        features = {'age': tfds.features.Scalar(np.int64), 'sum': tfds.features.Scalar(np.int64)}
+        return tfds.core.DatasetInfo(
+            builder=self, features=tfds.features.FeaturesDict(features), description='tiny'
+        )
+
+    def _split_generators(self, dl_manager):
+        return {'train': self._generate_examples(3)}
+
+    def _generate_examples(self, count):
+        for number in range(count):
+            yield number, {'age': number, 'sum': 0}
+
+
 @pytest.fixture(scope='module')
 def tfds_root(tmp_path_factory):
     root = tmp_path_factory.mktemp('tfds')
@@ -269,6 +290,32 @@ def test_what_tfds_has_not_prepared_is_told_with_the_command_that_does(tfds_root
     assert 'convert it to 6×4 pixels' in refusal(
         read, dataclasses.replace(other, split='train'), (6, 4, 3)
     )
+
+
+def test_a_tfds_data_set_without_images_is_one_line(tmp_path):
+    TinyNumbers(data_dir=tmp_path, file_format='array_record').download_and_prepare()
+    message = refusal(read, Unlabelled('tfds', str(tmp_path), 'tiny_numbers'))
+    folder = tmp_path / 'tiny_numbers' / '1.0.0'
+    assert message == f"{folder} has no images among ['age', 'sum']; choose another data set"
+
+
+def interrupted(*_, **__):
+    raise Interrupted
+
+
+def test_a_signal_while_tfds_opens_a_data_set_is_no_damage(tfds_root, monkeypatch):
+    monkeypatch.setattr(tfds, 'builder_from_directory', interrupted)
+    with pytest.raises(Interrupted):
+        read(Unlabelled('tfds', str(tfds_root), 'tiny_pictures/6x5'))
+
+
+def test_a_signal_while_tfds_reads_records_is_no_damage(tfds_root, monkeypatch):
+    builder = tfds.builder_from_directory(tfds_root / 'tiny_pictures/6x5/1.10.0')
+    source = types.SimpleNamespace(__getitems__=interrupted)
+    monkeypatch.setattr(builder, 'as_data_source', lambda *_, **__: source)
+    monkeypatch.setattr(tfds, 'builder_from_directory', lambda folder: builder)
+    with pytest.raises(Interrupted):
+        read(Unlabelled('tfds', str(tfds_root), 'tiny_pictures/6x5'))
 
 
 def test_a_damaged_tfds_folder_is_one_line(tfds_root, tmp_path):
@@ -318,6 +365,10 @@ def prepared(workdir, **settings):
     return dataset, stream.getvalue()
 
 
+def silent():
+    return Progress(stream=io.StringIO())
+
+
 @pytest.fixture
 def own(tmp_path):
     """A data set of 20 labelled and 5 unlabelled images, with a test split of 4 where wanted."""
@@ -351,10 +402,40 @@ def test_images_from_elsewhere_follow_the_sources_own_unlabelled(tmp_path, own, 
         np.testing.assert_array_equal(dataset.splits[split], alone.splits[split])
     assert (dataset.labels[20:34] == -1).all() and (dataset.labels[34:] == np.arange(4) % 2).all()
     assert dataset.removed == 0 and dataset.fingerprint != alone.fingerprint
-    capped, _ = prepared(
-        tmp_path, **settings, unlabelled=8, transfer=elsewhere(tmp_path, images(9, 3))
-    )
-    np.testing.assert_array_equal(capped.splits['unlabelled'], dataset.splits['unlabelled'][:8])
+
+
+def test_a_limit_that_leaves_images_of_ones_own_out_is_told_of(tmp_path, own):
+    # 6 labelled images are left over, 5 are the source's own, 9 of which one is a test image follow.
+    pixels = np.concatenate([images(4, 2)[:1], images(8, 3)])
+    settings = own(test=True) | {'transfer': elsewhere(tmp_path, pixels)}
+    whole, said = prepared(tmp_path, **settings)
+    assert whole.cut == 0 and 'beyond' not in said
+    for limit, cut in ((12, 7), (18, 1), (19, 0), (30, 0)):
+        capped, said = prepared(tmp_path, **settings, unlabelled=limit)
+        expected = whole.splits['unlabelled'][:limit]
+        np.testing.assert_array_equal(capped.splits['unlabelled'], expected)
+        assert capped.cut == cut
+        assert (f'{cut} examples of config.data.transfer are beyond the {limit}' in said) == bool(
+            cut
+        )
+    for limit in (0, 5, 11):
+        message = refusal(prepare.run, Data(**settings, unlabelled=limit), tmp_path, silent())
+        assert message.startswith(f'config.data.unlabelled is {limit}, and 11 unlabelled examples')
+        assert 'none of the 8 of config.data.transfer is used; set it to -1' in message
+    # Without images from elsewhere a limit is what it says.
+    del settings['transfer']
+    assert len(prepared(tmp_path, **settings, unlabelled=2)[0].splits['unlabelled']) == 2
+
+
+def test_artifacts_that_do_not_tell_whose_images_they_hold_count_all(tmp_path, own):
+    settings = own(test=True) | {'transfer': elsewhere(tmp_path, images(9, 3))}
+    prepared(tmp_path, **settings)
+    (folder,) = tmp_path.glob('data-*')
+    facts = artifacts.manifest(folder)
+    assert facts['transferred'] == 9
+    artifacts.seal(folder, {key: facts[key] for key in facts if key != 'transferred'})
+    artifacts._verified_manifest.cache_clear()
+    assert prepared(tmp_path, **settings, unlabelled=8)[0].cut == 12
 
 
 def test_images_of_the_test_split_are_removed_and_told_of(tmp_path, own):
@@ -399,6 +480,46 @@ def test_a_sources_own_unlabelled_images_are_looked_at_as_well(tmp_path, own):
     artifacts.seal(folder, artifacts.manifest(folder))
     artifacts._verified_manifest.cache_clear()
     assert prepared(tmp_path, **settings)[0].removed == 1
+
+
+@pytest.mark.parametrize('stored', [True, False])
+def test_labelled_images_that_are_left_over_are_looked_at_too(tmp_path, own, stored):
+    settings = own(test=True)
+    with np.load(settings['root']) as file:
+        arrays = {key: file[key] for key in file if key != 'unlabelled'}
+    np.savez(settings['root'], **arrays)
+    before, said = prepared(tmp_path, **settings)
+    assert before.removed == 0 and 'left out' not in said
+    validation, train = (before.splits[name] for name in ('validation', 'train'))
+    one, two, three, *others = before.splits['unlabelled'].tolist()
+    arrays['images'][one] = arrays['test_images'][2]
+    arrays['images'][two] = arrays['images'][validation[0]]
+    arrays['images'][three] = arrays['images'][train[0]]  # which nothing is measured on
+    np.savez(settings['root'], **arrays)
+    workdir = tmp_path / 'duplicates'
+    workdir.mkdir()
+    if not stored:  # as artifacts of the first versions were
+        prepared(workdir, **settings)
+        (folder,) = workdir.glob('data-*')
+        (folder / prepare.DIGESTS).unlink()
+        artifacts.seal(folder, artifacts.manifest(folder))
+        artifacts._verified_manifest.cache_clear()
+    dataset, said = prepared(workdir, **settings)
+    assert dataset.splits['unlabelled'].tolist() == [three, *others]
+    assert dataset.removed == 2 and '2 unlabelled images equal a validation or test' in said
+    for name in ('train', 'validation', 'test'):
+        np.testing.assert_array_equal(dataset.splits[name], before.splits[name])
+
+
+def test_images_are_compared_without_changing_what_has_no_equals(tmp_path, own, monkeypatch):
+    settings = own(test=True)
+    found = {}
+    for train in (0, 10, 16):  # of 16 that are not validated on
+        found[train], _ = prepared(tmp_path, **settings | {'train': train})
+    monkeypatch.setattr(prepare, '_digests', lambda *_: None)
+    for train, dataset in found.items():
+        alone, _ = prepared(tmp_path, **settings | {'train': train})
+        assert dataset.fingerprint == alone.fingerprint and dataset.removed == 0
 
 
 def test_without_a_transfer_set_data_artifacts_are_what_they_always_were(tmp_path, own):

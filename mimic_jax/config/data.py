@@ -47,7 +47,7 @@ class Data:
     `test` examples are set aside first (all of a data set's own test split when it has one and
     `test` is 0), then `validation` and `train` are drawn from the rest by `seed`; `train` 0 means
     all that remain. What is left over loses its labels and becomes the split 'unlabelled', followed
-    by the source's own unlabelled examples and by the images of `transfer`. Of the latter two, images
+    by the source's own unlabelled examples and by the images of `transfer`. Of all these, images
     that equal a validation or test image in every pixel are left out, and the report says how many.
     `mimic_jax.data.preprocess.apply` says what each kind of `preprocess` does.
 

@@ -9,6 +9,7 @@ from PIL import Image
 
 from mimic_jax.data import array_files, timit_files, unlabelled
 from mimic_jax.errors import UserError
+from mimic_jax.interrupt import Interrupted
 
 ARRAYS = ('.npy', '.npz')
 KEYS = ('images', 'features')  # of an .npz file, the first that it has
@@ -102,6 +103,8 @@ def _opened(path: Path) -> np.ndarray:
         return next(arrays[key] for key in KEYS if key in arrays)
     try:
         return np.lib.format.open_memmap(path, mode='r')  # which unpickles nothing
+    except Interrupted:
+        raise
     except Exception as error:  # of a strange header NumPy and ast raise a dozen kinds
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(

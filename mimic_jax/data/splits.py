@@ -23,6 +23,7 @@ class Dataset:
     inputs: [N, ...] raw, possibly memory-mapped.  labels: [N] int32, -1 outside the labelled splits.
     splits: index arrays [n] int32 by name.  fingerprint: hash of content and splits.
     removed: unlabelled examples left out because they equal a validation or test example.
+    cut: examples of config.data.transfer left out because config.data.unlabelled is lower.
     class_names: what the source calls its classes, by number; empty where it has no names.
     speech: of a corpus of speech, whose examples are frames; None for other data.
     utterances: of speech, the positions [n] int32 of each split's utterances in `speech.utterances`;
@@ -36,6 +37,7 @@ class Dataset:
     fingerprint: str
     preprocess: str
     removed: int = 0
+    cut: int = 0
     speech: Speech | None = None
     utterances: Mapping[str, np.ndarray] | None = None
     class_names: tuple[str, ...] = ()
@@ -74,6 +76,7 @@ def divide(
     content: str,
     data: Data,
     digests: np.ndarray | None = None,
+    transferred: int = 0,
 ) -> Dataset:
     """The splits that `data` asks for.
 
@@ -81,18 +84,24 @@ def divide(
     examples, `regions['unlabelled']` and `regions['test']`, the source's own test split.
     content: the hash of the arrays.  digests: [N, 16] of the inputs (see `duplicates`), by which
     unlabelled examples that equal a validation or test example are left out; None keeps all.
+    transferred: how many of the unlabelled ones, the last, are those of `data.transfer`.
+
+    Raises:
+      UserError: as `draw`; a limit on the unlabelled examples below the first of `data.transfer`.
     """
     pool, unlabelled, own_test = (regions[key] for key in ('pool', 'unlabelled', 'test'))
     drawn = draw(data, pool, own_test)
     train, validation = drawn.train, drawn.validation
     own = np.arange(pool + unlabelled, pool + unlabelled + own_test, dtype=np.int32)
     test = own[: data.test or own_test] if own_test else drawn.test
-    others = np.arange(pool, pool + unlabelled, dtype=np.int32)
+    rest = np.concatenate([drawn.rest, np.arange(pool, pool + unlabelled, dtype=np.int32)])
+    removed = cut = 0
     if digests is not None:
         held_out = np.concatenate([validation, test, own])
-        others = others[~duplicates.among(digests[others], digests[held_out])]
-    rest = np.concatenate([drawn.rest, others])
+        equal = duplicates.among(digests[rest], digests[held_out])
+        rest, removed = rest[~equal], int(equal.sum())
     if data.unlabelled >= 0:
+        cut = _cut(rest >= pool + unlabelled - transferred, data.unlabelled)
         rest = rest[: data.unlabelled]
     splits = {'train': train, 'validation': validation, 'test': test, 'unlabelled': rest}
     known = np.full(len(labels), -1, np.int32)
@@ -111,7 +120,8 @@ def divide(
         num_classes=num_classes,
         fingerprint=fingerprint.hexdigest(),
         preprocess=data.preprocess,
-        removed=unlabelled - len(others),
+        removed=removed,
+        cut=cut,
     )
 
 
@@ -149,6 +159,19 @@ def draw(data: Data, pool: int, own_test: int) -> Drawn:
     if not len(train):
         raise UserError('no examples are left to train on; lower config.data.validation or test')
     return Drawn(train, validation, test, order[len(train) :])
+
+
+def _cut(transferred: np.ndarray, limit: int) -> int:
+    """How many unlabelled examples of config.data.transfer, marked in [n] bool, lie beyond `limit`."""
+    total, cut = int(transferred.sum()), int(transferred[limit:].sum())
+    if total and cut == total:
+        before = len(transferred) - total
+        raise UserError(
+            f'config.data.unlabelled is {limit}, and {before} unlabelled examples of the data itself '
+            f'come first, so that none of the {total} of config.data.transfer is used; '
+            f'set it to -1 for all, or above {before}'
+        )
+    return cut
 
 
 def _flipped(labels: np.ndarray, num_classes: int, data: Data) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 from mimic_jax.config import Unlabelled
 from mimic_jax.data import cifar10
 from mimic_jax.errors import UserError
+from mimic_jax.interrupt import Interrupted
 
 WHERE = 'config.data.transfer'
 INFO = 'dataset_info.json'
@@ -51,6 +52,8 @@ def load(
         keys = [key for key, kind in kinds.items() if isinstance(kind, tfds.features.Image)]
         skip = {key: tfds.decode.SkipDecoding() for key in keys}
         source = builder.as_data_source(settings.split, decoders=skip)
+    except Interrupted:
+        raise
     except Exception as error:  # TFDS, protobuf and JSON raise a dozen kinds on a damaged file
         raise damaged(folder, error) from error
     if not keys:
@@ -62,6 +65,8 @@ def load(
             numbers = range(start, min(start + size, count))
             try:
                 examples = source.__getitems__(numbers)
+            except Interrupted:
+                raise
             except Exception as error:  # array_record raises RuntimeError, others their own
                 raise damaged(folder, error) from error
             yield np.stack(

@@ -58,13 +58,19 @@ def run(data: Data, workdir: Path, progress: Progress) -> splits.Dataset:
         num_classes=facts['num_classes'],
         content=artifacts.canonical_json([facts['files'][name] for name in (INPUTS, LABELS)]),
         data=data,
-        digests=_digests(folder, inputs, facts['regions']),
+        digests=_digests(folder, inputs, facts['regions'], data),
+        transferred=_transferred(facts, data),
     )
     names = facts.get('class_names') or class_names.of(data.name) or ()
     dataset = dataclasses.replace(dataset, class_names=tuple(names))
     if dataset.removed:
         progress.say(
             f'{dataset.removed} unlabelled images equal a validation or test image: left out'
+        )
+    if dataset.cut:
+        progress.say(
+            f'{dataset.cut} examples of config.data.transfer are beyond the {data.unlabelled} that '
+            'config.data.unlabelled allows: left out'
         )
     absent = np.setdiff1d(np.arange(dataset.num_classes), dataset.labels[dataset.splits['train']])
     if len(absent):
@@ -106,12 +112,13 @@ def _build(folder: Path, data: Data, progress: Progress) -> dict:
     # After the inputs: of images that are streamed the labels are known once they have been read.
     unknown = np.full(regions['unlabelled'], -1, np.int32)
     np.save(folder / LABELS, np.concatenate([source.labels, unknown, source.test_labels]))
-    if _has_images_to_compare(source.inputs, regions):
+    if _are_images(source.inputs):
         inputs = np.load(folder / INPUTS, mmap_mode='r', allow_pickle=False)
         watch = functools.partial(progress.count, 'looking for equal images')
         np.save(folder / DIGESTS, duplicates.digests(inputs, watch))
     return {
         'regions': regions,
+        'transferred': count,
         'num_classes': source.num_classes,
         'class_names': list(source.class_names),
         'seconds': round(time.monotonic() - start, 3),
@@ -172,17 +179,26 @@ def _save(path: Path, shape: tuple[int, ...], dtype: np.dtype, parts: Iterable[n
             file.write(np.ascontiguousarray(part).data)
 
 
-def _digests(folder: Path, inputs: np.ndarray, regions: dict) -> np.ndarray | None:
-    if not _has_images_to_compare(inputs, regions):
+def _digests(folder: Path, inputs: np.ndarray, regions: dict, data: Data) -> np.ndarray | None:
+    # Where `train` is 0, nothing of the pool is left over.
+    if not _are_images(inputs) or not (regions['unlabelled'] or data.train):
         return None
     path = folder / DIGESTS
     # Artifacts of the first versions hold none.
     return np.load(path, allow_pickle=False) if path.is_file() else duplicates.digests(inputs)
 
 
-def _has_images_to_compare(inputs: np.ndarray, regions: dict) -> bool:
+def _are_images(inputs: np.ndarray | Streamed) -> bool:
     # Equal features, unlike equal pixels, may well be of different things.
-    return inputs.ndim == 4 and regions['unlabelled'] > 0
+    return inputs.ndim == 4
+
+
+def _transferred(facts: dict, data: Data) -> int:
+    """How many examples of a data artifact are those of `data.transfer`."""
+    if data.transfer.kind == 'none':
+        return 0
+    # Artifacts of the first versions do not tell them from the source's own unlabelled examples.
+    return facts.get('transferred', facts['regions']['unlabelled'])
 
 
 def fit(session: Session) -> None:

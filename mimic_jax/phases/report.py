@@ -4,16 +4,16 @@ import datetime
 import json
 import os
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
 
 from mimic_jax import artifacts, interrupt, latency
-from mimic_jax.config import Experiment, Report
+from mimic_jax.config import Experiment, Report, Row
 from mimic_jax.data import timit_splits
 from mimic_jax.plans.decode import DecodePlan
 from mimic_jax.plans.experiment import Plan
-from mimic_jax.plans.nets import NetPlan
 from mimic_jax.reporting import figures, grids, html_report, tables
 from mimic_jax.reporting.answers import Answers, chosen_rows
 from mimic_jax.session import Session
@@ -41,7 +41,7 @@ def run(session: Session, plan: Plan, checked: Experiment, experiment: str, comm
     for number, (_, row) in enumerate(chosen, 1):
         interrupt.check()
         decodings = plan.decodings.get(row.source, ())
-        timings.append(_timings(session, report, answers.nets(row), decodings))
+        timings.append(_timings(session, report, answers, row, decodings))
         session.progress.count('timing answers', number, len(chosen))
     folder = session.workdir / experiment
     folder.mkdir(parents=True, exist_ok=True)
@@ -78,8 +78,10 @@ def _decodings(plan: Plan) -> list[DecodePlan]:
     return [decoding for seeds in plan.decodings.values() for decoding in seeds]
 
 
-def _timings(session: Session, report: Report, nets: list[NetPlan], decodings=()) -> dict:
-    """What the nets of a row took to train, in seconds, and to answer, in milliseconds.
+def _timings(
+    session: Session, report: Report, answers: Answers, row: Row, decodings: Sequence[DecodePlan]
+) -> dict:
+    """What a row's nets or baseline took to train, in seconds, and nets to answer, in milliseconds.
 
     Of speech, Viterbi's real-time factor too, the mean over the seeds.
     """
@@ -88,10 +90,14 @@ def _timings(session: Session, report: Report, nets: list[NetPlan], decodings=()
         for decoding in decodings
     ]
     speech = {'real_time_factor': sum(factors) / len(factors)} if factors else {}
-    seconds = [artifacts.manifest(session.workdir / net.recipe.name)['seconds'] for net in nets]
+    seconds, nets, milliseconds = answers.training_seconds(row), answers.nets(row), None
+    if report.latency and row.absorbed:
+        milliseconds = latency.measure_absorbed(session, *nets)
+    elif report.latency and nets:
+        milliseconds = latency.measure(session, nets)
     return {
-        'training_seconds': round(sum(seconds), 1) if nets else None,
-        'milliseconds': latency.measure(session, nets) if nets and report.latency else None,
+        'training_seconds': None if seconds is None else round(seconds, 1),
+        'milliseconds': milliseconds,
         **speech,
     }
 

@@ -100,16 +100,28 @@ class Answers:
         return self._found(row).outputs
 
     def nets(self, row: Row) -> list[NetPlan]:
-        """The nets that answer together for a row: an ensemble's members, else one net or none."""
+        """The nets that answer together for a row: an ensemble's members, else one net or none.
+
+        Of an absorbed row the net as trained, with its bottleneck.
+        """
         group, _, entry = row.source.partition('.')
         match group:
             case 'logits':
                 return list(self._plan.caches[entry].members)
             case 'members':
                 return [self._plan.members[entry]]
-            case 'students' if not row.absorbed:
+            case 'students':
                 return [self._plan.students[entry][0]]
         return []
+
+    def training_seconds(self, row: Row) -> float | None:
+        """What a row's nets or its baseline took to train; None of a teacher made elsewhere."""
+        group, _, entry = row.source.partition('.')
+        trained = [self._plan.baselines[entry]] if group == 'baselines' else self.nets(row)
+        if not trained:
+            return None
+        folders = [self._session.workdir / each.recipe.name for each in trained]
+        return sum(artifacts.manifest(folder)['seconds'] for folder in folders)
 
     def by_members(self) -> dict[str, list[float]]:
         """Of each ensemble: its first member's accuracy on validation, that of its first two, …"""
