@@ -19,6 +19,7 @@ import os
 import shlex
 import sys
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 
 import ml_collections
@@ -27,6 +28,7 @@ from ml_collections import config_flags
 
 from mimic_jax import allocator, interrupt, progress, shipped
 from mimic_jax.errors import UserError
+from mimic_jax.search.address import without_password
 
 _PHASES = (
     *('all', 'search', 'teacher', 'logits', 'student'),
@@ -64,7 +66,8 @@ def main(_) -> None:
     if not flags.FLAGS['verbosity'].present:
         # Orbax tells of every file it touches, and at length of every error that it also raises.
         logging.set_verbosity(logging.FATAL)
-    command = shlex.join(['python', '-m', 'mimic_jax.main', *sys.argv[1:]])
+    command = _command(sys.argv[1:])
+    shown = _command(map(without_password, sys.argv[1:]))  # in reports, which others read
     interrupt.install()
     try:
         if _DISTRIBUTED.value:
@@ -72,9 +75,9 @@ def main(_) -> None:
         if _PHASE.value == 'verify':
             _verify()
         elif flags.FLAGS['experiments'].present:
-            _gather(command)
+            _gather(shown)
         else:
-            _run(command)
+            _run(shown)
     except UserError as error:
         _stop(2, f'error: {error}')
     except interrupt.Interrupted:
@@ -89,6 +92,10 @@ def main(_) -> None:
         _stop_one_of_several(error)
     if _DISTRIBUTED.value:
         _leave()
+
+
+def _command(arguments: Iterable[str]) -> str:
+    return shlex.join(['python', '-m', 'mimic_jax.main', *arguments])
 
 
 def _join() -> None:

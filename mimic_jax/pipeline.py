@@ -54,6 +54,8 @@ from mimic_jax.reporting import answers, tables
 from mimic_jax.session import Session
 
 PHASES = ('search', 'teacher', 'logits', 'student', 'baseline', 'evaluate', 'decode', 'report')
+# The others make what a search for students needs, and ask for none from its study.
+_READ_STUDENTS = {'student', 'evaluate', 'decode', 'report', 'export', 'predict'}
 
 
 def run(
@@ -89,6 +91,8 @@ def run(
         predict.check(source, output)
     checked = config.experiment(settings)
     searched = _searched(checked, phase) if 'search' in wanted else ''
+    if searched and phase == 'all':  # by itself it may well be a part of a search
+        trials.check_ranks(checked)
     mesh = sharding.make_mesh(checked.run.model_axis, devices)
     _make_workdir(workdir)
     progress = Progress(_advice(checked), quiet=not hosts.is_first())
@@ -101,8 +105,8 @@ def run(
     checked = _with_members(session, checked)
     plan = plans.make(trials.without_students(checked), data)
     if searched == 'students':
-        search.check(checked, session, plan)
-    else:
+        _check_search(session, checked, plan)
+    elif _READ_STUDENTS.intersection(wanted):
         checked, plan = _with_students(checked, plan, workdir, data)
     _announce(progress, plan, wanted, workdir)
     prepare.fit(session)
@@ -173,8 +177,14 @@ def _searched(checked: config.Experiment, phase: str) -> str:
 
 def _search_members(session: Session, checked: config.Experiment) -> None:
     plan = plans.make(trials.with_stand_ins(trials.without_students(checked)), session.data)
+    _check_search(session, checked, plan)
     prepare.fit(session)
     search.run(_aligned(session, plan.alignments), checked, plan)
+
+
+def _check_search(session: Session, checked: config.Experiment, plan: plans.Plan) -> None:
+    data = plans.realigned(checked, session.data)
+    search.check(checked, dataclasses.replace(session, data=data), plan)
 
 
 def _with_members(session: Session, checked: config.Experiment) -> config.Experiment:

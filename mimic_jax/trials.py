@@ -73,6 +73,21 @@ def with_stand_ins(experiment: Experiment) -> Experiment:
     return dataclasses.replace(experiment, members=members)
 
 
+def check_ranks(experiment: Experiment) -> None:
+    """UserError where the search is to end before its study has every rank that is asked of it."""
+    search = experiment.search
+    group = 'students' if search.student else 'members'
+    for name, net in getattr(experiment, group).items():
+        source = net.from_study
+        if source is None or (source.study, source.storage) != (search.study, search.storage):
+            continue
+        if source.rank > search.trials:
+            raise UserError(
+                f'config.search.trials is {search.trials}, but config.{group}.{name}.from_study has '
+                f'rank {source.rank} of them; run as many trials, or lower the rank'
+            )
+
+
 def without_students(experiment: Experiment) -> Experiment:
     """The experiment without the students that are still to be read from a study."""
     known = {name: net for name, net in experiment.students.items() if net.from_study is None}

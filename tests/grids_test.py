@@ -100,3 +100,14 @@ def test_a_gap_between_rows_that_are_not_there_is_one_line():
     settings.report = {'gaps': {'gap': {'label': 'gap', 'low': ('nonesuch',), 'high': ('x',)}}}
     with pytest.raises(UserError, match=r"config\.report\.gaps\.gap names 'nonesuch'"):
         config.experiment(settings)
+
+
+def test_a_gap_is_between_rows_that_are_shown():
+    settings = tiny_digits()
+    rows = {name: {'source': f'students.{name}'} for name in ('labels', 'mimic')}
+    gap = {'label': 'gap', 'low': ('labels',), 'high': ('mimic',)}
+    settings.report = {'rows': rows, 'gaps': {'gap': gap}}
+    config.experiment(settings)
+    settings.report.order = ('mimic',)
+    with pytest.raises(UserError, match=r"config\.report\.gaps\.gap names 'labels'"):
+        config.experiment(settings)

@@ -138,6 +138,7 @@ GOOD = [
     '--config.students.mimic.seeds=(3,4)',
     '--config.views.mirror',
 ]
+SECRET = [DIGITS, '--config.data.root=postgresql://me:secret@host/db']
 
 
 @pytest.fixture(scope='module')
@@ -149,6 +150,7 @@ def outcomes(tmp_path_factory):
     cases = [(args, '') for args, _ in MISTAKES]
     cases += [(GOOD, ''), ([TWO], ''), ([TWO, '--name=3.5'], ''), ([DIGITS], 'bug')]
     cases += [([DIGITS], then) for then, _, _ in ENDINGS]
+    cases += [(SECRET, 'term')]
     given = [
         {'args': [arg.replace('FOLDER', str(folder)) for arg in args], 'then': then}
         for args, then in cases
@@ -219,6 +221,13 @@ def test_how_a_run_ends(outcomes, then, code, line):
 def test_a_stopped_run_says_the_command_that_goes_on(outcomes):
     said = outcomes[DIGITS, 'term']['err'].partition('To go on: ')[2]
     assert shlex.split(said) == ['python', '-m', 'mimic_jax.main', DIGITS]
+
+
+def test_a_report_does_not_have_the_password_of_the_command_that_goes_on(outcomes):
+    outcome = outcomes[(*SECRET, 'term')]
+    command = shlex.split(json.loads(outcome['out'])['command'])
+    assert command[-1] == '--config.data.root=postgresql://me:***@host/db'
+    assert shlex.split(outcome['err'])[-1] == SECRET[-1]
 
 
 def test_a_bug_is_not_hidden_behind_a_line(outcomes):

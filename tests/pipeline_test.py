@@ -8,6 +8,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
+from conftest import refusal
 
 from mimic_jax import artifacts, checkpoint, ensemble, locks, pipeline
 from mimic_jax.errors import UserError
@@ -228,6 +229,17 @@ def test_student_of_a_budget_is_solved_to_it(config, make_session):
     net = plan.students['mimic'][0]
     assert net.parameters <= 5000 < net.parameters + 8 + 1 + 10
     assert '?' not in net.model
+
+
+def test_a_net_without_a_free_width_is_held_to_its_budget(config, make_session):
+    _, plan = make_session(config)
+    params = plan.students['mimic'][0].parameters
+    config.students.mimic.budget = float(params)
+    _, plan = make_session(config)
+    assert plan.students['mimic'][0].model == config.students.mimic.model
+    config.students.mimic.budget = params - 1.0
+    message = refusal(make_session, config)
+    assert f'config.students.mimic.model has {params:,} parameters, more than' in message
 
 
 @pytest.mark.parametrize(

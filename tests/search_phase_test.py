@@ -298,23 +298,80 @@ def test_what_ended_a_trial_is_told_though_the_database_fails_too(
         run(searching(3), tmp_path, device)
 
 
-def test_a_trial_of_a_killed_process_is_run_again(tmp_path, device, stand_in, monkeypatch):
+@pytest.mark.parametrize('heard', [True, False], ids=['later', 'at once'])
+def test_a_trial_of_a_killed_process_is_run_again(
+    tmp_path, device, stand_in, monkeypatch, capsys, heard
+):
     monkeypatch.setattr(studies, '_HEARTBEAT', 1)
+    monkeypatch.setattr('mimic_jax.search.worker.POLL', 0.2)
     run_job = stand_in(lambda call, job: 0.5)
     run(searching(1), tmp_path, device)
     study = optuna.load_study(
         study_name='tiny', storage=f'sqlite:///{tmp_path / "studies.sqlite"}'
     )  # fmt: skip
-    # What a kill leaves: a running trial with a point, a heartbeat that has stopped.
+    # What a kill leaves: a running trial with a point, and a heartbeat that has stopped or never was.
     dead = study.ask(studies.distributions(config_module.experiment(searching()).search.space))
-    storage = optuna.storages.RDBStorage(
-        f'sqlite:///{tmp_path / "studies.sqlite"}', heartbeat_interval=1
-    )
-    storage.record_heartbeat(dead._trial_id)
+    if heard:
+        storage = optuna.storages.RDBStorage(
+            f'sqlite:///{tmp_path / "studies.sqlite"}', heartbeat_interval=1
+        )
+        storage.record_heartbeat(dead._trial_id)
+    capsys.readouterr()
     run(searching(2), tmp_path, device)
     first, killed, again = stored(tmp_path)
     assert [t.state for t in (first, killed, again)] == [FINISHED, FAILED, FINISHED]
     assert again.params == killed.params and len(run_job) == 2
+    assert capsys.readouterr().err.count('waiting for trials that other workers run') == 1
+
+
+def test_a_trial_that_has_just_begun_is_not_taken_for_dead(tmp_path, monkeypatch):
+    """By the clock of the worker that looks: another's may be hours behind, or ahead."""
+    space = config_module.experiment(searching()).search.space
+    study = studies.open_study(tmp_path / 's.db', 's', space)
+    silent = study.ask()._trial_id
+    with contextlib.closing(sqlite3.connect(tmp_path / 's.db')) as database:
+        database.execute("UPDATE trials SET datetime_start = '2020-01-01 00:00:00'")
+        database.commit()
+    now = [1000.0]
+    monkeypatch.setattr(studies.time, 'monotonic', lambda: now[0])
+
+    def stale():
+        return study._storage._get_stale_trial_ids(study._study_id)
+
+    assert stale() == []
+    now[0] += 2 * studies._HEARTBEAT
+    assert stale() == []
+    now[0] += 1
+    assert stale() == [silent]
+    study._storage.record_heartbeat(silent)
+    assert stale() == []
+
+
+@pytest.mark.parametrize('diverges', [False, True])
+def test_a_worker_that_was_suspended_too_long_goes_on(tmp_path, device, stand_in, capsys, diverges):
+    """While its net was trained, another took the trial for dead and queued it again."""
+
+    def outcome(call, job):
+        if call == 1:
+            with contextlib.closing(sqlite3.connect(tmp_path / 'studies.sqlite')) as database:
+                database.execute("UPDATE trial_heartbeats SET heartbeat = '2020-01-01 00:00:00'")
+                database.commit()
+            space = config_module.experiment(searching()).search.space
+            other = studies.open_study(
+                tmp_path / 'studies.sqlite', 'tiny', space, direction='maximize'
+            )
+            optuna.storages.fail_stale_trials(other)
+            if diverges:
+                raise NotFinite(f'{job.name}: loss or gradient not finite at step 7')
+        return 0.5
+
+    calls = stand_in(outcome)
+    run(searching(1), tmp_path, device)
+    suspended, again = stored(tmp_path)
+    assert (suspended.state, again.state) == (FAILED, FINISHED)
+    assert again.params == suspended.params
+    assert len(calls) == (2 if diverges else 1), 'the net that is whole is not trained again'
+    assert capsys.readouterr().err.count('queued it again') == 1
 
 
 def test_workers_on_one_study_share_its_trials(tmp_path, device, stand_in):
@@ -384,6 +441,17 @@ def test_mistakes_in_a_search_are_one_line_before_it_starts(change, words):
     with pytest.raises(UserError) as caught:
         trials.middle(config_module.experiment(config).search)
     assert words in str(caught.value) and '\n' not in str(caught.value)
+
+
+def test_ranks_beyond_the_trials_are_refused_before_the_search(tmp_path, device):
+    config = searching(1)
+    message = refusal(run, config, tmp_path, device, phase='all')
+    assert message.startswith('config.search.trials is 1, but config.members.best_2.from_study has')
+    assert not [*tmp_path.iterdir()]
+    config.members.best_2.from_study.update(rank=7, study='other')  # whose trials are its own
+    trials.check_ranks(config_module.experiment(config))
+    config.members.best_2.from_study.update(study='tiny', storage='sqlite:///other.db')
+    trials.check_ranks(config_module.experiment(config))
 
 
 def test_ranks_of_a_greedy_choice_follow_what_the_members_say(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """The search: its space, its sampler and the study that workers share."""
 
+import re
 import sqlite3
 import subprocess
 import sys
@@ -7,14 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT, tiny_digits
 from ml_collections import ConfigDict
 
+from mimic_jax import config
 from mimic_jax.errors import UserError
+from mimic_jax.reporting import html_provenance
 from mimic_jax.search import space as spaces
+from mimic_jax.search.address import without_password
 
 optuna = pytest.importorskip('optuna', reason='the search extra is not installed')
 
-from mimic_jax.search import acquisition, study  # noqa: E402
+from mimic_jax.search import acquisition, ranking, study  # noqa: E402
 from mimic_jax.search.sampler import GaussianProcessSampler  # noqa: E402
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -311,6 +316,45 @@ def test_a_database_that_fails_is_one_line_without_its_password():
     with pytest.raises(UserError, match=words) as raised, study.in_use('mysql://me:secret@h/none'):
         raise optuna.exceptions.StorageInternalError('gone')
     assert 'secret' not in str(raised.value) and '\n' not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ('text', 'shown'),
+    [
+        ('postgresql://me:secret@h:5432/db', 'postgresql://me:***@h:5432/db'),
+        ('--a=mysql+pymysql://:sec/ret:x@h/db', '--a=mysql+pymysql://:***@h/db'),
+        ('["a://me:secret@h", "b://me:secret@h"]', '["a://me:***@h", "b://me:***@h"]'),
+        ('postgresql://me@h/db', 'postgresql://me@h/db'),
+        ('sqlite:////runs/studies.sqlite', 'sqlite:////runs/studies.sqlite'),
+        ('http://h:80/a', 'http://h:80/a'),
+    ],
+)
+def test_a_password_is_not_shown(text, shown):
+    assert without_password(text) == shown
+
+
+def test_a_reports_config_has_no_password():
+    settings = tiny_digits()
+    storage = 'postgresql://me:secret@host/studies'
+    settings.search = {
+        **{'space': {'a': {'low': 1.0, 'high': 2.0}}, 'sets': {'a': 'train.learning_rate'}},
+        **{'member': {'model': '8'}, 'storage': storage},
+    }
+    page = html_provenance.config(config.experiment(settings))
+    assert 'secret' not in page and '://me:***@host/studies' in page
+
+
+def test_a_study_that_is_not_there_is_told_without_a_password(monkeypatch):
+    monkeypatch.setattr(study, 'find_study', lambda url, name: None)
+    with pytest.raises(UserError, match=r"no study 's' in mysql://me:\*\*\*@h/db;"):
+        ranking.ranked('mysql://me:secret@h/db', 's', 'member', 1, '', {})
+
+
+def test_the_oldest_scipy_allowed_has_what_is_called():
+    """`qmc.Sobol(rng=)`, which 1.15 brought."""
+    text = (ROOT / 'setup.cfg').read_text()
+    (oldest,) = re.findall(r'^ +scipy>=([0-9.]+)$', text, re.MULTILINE)
+    assert tuple(map(int, oldest.split('.'))) >= (1, 15)
 
 
 def test_the_best_trials(tmp_path):

@@ -1,10 +1,11 @@
 """--phase=search over students of a logit cache, on digits."""
 
 import json
+import re
 import shutil
 
 import pytest
-from conftest import tiny_digits
+from conftest import refusal, tiny_digits
 
 from mimic_jax import artifacts, interrupt, pipeline, train
 from mimic_jax import config as config_module
@@ -103,6 +104,20 @@ def test_another_run_of_it_searches_no_further(searched, device):
     assert before == {path: path.stat().st_mtime_ns for path in searched.glob('*/COMPLETE')}
 
 
+def test_each_phase_is_preceded_by_the_one_that_it_asks_for(device, tmp_path):
+    """From the student on, and each message followed, all are done; nothing asks for itself."""
+    done, asked = [], ['student']
+    while asked:
+        try:
+            run(searching(), tmp_path, device, phase=asked[-1])
+            done.append(asked.pop())
+        except UserError as error:
+            asked.append(re.search(r'--phase=(\w+)', str(error)).group(1))
+            assert len(set(asked)) == len(asked), f'{error}: a circle'
+            assert (tmp_path / 'studies.sqlite').exists() == ('search' in done)
+    assert done == ['teacher', 'logits', 'search', 'student']
+
+
 def test_a_table_of_searched_students_needs_no_search(searched, device):
     config = searching()
     del config.search
@@ -138,9 +153,6 @@ def test_a_search_that_was_stopped_or_diverged_goes_on(searched, device, tmp_pat
 
 
 def test_what_a_search_for_students_refuses(searched, device, tmp_path):
-    with pytest.raises(UserError, match=r'logit cache ensemble is not there yet.*--phase=logits'):
-        run(searching(), tmp_path, device, phase='search')
-    assert not (tmp_path / 'studies.sqlite').exists()
     config = searching()
     config.search.student.budget = 500.0
     # A bottleneck of one unit: 64 + 1, 40 × (1 + 1), 10 × (40 + 1) parameters.
@@ -148,11 +160,12 @@ def test_what_a_search_for_students_refuses(searched, device, tmp_path):
         run(config, tmp_path, device)
     assert str(caught.value).startswith('config.search.student: ')
     assert 'at least 555 parameters' in str(caught.value) and 'budget is 500' in str(caught.value)
+    config.search.student.update(model='10L-{hidden}', budget=1400.0)
+    # 10 × (64 + 1), 40 × (10 + 1), 10 × (40 + 1) parameters.
+    assert 'has 1,500 parameters, more than its budget of 1,400' in refusal(
+        run, config, tmp_path, device
+    )
     assert not list(tmp_path.glob('teacher-*')), 'told before anything is trained'
-    config = searching()
-    config.search.space.hidden.high = 41
-    with pytest.raises(UserError, match=r'searches another space: hidden\.high'):
-        run(config, searched, device, phase='search')
     config = searching()
     config.logits.ensemble.views = 1
     del config.search
@@ -168,8 +181,34 @@ def test_what_a_search_for_students_refuses(searched, device, tmp_path):
         run(config, searched, device, phase='student')
     config = searching()
     config.students.found.from_study.rank = 3
+    with pytest.raises(
+        UserError, match=r'search\.trials is 2, but config\.students\.found\..*rank 3'
+    ):
+        run(config, tmp_path, device)
+    del config.search
     with pytest.raises(UserError, match='2 finished trials and 3 are asked for'):
         run(config, searched, device, phase='report')
+
+
+@pytest.mark.parametrize(
+    'change, words',
+    [
+        (lambda c: c.search.update(storage='sqlite:////no/such/folder/s.db'), 'cannot be opened'),
+        (lambda c: c.search.space.hidden.update(high=41), 'another space: hidden.high'),
+        (lambda c: c.search.update(objective='validation_loss'), 'to maximize and the config to'),
+        (lambda c: c.search.student.train.update(epochs=2), 'another config.search.student'),
+        (lambda c: c.logits.ensemble.update(views=1), 'another logit cache'),
+        (lambda c: c.data.update(seed=1), 'another data'),
+    ],
+)
+def test_a_study_that_does_not_fit_is_told_before_anything_is_trained(
+    searched, device, tmp_path, change, words
+):
+    shutil.copy(searched / 'studies.sqlite', tmp_path)
+    config = searching()
+    change(config)
+    assert words in refusal(run, config, tmp_path, device)
+    assert not list(tmp_path.glob('teacher-*')) and len(stored(tmp_path)) == 2
 
 
 @pytest.mark.parametrize(

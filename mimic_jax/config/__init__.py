@@ -115,9 +115,10 @@ def experiment(config: Mapping) -> Experiment:
         _known(result.report.ensemble, result.logits, 'config.report.ensemble', 'config.logits')
     for name in result.report.order:
         _known(name, result.report.rows, 'config.report.order', 'config.report.rows')
+    shown = result.report.order or result.report.rows
     for name, gap in result.report.gaps.items():
         for row in (*gap.low, *gap.high):
-            _known(row, result.report.rows, f'config.report.gaps.{name}', 'config.report.rows')
+            _known(row, shown, f'config.report.gaps.{name}', 'config.report')
     for name, row in result.report.rows.items():
         group, _, entry = row.source.partition('.')
         where = f'config.report.rows.{name}.source'
@@ -128,7 +129,6 @@ def experiment(config: Mapping) -> Experiment:
             )
         _known(entry, getattr(result, group), where, f'config.{group}')
         if row.against:
-            shown = result.report.order or result.report.rows
             _known(row.against, shown, f'config.report.rows.{name}.against', 'config.report')
         if row.absorbed and group != 'students':
             raise UserError(f'config.report.rows.{name}.absorbed is of students, not of {group}')

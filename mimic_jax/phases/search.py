@@ -20,8 +20,7 @@ def run(session: Session, experiment: Experiment, plan: plans.Plan) -> None:
     plan: of the experiment, for the caches that students learn from.
 
     Raises:
-      UserError: no Optuna, a database out of reach or that fails later, a study of another space,
-        template or data, a cache that is not there, a budget that the largest net of the space exceeds.
+      UserError: what `check` refuses, a cache that is not there, a database that fails later.
     """
     trials.require_optuna()
     from mimic_jax.search import ranking, study, worker
@@ -31,9 +30,10 @@ def run(session: Session, experiment: Experiment, plan: plans.Plan) -> None:
     def planned(name: str, settings) -> plans.NetPlan:
         return plans.trial(name, settings, experiment, session.data, plan.caches)
 
-    check(experiment, session, plan)
     typical = planned('trial', trials.middle(search))
-    cache = _cache_of(typical, session)
+    if typical.cache:
+        what = f'logit cache {typical.cache.name}'
+        artifacts.require(session.workdir, typical.cache.recipe, what, 'logits')
     kind = ranking.STUDENT if search.student else ranking.MEMBER
     database = trials.database(session.workdir, search.storage)
     record = study.open_study(
@@ -44,13 +44,6 @@ def run(session: Session, experiment: Experiment, plan: plans.Plan) -> None:
         seed=search.seed,
         startup=search.startup,
     )
-    ours = {
-        ranking.DATA: session.data.fingerprint,
-        'template': as_json(search.student or search.member),
-        'sets': as_json(search.sets),
-        'objective': search.objective,
-        **({ranking.CACHE: cache} if cache else {}),
-    }
     expected = _work(typical)
 
     def outcome(trial, point) -> float:
@@ -67,24 +60,51 @@ def run(session: Session, experiment: Experiment, plan: plans.Plan) -> None:
         return value
 
     with study.in_use(database):
-        _check_or_record(record, ours)
+        ours = _shared(search, session, typical)
+        _check_shared(record, ours)
+        for key in ours.keys() - record.user_attrs.keys():
+            record.set_user_attr(key, ours[key])
         session.progress.plan('trials', expected * max(0, search.trials - worker.ended(record)))
-        worker.work(record, search.space, search.trials, outcome)
+        worker.work(record, search.space, search.trials, outcome, say)
         say(f'study {search.study!r}: {worker.ended(record)} trials, the best {_best(record)}')
 
 
 def check(experiment: Experiment, session: Session, plan: plans.Plan) -> None:
-    """UserError where not every net of the space can be made; arguments as in `run`."""
-    for settings in (trials.middle(experiment.search), trials.largest(experiment.search)):
+    """What can be refused before anything is trained; arguments as in `run`.
+
+    session: its data may be under the name that realignment will give them.
+
+    Raises:
+      UserError: no Optuna, a budget that the largest net of the space exceeds, a database out of
+        reach, a study of another space, template or data.
+    """
+    trials.require_optuna()
+    from mimic_jax.search import study
+
+    search = experiment.search
+    typical, _ = (
         plans.trial('trial', settings, experiment, session.data, plan.caches)
+        for settings in (trials.middle(search), trials.largest(search))
+    )
+    database = trials.database(session.workdir, search.storage)
+    record = study.find_study(database, search.study)
+    if record is not None:
+        with study.in_use(database):
+            study.check_space(record, search.space, _DIRECTION[search.objective])
+            _check_shared(record, _shared(search, session, typical))
 
 
-def _cache_of(net: plans.NetPlan, session: Session) -> str:
-    """The name of the cache that a net learns from, which must be there; empty for labels."""
-    if net.cache is None:
-        return ''
-    what = f'logit cache {net.cache.name}'
-    return artifacts.require(session.workdir, net.cache.recipe, what, 'logits').name
+def _shared(search: Search, session: Session, net: plans.NetPlan) -> dict:
+    """What all trials of a study have in common; net: any of them."""
+    from mimic_jax.search import ranking
+
+    return {
+        ranking.DATA: session.data.fingerprint,
+        'template': as_json(search.student or search.member),
+        'sets': as_json(search.sets),
+        'objective': search.objective,
+        **({ranking.CACHE: net.cache.recipe.name} if net.cache else {}),
+    }
 
 
 def _work(net: plans.NetPlan) -> float:
@@ -111,15 +131,12 @@ def _best(record) -> str:
     return f'{record.best_value:.4f}' if values else 'none: all have diverged'
 
 
-def _check_or_record(record, ours: dict) -> None:
-    """Trials of one study differ in their points alone."""
+def _check_shared(record, ours: dict) -> None:
+    """Trials of one study differ in their points alone; a new one has nothing stored."""
     kind = 'student' if 'seeds' in ours['template'] else 'member'
     words = {'data': 'data', 'cache': 'logit cache', 'template': f'config.search.{kind}'}
     for key, value in ours.items():
-        stored = record.user_attrs.get(key)
-        if stored is None:
-            record.set_user_attr(key, value)
-        elif stored != value:
+        if record.user_attrs.get(key, value) != value:
             what = words.get(key, f'config.search.{key}')
             raise UserError(
                 f'study {record.study_name!r} was searched with another {what}; set '

@@ -62,7 +62,8 @@ def make(experiment: Experiment, data: Dataset) -> Plan:
     """The plan of an experiment on its data, as prepared: before any realignment.
 
     Raises:
-      UserError: a model that does not parse or fit, a budget without '?', a split that is not there.
+      UserError: a model that does not parse or fit, '?' without a budget, a net beyond its budget, a
+        split that is not there.
     """
     _check_views(experiment.views, data, 'config.views')
     rounds, data = alignments(experiment, data)
@@ -271,6 +272,11 @@ def _student(
         seed,
         cache,
     )
+    if student.budget and net.parameters > student.budget:
+        raise UserError(
+            f'{where}.model has {net.parameters:,} parameters, more than its budget of '
+            f'{student.budget:,.0f}; write "?" for a width to solve, or set budget to 0'
+        )
     budget = student.budget if '?' in student.model else 0.0
     return dataclasses.replace(net, budget=budget)
 

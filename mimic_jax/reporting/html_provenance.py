@@ -9,6 +9,7 @@ from mimic_jax.config import Experiment
 from mimic_jax.plans.experiment import Plan
 from mimic_jax.plans.nets import NetPlan
 from mimic_jax.reporting import html_page, tables
+from mimic_jax.search.address import without_password
 from mimic_jax.session import Session
 from mimic_jax.settings import as_json
 
@@ -71,8 +72,11 @@ def artifacts_made(plan: Plan) -> Iterator[str]:
 
 
 def config(checked: Experiment) -> str:
-    """Every setting, those left to their defaults too, as a flag would name it."""
-    lines = [f'{name} = {json.dumps(value)}' for name, value in _flat('config', as_json(checked))]
+    """Every setting, those left to their defaults too, as a flag would name it; no password."""
+    lines = [
+        without_password(f'{name} = {json.dumps(value)}')
+        for name, value in _flat('config', as_json(checked))
+    ]
     body = html_page.preformatted('\n'.join(lines))
     return html_page.details(f'{len(lines)} settings', body)
 

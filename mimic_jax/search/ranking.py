@@ -8,6 +8,7 @@ from optuna.trial import TrialState
 
 from mimic_jax.errors import UserError
 from mimic_jax.search import study as studies
+from mimic_jax.search.address import without_password
 
 # The user attribute of a trial that holds its net's settings.
 MEMBER, STUDENT = 'member', 'student'
@@ -27,10 +28,10 @@ def ranked(
       UserError: the database or the study is not there, it is of nets of another kind, its trials saw
         other data or another cache, or fewer finished.
     """
-    study = _load(url, name)
+    study, shown = _load(url, name), without_password(str(url))
     if study.user_attrs.get(DATA) != data:
         raise UserError(
-            f'study {name!r} in {_shown(url)} searched on other data or another split of it; give '
+            f'study {name!r} in {shown} searched on other data or another split of it; give '
             'this experiment the config.data of that search, or name another study'
         )
     finished = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
@@ -38,7 +39,7 @@ def ranked(
     for trial in studies.best(study, finished):
         if kind not in trial.user_attrs:
             raise UserError(
-                f'study {name!r} in {_shown(url)} did not search for a {kind}; name another study'
+                f'study {name!r} in {shown} did not search for a {kind}; name another study'
             )
         if trial.user_attrs[kind] not in found:  # a point that two workers ran is one net
             found.append(trial.user_attrs[kind])
@@ -65,19 +66,10 @@ def _check_cache(study: optuna.Study, found: list[dict], caches: Mapping[str, st
 
 
 def _load(url: str | Path, name: str) -> optuna.Study:
-    missing = UserError(
-        f'there is no study {name!r} in {_shown(url)}; run the experiment that searches first, '
-        'with --phase=search and the same workdir or storage'
-    )
-    if isinstance(url, Path) and not url.is_file():
-        raise missing  # opening it would make an empty database
-    with studies.reachable(url) as storage:
-        try:
-            return optuna.load_study(study_name=name, storage=storage)
-        except KeyError:
-            raise missing from None
-
-
-def _shown(url: str | Path) -> str:
-    """A file's path; of a URL only what follows the user and password."""
-    return str(url) if isinstance(url, Path) else url.rpartition('@')[2]
+    study = studies.find_study(url, name)
+    if study is None:
+        raise UserError(
+            f'there is no study {name!r} in {without_password(str(url))}; run the experiment that '
+            'searches first, with --phase=search and the same workdir or storage'
+        )
+    return study

@@ -20,7 +20,12 @@ from mimic_jax.settings import as_json
 
 _HEARTBEAT = 60  # seconds between a running trial's signs of life; without two, it was killed
 _ATTEMPTS = 20  # to open a database that other workers are opening for the first time
+SPACE = 'space'  # the user attribute of a study that holds its space
 FAULTS = (sqlalchemy.exc.SQLAlchemyError, StorageInternalError)  # what an open database raises
+_SILENT = sqlalchemy.text(  # running trials without any sign of life
+    "SELECT trial_id FROM trials WHERE study_id = :study AND state = 'RUNNING' "
+    'AND trial_id NOT IN (SELECT trial_id FROM trial_heartbeats)'
+)
 
 
 def open_study(
@@ -54,8 +59,41 @@ def open_study(
             load_if_exists=True,
             sampler=GaussianProcessSampler(seed, distributions(space), startup),
         )
-        _check_or_record(study, space, direction)
+        check_space(study, space, direction)
+        if SPACE not in study.user_attrs:
+            study.set_user_attr(SPACE, _entries(space))
     return study
+
+
+def find_study(url: str | Path, name: str) -> optuna.Study | None:
+    """The study of that name, to be read, or None; where there is no file, none is made.
+
+    Raises:
+      UserError: the database is not reachable.
+    """
+    if _is_path(url) and not Path(url).is_file():
+        return None
+    with reachable(url) as storage:
+        try:
+            return optuna.load_study(study_name=name, storage=storage)
+        except KeyError:
+            return None
+
+
+def check_space(study: optuna.Study, space: Space, direction: str) -> None:
+    """UserError where a study has another space or direction; a new one has no space yet."""
+    if study.direction.name.lower() != direction:
+        raise UserError(
+            f'study {study.study_name!r} is to {study.direction.name.lower()} and the config to '
+            f'{direction}; name another study'
+        )
+    ours = _entries(space)
+    stored = study.user_attrs.get(SPACE, ours)
+    if stored != ours:
+        raise UserError(
+            f'study {study.study_name!r} searches another space: {_difference(stored, ours)}; '
+            "name another study, or use that one's space"
+        )
 
 
 def suggest(trial: optuna.Trial, space: Space) -> dict[str, float | int]:
@@ -133,12 +171,27 @@ def in_use(url: str | Path) -> Iterator[None]:
 class _Storage(optuna.storages.RDBStorage):
     """A database in which a sign of life that finds no room, or no server, is left out.
 
-    The next may get through; until then the thread that gives them lives on.
+    The next may get through; until then the thread that gives them lives on. A running trial that has
+    never given one, as its process was killed before, is as dead as one that has stopped: by the time
+    since it was first seen here, as its start is by another machine's clock and in its time zone.
     """
+
+    def __init__(self, *arguments, **settings):
+        super().__init__(*arguments, **settings)
+        self._silent_since = {}  # seconds of this process's clock, by id of a trial
 
     def record_heartbeat(self, trial_id: int) -> None:
         with contextlib.suppress(*FAULTS):
             super().record_heartbeat(trial_id)
+
+    def _get_stale_trial_ids(self, study_id: int) -> list[int]:
+        stale = super()._get_stale_trial_ids(study_id)
+        with self.engine.connect() as connection:
+            silent = connection.execute(_SILENT, {'study': study_id}).scalars().all()
+        now = time.monotonic()
+        self._silent_since = {trial: self._silent_since.get(trial, now) for trial in silent}
+        latest = now - 2 * self.heartbeat_interval
+        return [*stale, *(trial for trial, since in self._silent_since.items() if since < latest)]
 
 
 def _url(url: str | Path) -> sqlalchemy.URL:
@@ -176,22 +229,8 @@ def _storage(database: sqlalchemy.URL) -> optuna.storages.RDBStorage:
             time.sleep(0.2)
 
 
-def _check_or_record(study: optuna.Study, space: Space, direction: str) -> None:
-    """A new study is told its space; an old one must have the same."""
-    if study.direction.name.lower() != direction:
-        raise UserError(
-            f'study {study.study_name!r} is to {study.direction.name.lower()} and the config to '
-            f'{direction}; name another study'
-        )
-    ours = {name: as_json(space[name]) for name in sorted(space)}
-    stored = study.user_attrs.get('space')
-    if stored is None:
-        study.set_user_attr('space', ours)
-    elif stored != ours:
-        raise UserError(
-            f'study {study.study_name!r} searches another space: {_difference(stored, ours)}; '
-            "name another study, or use that one's space"
-        )
+def _entries(space: Space) -> dict:
+    return {name: as_json(space[name]) for name in sorted(space)}
 
 
 def _difference(stored: dict, ours: dict) -> str:

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import fail_stale_trials
 from optuna.trial import TrialState
 
@@ -22,13 +23,17 @@ def work(
     space: Space,
     trials: int,
     outcome: Callable[[optuna.Trial, dict[str, float | int]], float],
+    say: Callable[[str], None],
 ) -> None:
     """Runs trials, one after another, until `trials` have ended on this study, whoever ran them.
 
     outcome: the value of a trial at a point. NotFinite from it is a failed trial, which counts as
     ended, and the search goes on. Whatever else it raises (a signal, a full disk) ends the work, and
     the point is queued to be run again. A worker that was killed leaves a trial without a sign of
-    life, which is queued again after two minutes; near the end, the others wait for that.
+    life, which is queued again after two minutes; near the end, the others wait for that. A worker that
+    was only suspended for so long goes on with the next trial: the one queued again finds its net.
+
+    say: is told, in a line each, that the others are waited for, and of such a suspension.
 
     Raises:
       One of `study.FAULTS`: of the database; but what `outcome` raised before it.
@@ -43,6 +48,8 @@ def work(
         except NotFinite as error:
             trial.set_user_attr(FAILED, str(error))
             raise
+        except UpdateFinishedTrialError:  # the others have queued its point
+            raise
         except Exception as error:
             if not isinstance(error, studies.FAULTS):
                 raised.append(error)
@@ -55,16 +62,29 @@ def work(
             return
         except Exception as error:
             first = raised[0] if raised else _behind(error)
-        raise first
+        if not _given_up(first):
+            raise first
+        say(
+            'other workers took this one’s trial for dead, as it gave no sign of life, and queued it '
+            'again'
+        )
 
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', optuna.exceptions.ExperimentalWarning)
+        waiting = False
         while (done := ended(study)) < trials:
             if done + _running(study) < trials:
+                waiting = False
                 run_one()
-            else:
-                time.sleep(POLL)
-                fail_stale_trials(study)
+                continue
+            if not waiting:
+                say(
+                    'waiting for trials that other workers run; what a killed one left runs again '
+                    'after two minutes'
+                )
+            waiting = True
+            time.sleep(POLL)
+            fail_stale_trials(study)
 
 
 def ended(study: optuna.Study) -> int:
@@ -81,7 +101,13 @@ def _behind(error: Exception) -> Exception:
     first = error
     while isinstance(first, UnboundLocalError | AssertionError) and first.__context__:
         first = first.__context__
-    return first if isinstance(first, (*studies.FAULTS, Interrupted)) else error
+    passed_on = isinstance(first, (*studies.FAULTS, Interrupted)) or _given_up(first)
+    return first if passed_on else error
+
+
+def _given_up(error: Exception) -> bool:
+    """Whether others took the trial for dead before it ended, as Optuna says when told of its end."""
+    return isinstance(error, ValueError) and str(error).startswith('Cannot tell a FAIL trial')
 
 
 def _running(study: optuna.Study) -> int:
