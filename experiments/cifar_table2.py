@@ -1,7 +1,7 @@
 """CIFAR-10: every row of Ba & Caruana's Table 2, with the paper's figures beside.
 
     python -m mimic_jax.main --config=experiments/cifar_table2.py          # whole; wants a GPU or TPU
-    python -m mimic_jax.main --config=experiments/cifar_table2.py:small    # over an hour on 2 cores
+    python -m mimic_jax.main --config=experiments/cifar_table2.py:small    # within an hour on 2 cores
     python -m mimic_jax.main --config=experiments/cifar_table2.py:smoke    # minutes, a first look
     python -m mimic_jax.main --config=experiments/cifar_table2.py:kmeans   # Coates' features alone
 
@@ -39,7 +39,7 @@ def get_config(arg=''):
 def whole():
     config = ml_collections.ConfigDict()
     config.presets = {
-        'small': 'takes over an hour on 2 CPU cores',
+        'small': 'takes about an hour on 2 CPU cores',
         'smoke': 'takes some minutes',
     }
     config.data = {
