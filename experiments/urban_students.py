@@ -29,9 +29,10 @@ layer, and the rates under Hinton's loss, whose gradients are smaller: nobody tu
 
 `:small` is another setting: 8,000 images, the ensemble of 4 of urban_teachers.py:small, 24 views, 100
 and 320 thousand parameters, no to three convolutions, two seeds, the larger nets on labels beside, with
-the same settings. Rate and clipping are those that trials for cifar_student.py:small favoured. By the
-steps' processor time the 24 nets take some 35 minutes of 2 cores, views included, and the cache 7;
-`:regularised,small` adds 22 and `:hinton,small` 20. These are estimates; the whole was not measured.
+the same settings. Rate and clipping are those that trials for cifar_student.py:small favoured. The cache
+took 6 minutes of one core and the 24 nets 28, with teachers that were no better than the nets on labels;
+with those that `:small` has now nobody has run it. `:regularised,small` and `:hinton,small` add perhaps a
+quarter of an hour each.
 """
 
 import ml_collections
