@@ -130,6 +130,14 @@ def with_students(
     return dataclasses.replace(experiment, students=students)
 
 
+def trained(search: Search, workdir: Path) -> set[str]:
+    """The names of what the finished trials of a search were trained into, here or elsewhere."""
+    require_optuna()
+    from mimic_jax.search import ranking
+
+    return ranking.artifacts(database(workdir, search.storage), search.study)
+
+
 def _wanted(nets: Mapping[str, Member | Student]) -> dict[FromStudy, dict[str, int]]:
     """The ranks that are asked for, by name, of each study and choice."""
     wanted = defaultdict(dict)

@@ -135,8 +135,14 @@ def test_an_ensemble_from_the_study_is_of_the_best_by_validation(searched, devic
         sorted((accuracy[name] for name in members), reverse=True)
         == (sorted(accuracy.values(), reverse=True)[:2])
     )
-    rows = json.loads((workdir / 'tiny' / 'report.json').read_text())['rows']
-    assert {row['name'] for row in rows} >= {'best_1', 'best_2', 'ensemble', 'mimic'}
+    report = json.loads((workdir / 'tiny' / 'report.json').read_text())
+    names = {row['name'] for row in report['rows']}
+    assert names >= {'best_1', 'best_2', 'ensemble', 'mimic'}
+    costs = report['costs']
+    assert set(costs['search']['artifacts']) == before and not costs['teacher']['artifacts']
+    seconds = [artifacts.manifest(workdir / name)['seconds'] for name in before]
+    assert costs['search']['seconds'] == pytest.approx(sum(seconds), abs=0.06)
+    assert report['seconds'] == pytest.approx(sum(cost['seconds'] for cost in costs.values()))
 
 
 def test_a_greedy_choice_and_members_one_by_one_are_brute_forces(searched, device, make_session):

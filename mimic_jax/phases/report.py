@@ -9,8 +9,8 @@ from pathlib import Path
 
 import jax
 
-from mimic_jax import artifacts, interrupt, latency
-from mimic_jax.config import Experiment, Report, Row
+from mimic_jax import artifacts, interrupt, latency, trials
+from mimic_jax.config import Experiment, Report, Row, Search
 from mimic_jax.data import timit_splits
 from mimic_jax.plans.decode import DecodePlan
 from mimic_jax.plans.experiment import Plan
@@ -45,7 +45,7 @@ def run(session: Session, plan: Plan, checked: Experiment, experiment: str, comm
         session.progress.count('timing answers', number, len(chosen))
     folder = session.workdir / experiment
     folder.mkdir(parents=True, exist_ok=True)
-    costs = _costs(session, plan)
+    costs = _costs(session, plan, checked.search)
     result = {
         'experiment': experiment,
         'rows': rows,
@@ -102,8 +102,11 @@ def _timings(
     }
 
 
-def _costs(session: Session, plan: Plan) -> dict:
-    """Seconds and bytes of every phase's artifacts, however many sittings they took."""
+def _costs(session: Session, plan: Plan, search: Search | None) -> dict:
+    """Seconds and bytes of every phase's artifacts, however many sittings they took.
+
+    Of a search they are its trials' that are in this workdir; those that it chose count there alone.
+    """
     recipes = {
         'align': [each for a in plan.alignments for each in (a.net.recipe, a.recipe)],
         'teacher': [net.recipe for net in plan.members.values()],
@@ -116,15 +119,24 @@ def _costs(session: Session, plan: Plan) -> dict:
     for phase in ('align', 'baseline', 'decode'):  # that few experiments have
         if not recipes[phase]:
             del recipes[phase]
-    costs = {}
-    for phase, group in recipes.items():
-        folders = {session.workdir / recipe.name for recipe in group}
-        costs[phase] = {
-            'artifacts': sorted(folder.name for folder in folders),
-            'seconds': round(sum(artifacts.manifest(folder)['seconds'] for folder in folders), 1),
-            'bytes': sum(_size(folder) for folder in folders),
+    named = {phase: {recipe.name for recipe in group} for phase, group in recipes.items()}
+    if search is not None:
+        here = {
+            name
+            for name in trials.trained(search, session.workdir)
+            if artifacts.is_complete(session.workdir / name)
         }
-    return costs
+        named = {'search': here, **{phase: names - here for phase, names in named.items()}}
+    return {phase: _cost(session.workdir, names) for phase, names in named.items()}
+
+
+def _cost(workdir: Path, names: set[str]) -> dict:
+    folders = [workdir / name for name in sorted(names)]
+    return {
+        'artifacts': [folder.name for folder in folders],
+        'seconds': round(sum(artifacts.manifest(folder)['seconds'] for folder in folders), 1),
+        'bytes': sum(_size(folder) for folder in folders),
+    }
 
 
 def _spoken(session: Session, split: str) -> dict:

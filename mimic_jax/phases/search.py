@@ -53,7 +53,7 @@ def run(session: Session, experiment: Experiment, plan: plans.Plan) -> None:
         session.progress.plan('trials', -expected)  # it goes on under the net's own name
         session.progress.plan(f'train {net.model}', _work(net))
         trial.set_user_attr(kind, as_json(settings))
-        trial.set_user_attr('artifact', net.recipe.name)
+        trial.set_user_attr(ranking.ARTIFACT, net.recipe.name)
         make = students.make if search.student else teachers.make
         value = _value(make(session, net), search)
         say(f'{name}: {search.objective} {value:.4f} with {net.model}')

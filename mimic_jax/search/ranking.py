@@ -12,6 +12,7 @@ from mimic_jax.search.address import without_password
 
 # The user attribute of a trial that holds its net's settings.
 MEMBER, STUDENT = 'member', 'student'
+ARTIFACT = 'artifact'  # and the name of what the net was trained into
 DATA = 'data'  # the user attribute of a study that holds the fingerprint of its data
 CACHE = 'cache'  # and of a study of students on logits, the name of the cache that they read
 
@@ -51,6 +52,17 @@ def ranked(
     if kind == STUDENT:
         _check_cache(study, found, caches)
     return found
+
+
+def artifacts(url: str | Path, name: str) -> set[str]:
+    """The names of what a study's finished trials were trained into; none without a study.
+
+    Raises:
+      UserError: the database is not reachable.
+    """
+    study = studies.find_study(url, name)
+    finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)) if study else ()
+    return {trial.user_attrs[ARTIFACT] for trial in finished if ARTIFACT in trial.user_attrs}
 
 
 def _check_cache(study: optuna.Study, found: list[dict], caches: Mapping[str, str]) -> None:
