@@ -15,7 +15,7 @@ from mimic_jax.errors import UserError
 
 ROW_KEYS = {
     'name', 'model', 'parameters', 'target', 'metric', 'values', 'mean', 'std', 'n', 'agreement',
-    'paper', 'units', 'paper_parameters', 'paper_units', 'note', 'shortfall',
+    'paper', 'units', 'paper_parameters', 'paper_units', 'note', 'shortfall', 'cache',
 }  # fmt: skip
 
 
