@@ -276,7 +276,7 @@ PRESETS = (
 def keep(config, preset, kept):
     """The students of these names alone, and their rows."""
     if not kept:
-        raise ValueError(f'preset {preset!r} leaves no student; no other preset has some of its')
+        raise ValueError(f'preset {preset!r} leaves no student beside the others named with it')
     for name in set(config.students) - set(kept):
         del config.students[name]
         del config.report.rows[name]
