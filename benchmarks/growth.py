@@ -66,7 +66,7 @@ def grow(rows: list[dict], by: str, amounts, point) -> None:
     amounts = [each.pop('amount', amount) for each, amount in zip(found, amounts, strict=True)]
     for name in found[0]:
         values = [each[name] for each in found]
-        facts = {'by': by, 'amounts': [*map(int, amounts)], 'values': values}
+        facts = {'by': by, 'amounts': [*map(int, amounts)], 'measured': values}
         rows.append({'name': f'{name}, by {by}', **facts, 'slope': slope(amounts, values)})
         print(rows[-1]['name'], 'slope', rows[-1]['slope'], flush=True)
 
@@ -166,7 +166,7 @@ def draw(rows: list[dict], path: Path) -> None:
         for row in rows:
             if row['by'] == by:
                 label = f'{row["name"].partition(", by")[0]} (slope {row["slope"]:.2f})'
-                panel.loglog(row['amounts'], row['values'], marker='o', label=label)
+                panel.loglog(row['amounts'], row['measured'], marker='o', label=label)
         panel.set_xlabel(by)
         panel.legend(fontsize=7)
         panel.grid(alpha=0.3)
