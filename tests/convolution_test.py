@@ -64,6 +64,33 @@ def test_output_and_gradients_equal_lax(shape, kernel_shape, padding):
 
 
 @pytest.mark.parametrize('padding', ['SAME', 'VALID'])
+@pytest.mark.parametrize('channels', [3, 9])
+@pytest.mark.parametrize('batch', [5, 6, 8])
+def test_gradients_equal_lax_in_chunks_of_a_batch(monkeypatch, batch, channels, padding):
+    inputs, kernel = _arrays((batch, 7, 6, channels), (3, 4, channels, 5))
+    (upstream,) = _arrays(_reference(inputs, kernel, padding).shape)
+    monkeypatch.setattr(jax, 'device_count', lambda: 1)
+    monkeypatch.setattr(convolution, 'CHUNK_BYTES', 1)
+    chunks = convolution._chunks(inputs, kernel, upstream)
+    assert chunks == {5: 1, 6: 2, 8: 8}[batch]
+    program = jax.make_jaxpr(
+        lambda *arrays: convolution._kernel_gradient(*arrays[:2], padding, arrays[2])
+    )(inputs, kernel, upstream)
+    assert ('scan' in str(program)) == (chunks > 1)
+    ours = convolution._kernel_gradient(inputs, kernel, padding, upstream)
+    _, _, theirs = _output_and_gradients(_reference, inputs, kernel, padding, upstream)
+    _assert_close(ours, theirs)
+
+
+def test_a_batch_over_several_devices_is_not_in_chunks(monkeypatch):
+    arrays = _arrays((128, 16, 16, 32), (3, 3, 32, 64), (128, 16, 16, 64))
+    monkeypatch.setattr(jax, 'device_count', lambda: 1)
+    assert convolution._chunks(*arrays) == 8
+    monkeypatch.setattr(jax, 'device_count', lambda: 2)
+    assert convolution._chunks(*arrays) == 1
+
+
+@pytest.mark.parametrize('padding', ['SAME', 'VALID'])
 def test_output_equals_scipys_correlation(padding):
     inputs, kernel = _arrays((2, 7, 6, 2), (3, 5, 2, 3))
     ours = convolution.conv2d(inputs, kernel, padding)
