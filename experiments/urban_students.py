@@ -31,8 +31,8 @@ layer, and under Hinton's loss the rate of the nets on labels: nobody tuned them
 and 320 thousand parameters, no to three convolutions, two seeds, the larger nets on labels beside, with
 the same settings. Rate and clipping are those that trials for cifar_student.py:small favoured. Dense
 nets train for 96 epochs: on validation the larger has 48.7% after 24, 51.9 after 96; on labels 50.6 and
-50.2. The cache took 5 minutes of one core and the 24 nets 25; `:regularised,small` and `:hinton,small` take a
-quarter of an hour each beside it.
+50.2. The cache took 5 minutes of one core and the 24 nets 25; `:regularised,small` and `:hinton,small`
+take a quarter of an hour each beside it.
 """
 
 import ml_collections
