@@ -13,7 +13,7 @@ from mimic_jax.config import Loss, Train, Views
 from mimic_jax.data import preprocess
 from mimic_jax.data.views import PRNG, batch_views
 from mimic_jax.models.net import Net
-from mimic_jax.ops import losses, metrics, plateau
+from mimic_jax.ops import clipping, losses, metrics, plateau
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,11 +78,12 @@ def learning_rate(train: Train, steps: int) -> optax.Schedule:
 def optimizer(train: Train, steps: int) -> optax.GradientTransformation:
     """Clipping by global norm, L2 on kernels, then SGD with Nesterov momentum.
 
+    Its update needs the gradients' norm: `update(gradients, state, params, norm=norm)`.
     With the schedule 'plateau' the last part of its state is a `plateau.Plateau`, which the training
     loop renews after every epoch.
     """
     parts = [
-        optax.clip_by_global_norm(train.clip_norm) if train.clip_norm else optax.identity(),
+        clipping.clip_by_norm(train.clip_norm),
         optax.add_decayed_weights(train.weight_decay, mask=_kernels),
         optax.sgd(learning_rate(train, steps), train.momentum, nesterov=True),
     ]
@@ -127,11 +128,12 @@ def train_step(state: TrainState, batch: Mapping) -> tuple[TrainState, dict]:
     (mean, (logits, each, updates)), gradients = jax.value_and_grad(objective, has_aux=True)(
         state.variables['params']
     )
+    norm = clipping.global_norm(gradients)
     changes, opt_state = optimizer(task.train, task.steps).update(
-        gradients, state.opt_state, state.variables['params']
+        gradients, state.opt_state, state.variables['params'], norm=norm
     )
     params = optax.apply_updates(state.variables['params'], changes)
-    finite = jnp.isfinite(mean) & jnp.isfinite(optax.tree.norm(gradients))
+    finite = jnp.isfinite(mean) & jnp.isfinite(norm)
     sums = metrics.sums(logits, batch['labels'], each, mask)
     state = state.replace(
         step=state.step + 1,

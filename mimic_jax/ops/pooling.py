@@ -17,16 +17,18 @@ from jax import lax
 def max_pool(inputs, window, stride, padding):
     """The maximum of each window, [B, H', W', C].
 
-    On the CPU backend it is an elementwise maximum over shifted, strided views, because XLA's
-    gradient of a windowed maximum is slow there. Forward and gradient with jax 0.10.2 on 2 CPU
-    cores of a shared machine, the quickest of 7: 466 ms against 161 for 3x3 windows of stride 2 on
-    [128, 32, 32, 128], 103 against 7 for 2x2 windows on [128, 32, 32, 32]. Where a window has
-    ties, this gradient is shared among them and XLA's goes to one; otherwise the two are equal.
+    On the CPU backend it is an elementwise maximum over shifted, strided views, down each column and
+    then along the row left, because XLA's gradient of a windowed maximum is slow there; where windows
+    overlap it has a gradient of its own. benchmarks/layers.py has them beside XLA's. Where a window
+    has ties, XLA's gradient and that of overlapping windows go to one of them, the other's is shared;
+    without ties all are equal.
     """
     _check(inputs, padding)
-    if jax.default_backend() == 'cpu':
-        return _by_axis(jnp.maximum, inputs, window, stride, padding, fill=-jnp.inf)
-    return _reduce_window_max(inputs, window, stride, padding)
+    if jax.default_backend() != 'cpu':
+        return _reduce_window_max(inputs, window, stride, padding)
+    if any(length > step for length, step in zip(window, stride, strict=True)):
+        return _overlapping_max(inputs, window, stride, padding)
+    return _by_axis(jnp.maximum, inputs, window, stride, padding, fill=-jnp.inf)
 
 
 def average_pool(inputs, window, stride, padding):
@@ -91,6 +93,63 @@ def _check(inputs, padding):
 def _reduce_window_max(inputs, window, stride, padding):
     # The initial value must be a literal -inf: only so does XLA know the gradient.
     return lax.reduce_window(inputs, -jnp.inf, lax.max, (1, *window, 1), (1, *stride, 1), padding)
+
+
+def _overlapping_max(inputs, window, stride, padding):
+    pads = lax.padtype_to_pads(inputs.shape[1:3], window, stride, padding)
+    inputs = jnp.pad(inputs, [(0, 0), *pads, (0, 0)], constant_values=-jnp.inf)
+    rows = _max_along(inputs, 1, window[0], stride[0])
+    return _max_along(rows, 2, window[1], stride[1])
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+def _max_along(inputs, axis, length, step):
+    """The maximum of each window of `length` along one axis, a window every `step`."""
+    return functools.reduce(jnp.maximum, _windows(inputs, axis, length, step))
+
+
+def _windows(inputs, axis, length, step):
+    """For each location in a window, what all windows have there."""
+    last = (inputs.shape[axis] - length) // step * step
+    return [lax.slice_in_dim(inputs, at, at + last + 1, step, axis) for at in range(length)]
+
+
+def _max_forward(inputs, axis, length, step):
+    largest = _max_along(inputs, axis, length, step)
+    return largest, (inputs, largest)
+
+
+def _max_backward(axis, length, step, residuals, gradient):
+    """Each window's gradient goes to the first location that has its maximum.
+
+    Location l of window i is the input's i step + l. Locations fall into `step` classes, whose
+    gradients are summed over the windows that meet there and then interleaved.
+    """
+    inputs, largest = residuals
+    count, zero = largest.shape[axis], jnp.zeros((), gradient.dtype)
+    blocks = count + (length - 1) // step
+    classes = [jnp.zeros((), gradient.dtype)] * step
+    free = True
+    for location, window in enumerate(_windows(inputs, axis, length, step)):
+        hit = window == largest
+        share = jnp.where(hit & free, gradient, zero)
+        free = free & ~hit
+        later = location // step
+        padding = _pads(axis, later, blocks - count - later)
+        classes[location % step] += lax.pad(share, zero, padding)
+    shape = (*largest.shape[:axis], blocks, *largest.shape[axis + 1 :])
+    together = jnp.stack([jnp.broadcast_to(part, shape) for part in classes], axis=axis + 1)
+    together = lax.collapse(together, axis, axis + 2)
+    extra = inputs.shape[axis] - blocks * step  # below 0 where the last windows end early
+    return (lax.pad(together, zero, _pads(axis, 0, extra)),)
+
+
+def _pads(axis, before, after):
+    """Padding of one axis of a [B, H, W, C] array, as lax.pad takes it."""
+    return [(before, after, 0) if each == axis else (0, 0, 0) for each in range(4)]
+
+
+_max_along.defvjp(_max_forward, _max_backward)
 
 
 def _window_sums(inputs, window, stride, padding):
