@@ -149,6 +149,7 @@ def test_the_scale_scales_the_whole_update(slow_to_learn, make_session):
 
     from mimic_jax import train_step
     from mimic_jax.config import Train
+    from mimic_jax.ops import clipping
 
     params = {'kernel': jax.numpy.arange(3.0)}
     gradients = [{'kernel': jax.numpy.ones(3) * k} for k in (1.0, -2.0, 0.5)]
@@ -160,7 +161,8 @@ def test_the_scale_scales_the_whole_update(slow_to_learn, make_session):
         if scale is not None:
             state = (*state[:-1], state[-1]._replace(scale=jax.numpy.float32(scale)))
         for gradient in gradients:
-            changes, state = chain.update(gradient, state, current)
+            norm = clipping.global_norm(gradient)
+            changes, state = chain.update(gradient, state, current, norm=norm)
             current = optax.apply_updates(current, changes)
         return current['kernel']
 

@@ -16,7 +16,7 @@ def global_norm(gradients):
     if jax.default_backend() != 'cpu':
         return optax.tree.norm(gradients)
     rows = [
-        jnp.sum(jnp.square(leaf.astype(jnp.float32)), axis=-1)
+        jnp.sum(jnp.square(jnp.atleast_1d(leaf).astype(jnp.float32)), axis=-1)
         for leaf in jax.tree.leaves(gradients)
     ]
     # Without the barrier XLA makes one sum of the two again.
