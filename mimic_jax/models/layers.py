@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from mimic_jax.ops import batch_norm, convolution
+from mimic_jax.ops import batch_norm, convolution, winograd
 
 
 class ParameterLayer(nn.Module):
@@ -94,7 +94,9 @@ class Convolution(ParameterLayer):
     @nn.compact
     def __call__(self, inputs, train, mask):
         kernel = self.kernel((*self.window, inputs.shape[-1], self.width))
-        return self.finish(convolution.conv2d(inputs, kernel, self.padding), train, mask)
+        faster = winograd.pays(inputs, kernel, self.padding)
+        convolve = winograd.conv2d if faster else convolution.conv2d
+        return self.finish(convolve(inputs, kernel, self.padding), train, mask)
 
 
 class LocallyConnected(ParameterLayer):
