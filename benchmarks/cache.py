@@ -28,7 +28,7 @@ import jax
 import numpy as np
 import record
 
-from mimic_jax import allocator, logit_cache
+from mimic_jax import allocator, compiled, logit_cache
 from mimic_jax.config import Loss, Train, Views
 from mimic_jax.models import net as nets
 from mimic_jax.models.counts import count
@@ -77,7 +77,7 @@ def steps(members: int, repeats: int) -> dict:
     }
     batch = jax.device_put(batch)
 
-    @functools.partial(jax.jit, donate_argnums=0)
+    @functools.partial(compiled.jit, donate_argnums=0)
     def live(state, batch, ensemble):
         total = 0.0
         for member in range(members):  # not a scan, in which the CPU's convolutions are slow
@@ -85,7 +85,7 @@ def steps(members: int, repeats: int) -> dict:
             total += forward(teacher, 'image', VIEWS, variables, {'inputs': {}}, 0, batch)
         return train_step(state, {**batch, 'teacher_logits': total / members})
 
-    cached = jax.jit(train_step, donate_argnums=0)
+    cached = compiled.jit(train_step, donate_argnums=0)
     calls = {'cached': lambda state: cached(state, batch)[0]}
     calls['live'] = lambda state: live(state, batch, ensemble)[0]
     states = {name: create_train_state(task, SHAPE, 0, 0, {'inputs': {}}) for name in calls}
@@ -167,7 +167,7 @@ def writing(folder: Path, repeats: int) -> dict:
         for number in range(2)
     ]
 
-    @jax.jit
+    @compiled.jit
     def call(variables, inputs, index, view):
         batch = {'inputs': inputs, 'index': index, 'view': view}
         return forward(teacher, 'image', VIEWS, variables, {'inputs': {}}, 0, batch)

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 import record
 
-from mimic_jax import sharding
+from mimic_jax import compiled, sharding
 from mimic_jax.config import Loss, Train, Views
 from mimic_jax.models import net
 from mimic_jax.train_step import Task, create_train_state, train_step
@@ -51,7 +51,9 @@ def measure(model: str, batch_size: int, count: int) -> dict:
     """Bytes a device with the model's wide layers over `count` devices, and bytes exchanged a step."""
     mesh = sharding.make_mesh(count, jax.devices()[:count])
     state = laid_out(mesh, model)
-    step = jax.jit(train_step, donate_argnums=0).lower(state, batch(mesh, batch_size)).compile()
+    step = (
+        compiled.jit(train_step, donate_argnums=0).lower(state, batch(mesh, batch_size)).compile()
+    )
     return {
         'name': f'{count} devices' if count > 1 else '1 device',
         'devices': count,

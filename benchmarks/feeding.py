@@ -20,7 +20,7 @@ import jax
 import numpy as np
 import record
 
-from mimic_jax import allocator, sharding, train
+from mimic_jax import allocator, compiled, sharding, train
 from mimic_jax.config import Loss, Run, Train, Views
 from mimic_jax.data import batches, speech
 from mimic_jax.data.splits import Dataset
@@ -88,7 +88,7 @@ def compare(name: str, data: Dataset, spec: str, placement: str, size: int) -> d
     gathered = jax.device_put(
         batches.gather(data.arrays, {**first(data, size), 'view': np.int32(0)})
     )
-    fixed = jax.jit(train_step, donate_argnums=0)
+    fixed = compiled.jit(train_step, donate_argnums=0)
     arrays, step_call = session.arrays(), train._train_call(mesh)
     steps = batches.steps(len(data.labels), size)
 

@@ -118,7 +118,7 @@ def step(budget: float) -> dict:
     """A training step of the largest shallow net on speech within a budget, and the process's memory."""
     import jax
 
-    from mimic_jax import allocator
+    from mimic_jax import allocator, compiled
     from mimic_jax.config import Loss, Train, Views
     from mimic_jax.models import net, notation
     from mimic_jax.train_step import Task, create_train_state, train_step
@@ -138,7 +138,7 @@ def step(budget: float) -> dict:
         'mask': np.ones(size, np.float32),
         'view': np.int32(0),
     }
-    batch, call, seconds = jax.device_put(batch), jax.jit(train_step, donate_argnums=0), []
+    batch, call, seconds = jax.device_put(batch), compiled.jit(train_step, donate_argnums=0), []
     peaks = {}
     with transfer_memory.measured(peaks, 'step'):
         state = create_train_state(task, shape, 0, 0, {'inputs': {}})

@@ -1,10 +1,11 @@
-"""The CPU's own convolution and batch normalisation, beside XLA's and Flax's.
+"""Layers on the CPU backend, as this code has them, beside what JAX, Flax and XLA would do unasked.
 
     python benchmarks/layers.py --json=results/layers.json
 
-Milliseconds on float32 batches of 128, SAME padding: the kernel's gradient of a convolution, the forward
-pass where 17 to 32 filters read three channels, and batch normalisation of examples that all count with
-the ReLU behind it, forward and gradient. Medians of alternating calls.
+Milliseconds on float32 batches of 128, SAME padding, medians of alternating calls. Convolutions: forward
+pass and gradients (of the kernel alone where the inputs are images), compiled by mimic_jax.compiled.jit,
+against jax.jit. By Winograd: the same against a direct convolution, both compiled by mimic_jax's.
+Max pools, and batch normalisation of examples that all count with the ReLU behind it: forward and gradient.
 """
 
 import argparse
@@ -19,17 +20,21 @@ import jax.numpy as jnp
 import record
 from jax import lax
 
-from mimic_jax import allocator
+from mimic_jax import allocator, compiled
 from mimic_jax.models.layers import BatchNorm
-from mimic_jax.ops import convolution
+from mimic_jax.ops import convolution, pooling, winograd
 
 BATCH = 128
 # Side of the map, channels, filters, side of the kernel.
-KERNELS = (
-    *((32, 3, 32, 3), (32, 3, 32, 5), (32, 3, 128, 5), (16, 32, 64, 3), (16, 47, 47, 3)),
-    *((16, 128, 128, 5), (8, 64, 128, 3), (8, 128, 128, 5)),
+CONVOLUTIONS = (
+    *((32, 3, 24, 3), (32, 3, 32, 3), (32, 3, 32, 5), (32, 3, 128, 5), (32, 32, 32, 3)),
+    *((16, 32, 64, 3), (16, 47, 47, 3), (8, 64, 128, 3), (16, 64, 64, 3), (8, 128, 128, 3)),
 )
-FORWARD = ((32, 3, 24, 3), (32, 3, 32, 3), (32, 3, 32, 5))
+WINOGRAD = (  # the last two are left to the other way
+    *((16, 128, 128, 5), (8, 128, 128, 5), (16, 64, 128, 5), (16, 64, 64, 5), (8, 64, 64, 5)),
+    *((16, 64, 64, 3), (16, 32, 64, 5)),
+)
+POOLS = ((32, 128, 3, 2), (16, 128, 3, 2), (32, 32, 2, 2))  # map, channels, window, stride
 MAPS = ((32, 32), (16, 64), (8, 128))  # sides and channels that are batch normalised
 
 
@@ -41,35 +46,59 @@ def main():
     allocator.keep_freed_memory()
     start, rows = time.monotonic(), []
     for name, ours, peer, given in (
-        *(kernel_gradient(*shape) for shape in KERNELS),
-        *(forward(*shape) for shape in FORWARD),
+        *(convolved(*shape) for shape in CONVOLUTIONS),
+        *(by_winograd(*shape) for shape in WINOGRAD),
+        *(pooled(*shape) for shape in POOLS),
         *(normalised(*shape) for shape in MAPS),
     ):
-        rows.append(compare(name, jax.jit(ours), jax.jit(peer), given, arguments.repeats))
+        rows.append(compare(name, ours, peer, given, arguments.repeats))
         print(rows[-1], flush=True)
     if arguments.json:
         record.save(arguments.json, rows, seconds=round(time.monotonic() - start, 1))
 
 
-def kernel_gradient(side: int, channels: int, filters: int, size: int):
-    """Name, ours, XLA's, and what both are given."""
+def convolved(side: int, channels: int, filters: int, size: int):
+    """Name, ours, the peer, and what both are given."""
     inputs, kernel, upstream = arrays(side, channels, filters, size)
-
-    def of(convolve: Callable) -> Callable:
-        return lambda inputs, kernel, upstream: jax.vjp(
-            lambda kernel: convolve(inputs, kernel, 'SAME'), kernel
-        )[1](upstream)
-
-    name = f'{what(side, channels, filters, size)}, kernel gradient, ms'
-    return name, of(convolution.conv2d), of(xlas), (inputs, kernel, upstream)
+    name = f'{what(side, channels, filters, size)}, ms'
+    if channels == 3:
+        function = both_passes(lambda kernel: direct(inputs, kernel))
+        return name, compiled.jit(function), jax.jit(function), (kernel, upstream)
+    function = both_passes(direct)
+    return name, compiled.jit(function), jax.jit(function), (inputs, kernel, upstream)
 
 
-def forward(side: int, channels: int, filters: int, size: int):
-    def of(convolve: Callable) -> Callable:
-        return lambda inputs, kernel: convolve(inputs, kernel, 'SAME')
+def by_winograd(side: int, channels: int, filters: int, size: int):
+    given = arrays(side, channels, filters, size)
+    name = f'{what(side, channels, filters, size)}, Winograd, ms'
+    tiled = both_passes(lambda *arrays: winograd.conv2d(*arrays, 'SAME'))
+    return name, compiled.jit(tiled), compiled.jit(both_passes(direct)), given
 
-    name = f'{what(side, channels, filters, size)}, forward, ms'
-    return name, of(convolution.conv2d), of(xlas), arrays(side, channels, filters, size)[:2]
+
+def direct(inputs, kernel):
+    return convolution.conv2d(inputs, kernel, 'SAME')
+
+
+def pooled(side: int, channels: int, window: int, stride: int):
+    geometry = (window, window), (stride, stride), 'SAME'
+    inputs = jax.random.normal(jax.random.key(0), (BATCH, side, side, channels))
+    upstream = pooling.max_pool(inputs, *geometry)
+
+    def of(pool: Callable) -> Callable:
+        return jax.jit(both_passes(lambda inputs: pool(inputs, *geometry)))
+
+    name = f'{side}×{side}×{channels}, max pool {window}×{window} by {stride}, ms'
+    return name, of(pooling.max_pool), of(xlas_max_pool), (inputs, upstream)
+
+
+def both_passes(function: Callable) -> Callable:
+    """Of all but the last argument, which is the upstream gradient."""
+
+    def call(*given):
+        outputs, pull = jax.vjp(function, *given[:-1])
+        return outputs, pull(given[-1])
+
+    return call
 
 
 def normalised(side: int, channels: int):
@@ -89,7 +118,7 @@ def normalised(side: int, channels: int):
             found, pull, state = jax.vjp(outputs, variables['params'], inputs, has_aux=True)
             return found, pull(upstream), state
 
-        return both
+        return jax.jit(both)
 
     def with_ours(variables, inputs, mask):
         return ours.apply(variables, inputs, True, mask, mutable=['batch_stats'])
@@ -98,14 +127,12 @@ def normalised(side: int, channels: int):
         where = (mask > 0).reshape(-1, 1, 1, 1)
         return flaxs.apply(variables, inputs, mask=where, mutable=['batch_stats'])
 
-    name = f'{side}×{side}×{channels}, batch norm and ReLU, both passes, ms'
+    name = f'{side}×{side}×{channels}, batch norm and ReLU, ms'
     return name, of(with_ours), of(with_flaxs), (variables, inputs, mask, upstream)
 
 
-def xlas(inputs, kernel, padding):
-    return lax.conv_general_dilated(
-        inputs, kernel, (1, 1), padding, dimension_numbers=('NHWC', 'HWIO', 'NHWC')
-    )
+def xlas_max_pool(inputs, window, stride, padding):
+    return lax.reduce_window(inputs, -jnp.inf, lax.max, (1, *window, 1), (1, *stride, 1), padding)
 
 
 def arrays(side: int, channels: int, filters: int, size: int):

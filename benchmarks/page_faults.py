@@ -57,7 +57,7 @@ def compare(net: str) -> list[dict]:
 
 def measure(net: str, setting: str) -> dict:
     """Median time and page faults of a training step in this process."""
-    from mimic_jax import allocator
+    from mimic_jax import allocator, compiled
 
     if setting == 'kept' and not allocator.keep_freed_memory():
         sys.exit('this C library has no mallopt; there is nothing to compare')
@@ -79,7 +79,7 @@ def measure(net: str, setting: str) -> dict:
         'view': np.int32(0),
     }
     batch = jax.device_put(batch)
-    step = jax.jit(train_step, donate_argnums=0)
+    step = compiled.jit(train_step, donate_argnums=0)
     times, faults = [], []
     for _ in range(STEPS + 3):
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

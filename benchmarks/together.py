@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 import record
 
-from mimic_jax import allocator
+from mimic_jax import allocator, compiled
 from mimic_jax.config import Loss, Train, Views
 from mimic_jax.models import net as nets
 from mimic_jax.train_step import Task, create_train_state, train_step
@@ -94,8 +94,8 @@ def one_program(name: str, spec: str, shape: tuple, classes: int, size: int, ste
     states = [create_train_state(task, shape, seed, seed, {'inputs': {}}) for seed in range(SEEDS)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
     batch = jax.device_put(batch)
-    alone = jax.jit(train_step, donate_argnums=0)
-    at_once = jax.jit(jax.vmap(train_step), donate_argnums=0)
+    alone = compiled.jit(train_step, donate_argnums=0)
+    at_once = compiled.jit(jax.vmap(train_step), donate_argnums=0)
 
     def in_turn(states):
         for number in range(SEEDS):

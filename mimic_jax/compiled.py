@@ -1,19 +1,26 @@
-"""Compiled programs: kept on the disk for the next run, and in memory for a few nets.
+"""Compiled programs: how, and kept on the disk for the next run and in memory for a few nets.
 
 On the disk they lie in JAX's persistent compilation cache: the second run of a command, a sweep's next
 run, and a run that goes on after it was killed then compile nothing anew. benchmarks/startup.py measures
 what that saves.
 """
 
+import functools
 import hashlib
 import os
 import platform
 import warnings
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 
+# What YNNPACK, a library of the CPU backend, computes: all that it does unasked but convolutions.
+# It runs most of those on one core (jax 0.10.2), where Eigen's take all; benchmarks/layers.py has both.
+OPTIONS = {
+    'xla_cpu_experimental_ynn_fusion_type': 'LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE'
+}
 NETS = 8  # whose programs stay in memory: those of a tiny net take some 20 MB
 _SECONDS = 0.1  # of compiling, below which a program is not worth a file
 _in_memory: set[Hashable] = set()
@@ -33,6 +40,23 @@ def keep() -> None:
         home = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache')
         jax.config.update('jax_compilation_cache_dir', str(home / 'mimic_jax' / _processor()))
         jax.config.update('jax_persistent_cache_min_compile_time_secs', _SECONDS)
+
+
+def jit(function: Callable, **how) -> Callable:
+    """jax.jit for programs with convolutions: on the CPU backend, with `OPTIONS`."""
+    return jax.jit(function, compiler_options=_options(jax.default_backend()), **how)
+
+
+@functools.cache
+def _options(backend: str) -> dict[str, str] | None:
+    """None where they are of no use, or unknown to the version of XLA."""
+    if backend != 'cpu':
+        return None
+    try:
+        jax.jit(jnp.negative, compiler_options=OPTIONS).lower(0.0).compile()
+    except jax.errors.JaxRuntimeError:
+        return None
+    return OPTIONS
 
 
 def make_room(net: Hashable) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from mimic_jax import artifacts, checkpoint, hosts, logit_cache, own_teacher, sharding
+from mimic_jax import artifacts, checkpoint, compiled, hosts, logit_cache, own_teacher, sharding
 from mimic_jax.config import views_as_json
 from mimic_jax.data import batches, views
 from mimic_jax.models import absorb
@@ -188,4 +188,4 @@ def _forward_call(mesh):
 
     # Several processes each want all of the logits, and are sent those of the others.
     placed = sharding.replicated(mesh) if mesh.is_multi_process else None
-    return jax.jit(forward_call, static_argnums=(0, 1, 2), out_shardings=placed)
+    return compiled.jit(forward_call, static_argnums=(0, 1, 2), out_shardings=placed)

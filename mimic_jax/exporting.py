@@ -11,7 +11,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from mimic_jax import ensemble, onnx_writer
+from mimic_jax import compiled, ensemble, onnx_writer
 from mimic_jax.artifacts import Recipe
 from mimic_jax.data import class_names
 from mimic_jax.data.splits import Dataset
@@ -143,7 +143,7 @@ def load(path: Path) -> Callable[[np.ndarray], jax.Array]:
     """The `probabilities(inputs)` of a file that `serialize` wrote, compiled once a batch size."""
     if path.suffix == '.onnx':
         return onnx_writer.load(path)
-    return jax.jit(jax.export.deserialize(bytearray(path.read_bytes())).call)
+    return compiled.jit(jax.export.deserialize(bytearray(path.read_bytes())).call)
 
 
 def ask(call: Callable[[np.ndarray], jax.Array], inputs: np.ndarray) -> np.ndarray:

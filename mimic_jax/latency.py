@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import jax
 import numpy as np
 
-from mimic_jax import ensemble
+from mimic_jax import compiled, ensemble
 from mimic_jax.data import batches
 from mimic_jax.plans.nets import NetPlan
 from mimic_jax.session import Session
@@ -41,7 +41,7 @@ def measure_call(session: Session, call: Callable[[jax.Array], jax.Array]) -> di
 
 
 def _forward(session: Session, task: Task, variables) -> Callable[[jax.Array], jax.Array]:
-    call = jax.jit(ensemble.plain_forward, static_argnums=(0, 1))
+    call = compiled.jit(ensemble.plain_forward, static_argnums=(0, 1))
     return lambda inputs: call(task.net, task.preprocess, variables, session.constants, inputs)
 
 

@@ -286,7 +286,7 @@ def _train_call(mesh):
         state, sums = jax.lax.scan(one, state, given, length=count)
         return state, jax.tree.map(lambda leaf: leaf.sum(0), sums)
 
-    return jax.jit(train_call, donate_argnums=0, static_argnums=3)
+    return compiled.jit(train_call, donate_argnums=0, static_argnums=3)
 
 
 @functools.cache
@@ -295,7 +295,7 @@ def _eval_call(mesh):
         batch = batches.gather(arrays, ids) if arrays else ids
         return eval_step(state, _split(mesh, batch))
 
-    return jax.jit(eval_call)
+    return compiled.jit(eval_call)
 
 
 def _split(mesh, batch: Mapping) -> dict:

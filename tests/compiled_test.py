@@ -1,11 +1,11 @@
-"""Compiled programs are kept for the next process. (pipeline_test.py counts those of one process.)"""
+"""How programs are compiled, and kept for the next process. (pipeline_test.py counts one process's.)"""
 
 import collections
 
 import jax
 import jax.numpy as jnp
 import pytest
-from jax import monitoring
+from jax import lax, monitoring
 from jax.experimental.compilation_cache import compilation_cache
 
 from mimic_jax import compiled
@@ -54,6 +54,38 @@ def test_processors_of_another_kind_have_another_folder(monkeypatch):
     other = 'model name\t: another\nflags\t\t: fpu sse'
     monkeypatch.setattr(compiled.Path, 'read_text', lambda path: other)
     assert compiled._processor() != here
+
+
+def test_convolutions_on_cpu_are_not_ynnpacks_and_products_still_are():
+    """By name of the calls in the compiled program; without the option both are YNNPACK's."""
+
+    def convolved(inputs, kernel):
+        return lax.conv_general_dilated(
+            inputs, kernel, (1, 1), 'SAME', dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+        )
+
+    def ynnpacks(jit, function, *shapes):
+        given = [jnp.ones(shape) for shape in shapes]
+        return '__ynn_fusion' in jit(function).lower(*given).compile().as_text()
+
+    images = (128, 8, 8, 64), (3, 3, 64, 128)
+    matrices = (256, 512), (512, 512)
+    assert ynnpacks(jax.jit, convolved, *images)
+    assert not ynnpacks(compiled.jit, convolved, *images)
+    assert ynnpacks(jax.jit, jnp.matmul, *matrices)
+    assert ynnpacks(compiled.jit, jnp.matmul, *matrices)
+
+
+def test_options_are_left_out_where_xla_does_not_know_them(monkeypatch):
+    monkeypatch.setattr(compiled, 'OPTIONS', {'xla_cpu_no_such_option': '1'})
+    compiled._options.cache_clear()
+    assert compiled._options('cpu') is None
+    compiled._options.cache_clear()
+
+
+def test_options_are_the_cpu_backends_alone():
+    assert compiled._options('cpu') == compiled.OPTIONS
+    assert compiled._options('gpu') is None
 
 
 def test_programs_of_a_few_nets_stay_in_memory(monkeypatch):

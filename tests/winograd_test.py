@@ -93,14 +93,17 @@ def test_a_teachers_layer_goes_by_it_on_cpu_and_equals_lax(monkeypatch):
     [
         (*TEACHERS, 'SAME', 'float32', True),
         (*TEACHERS, 'SAME', 'bfloat16', False),
-        ((128, 8, 8, 32), (5, 5, 32, 64), 'SAME', 'float32', True),
+        ((128, 8, 8, 64), (5, 5, 64, 128), 'SAME', 'float32', True),
+        ((128, 8, 8, 32), (5, 5, 32, 128), 'SAME', 'float32', False),
+        ((128, 8, 8, 128), (5, 5, 128, 32), 'SAME', 'float32', False),
         ((128, 12, 12, 64), (5, 5, 64, 64), 'VALID', 'float32', True),
         ((128, 9, 9, 64), (5, 5, 64, 64), 'VALID', 'float32', False),  # 5×5 outputs of four tiles
         ((4, 8, 8, 128), (5, 5, 128, 128), 'SAME', 'float32', False),
         ((128, 16, 16, 64), (3, 3, 64, 64), 'SAME', 'float32', False),
         ((128, 16, 16, 64), (7, 7, 64, 64), 'SAME', 'float32', False),
         ((128, 32, 32, 3), (5, 5, 3, 128), 'SAME', 'float32', False),
-        ((128, 16, 16, 32), (5, 5, 32, 32), 'SAME', 'float32', False),
+        ((128, 4, 4, 64), (5, 5, 64, 64), 'SAME', 'float32', True),
+        ((64, 4, 4, 64), (5, 5, 64, 64), 'SAME', 'float32', False),
         ((128, 2, 2, 64), (5, 5, 64, 64), 'VALID', 'float32', False),  # nothing comes of it
     ],
 )
