@@ -1,14 +1,14 @@
-"""Memory a device needs to train SNN-MIMIC-400k, its hidden units split over 1, 2, 4 and 8 devices.
+"""Memory and exchange of a student's step on 1, 2, 4 and 8 devices.
 
     python benchmarks/device_memory.py --json=results/device_memory.json
 
-Ba & Caruana's widest net on speech, 250L-400k, mimicking: 1,845 inputs, 183 logits, batches of 256.
-The step is compiled for each number of devices and not run. `parameters` and `optimiser` are the bytes
-of the state's own arrays on the fullest device, as the training loop lays them out; `temporaries` is
-what the compiled program says it needs beside its inputs and outputs; `collectives` are the bytes of
-results that the devices exchange in a step, by kind, read from the compiled program. Without
-accelerators the devices are virtual ones of the CPU, which show what lies where but not how fast it
-is. `--json=FILE` keeps the rows.
+Students of Ba & Caruana on speech, mimicking: 1,845 inputs, 183 logits, batches of 256. SNN-MIMIC-400k,
+250L-400k, with its hidden units split over the devices; SNN-8k with its batch split. The step is
+compiled for each number of devices and not run. `parameters` and `optimiser` are the bytes of the state's
+own arrays on the fullest device, as the training loop lays them out; `temporaries` is what the compiled
+program says it needs beside its inputs and outputs; `collectives` are the bytes of results that the
+devices exchange in a step, by kind, read from the compiled program. Without accelerators the devices are
+virtual ones of the CPU, which show what lies where but not how fast it is. `--json=FILE` keeps the rows.
 """
 
 import argparse
@@ -29,6 +29,7 @@ from mimic_jax.train_step import Task, create_train_state, train_step
 
 INPUT_SHAPE, CLASSES = (15, 41, 3), 183
 DEVICES = (1, 2, 4, 8)
+MODELS = {'model': '250L-400k', 'data': '8k'}  # by what the devices split: layers, or a batch
 KINDS = 'all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute'
 COLLECTIVE = re.compile(rf'= (.+?) ({KINDS})(?:-start)?\(')
 ARRAY = re.compile(r'\b([a-z]+)(\d+)\[([\d,]*)\]')
@@ -36,26 +37,32 @@ ARRAY = re.compile(r'\b([a-z]+)(\d+)\[([\d,]*)\]')
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--model', default='250L-400k')
     parser.add_argument('--batch', type=int, default=256)
     parser.add_argument('--json', type=Path)
     arguments = parser.parse_args()
     jax.config.update('jax_num_cpu_devices', max(DEVICES))
-    rows = [measure(arguments.model, arguments.batch, count) for count in DEVICES]
+    rows = [
+        measure(model, arguments.batch, count, axis)
+        for axis, model in MODELS.items()
+        for count in DEVICES
+    ]
     print(table(rows))
     if arguments.json:
-        record.save(arguments.json, rows, model=arguments.model, batch_size=arguments.batch)
+        record.save(arguments.json, rows, batch_size=arguments.batch)
 
 
-def measure(model: str, batch_size: int, count: int) -> dict:
-    """Bytes a device with the model's wide layers over `count` devices, and bytes exchanged a step."""
-    mesh = sharding.make_mesh(count, jax.devices()[:count])
+def measure(model: str, batch_size: int, count: int, axis: str) -> dict:
+    """Bytes a device, and bytes exchanged a step.
+
+    axis: what `count` devices split, 'model' for the model's wide layers, 'data' for the batch.
+    """
+    mesh = sharding.make_mesh(count if axis == 'model' else 1, jax.devices()[:count])
     state = laid_out(mesh, model)
     step = (
         compiled.jit(train_step, donate_argnums=0).lower(state, batch(mesh, batch_size)).compile()
     )
     return {
-        'name': f'{count} devices' if count > 1 else '1 device',
+        'name': f'{model}, {count} along {axis}',
         'devices': count,
         'unit': 'bytes a device',
         'parameters': fullest(state.variables['params']),
@@ -121,13 +128,13 @@ def collectives(program: str) -> dict[str, int]:
 def table(rows: list[dict]) -> str:
     """Markdown, in MiB."""
     lines = [
-        '| devices | parameters, MiB | optimiser | temporaries | all three | exchanged a step |',
+        '| net, devices | parameters, MiB | optimiser | temporaries | all three | exchanged a step |',
         '|---|---|---|---|---|---|',
     ]
     for row in rows:
         parts = [row[name] for name in ('parameters', 'optimiser', 'temporaries')]
         sizes = [*parts, sum(parts), sum(row['collectives'].values())]
-        cells = [str(row['devices']), *(f'{size / 2**20:,.1f}' for size in sizes)]
+        cells = [row['name'], *(f'{size / 2**20:,.1f}' for size in sizes)]
         lines.append('| ' + ' | '.join(cells) + ' |')
     return '\n'.join(lines)
 

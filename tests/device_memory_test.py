@@ -11,7 +11,7 @@ def program():
 
 @pytest.mark.parametrize('count', [1, 4])
 def test_a_wide_layer_is_split_and_the_rest_is_whole(program, count):
-    row = program.measure('16L-1024', 8, count)
+    row = program.measure('16L-1024', 8, count, 'model')
     whole = 1845 * 16 + 16 + 183
     wide = 16 * 1024 + 1024 + 1024 * 183
     assert row['parameters'] == 4 * (whole + wide // count)
@@ -22,6 +22,14 @@ def test_a_wide_layer_is_split_and_the_rest_is_whole(program, count):
         assert row['collectives'] == {}
     else:  # at the least, every device adds its part of the logits
         assert row['collectives']['all-reduce'] >= 4 * 8 * 183
+
+
+def test_devices_that_split_a_batch_exchange_the_gradients(program):
+    row = program.measure('16L-1024', 8, 4, 'data')
+    sizes = [1845 * 16, 16 * 1024, 1024, 1024 * 183, 183]
+    assert row['parameters'] == 4 * (sum(sizes) + 16)  # biases of the linear layer are whole, too
+    metrics = row['collectives']['all-reduce'] - 4 * sum(sizes)
+    assert 0 <= metrics <= 4 * (16 + 32)
 
 
 def test_collectives_are_read_from_a_program(program):
@@ -37,6 +45,6 @@ def test_collectives_are_read_from_a_program(program):
 
 
 def test_the_table_is_in_mebibytes(program):
-    row = {'devices': 2, 'parameters': 2**20, 'optimiser': 2**21, 'temporaries': 0}
+    row = {'name': '8k, 2 along data', 'parameters': 2**20, 'optimiser': 2**21, 'temporaries': 0}
     line = program.table([{**row, 'collectives': {'all-reduce': 2**19}}]).splitlines()[-1]
-    assert line == '| 2 | 1.0 | 2.0 | 0.0 | 3.0 | 0.5 |'
+    assert line == '| 8k, 2 along data | 1.0 | 2.0 | 0.0 | 3.0 | 0.5 |'
