@@ -6,14 +6,22 @@
 A step is forward, backward, clipping-free SGD with Nesterov momentum on the squared error of logits
 (Ba & Caruana 2014, equation 1), float32, batch 128, inputs on the device. The peer is the same net in
 plain PyTorch, channels last, the better of eager and `torch.compile`. Each side has processes of its
-own; they alternate, `--rounds` times a net, and the medians over all steps of a side are compared. A
-net's last row is the share of the machine's best matrix product (2048 × 2048, the faster of the two
-libraries', in the same processes) that our step reaches, counted as 2 FLOPs a multiply-add, twice
-again backward, less the first layer's gradient of its inputs, which nobody needs.
+own; they alternate, `--rounds` times a net, and the medians over all steps of a side are compared.
+
+A net's second row is the share of the machine's best matrix product (2048 × 2048, the faster of the two
+libraries', in the same processes) that our step reaches, counted as 2 FLOPs a multiply-add, twice again
+backward, less the first layer's gradient of its inputs, which nobody needs; a convolution's are counted
+as if it were direct, though Winograd's does fewer. The third is the step that such products and the
+memory would allow, one after the other: what must be read and written, at the rate of a vector that
+does not fit in the caches. Of each parameter that is 7 numbers (its gradient written, and read by its
+norm and by the update; it and its momentum read and written), of each layer's outputs 6 (written, and
+read forward and backward; their gradient written and read twice).
 """
 
 import argparse
+import collections
 import json
+import math
 import statistics
 import subprocess
 import sys
@@ -21,6 +29,7 @@ import time
 from pathlib import Path
 
 BATCH = 128
+TRAFFIC = {'parameters': 7, 'outputs': 6}  # numbers read and written a step
 STEPS = {'conv': 8, 'dense': 15}
 WARMUP = 3
 IMAGE, SPEECH = ((32, 32, 3), 10), ((1845,), 183)
@@ -60,7 +69,7 @@ def compare(spec: str, rounds: int) -> list[dict]:
     """Rows {name, ours, peer, ratio}: the step against PyTorch's, its speed against a product's."""
     import record
 
-    found = {side: {'milliseconds': [], 'gigaflops': []} for side in SIDES}
+    found = {side: collections.defaultdict(list) for side in SIDES}
     for _ in range(rounds):
         for side in SIDES:
             command = [sys.executable, __file__, '--measure', spec, side]
@@ -70,11 +79,12 @@ def compare(spec: str, rounds: int) -> list[dict]:
     step = {side: statistics.median(found[side]['milliseconds']) for side in SIDES}
     product = max(max(found[side]['gigaflops']) for side in SIDES)
     better = min(('eager', 'compiled'), key=step.get)
+    rate = flops(spec) / step['ours'] / 1e6
+    limit = flops(spec) / product / 1e6 + traffic(spec) / max(found['ours']['gigabytes']) / 1e6
     rows = [
         record.cost(f'{spec}, ms a step, PyTorch {better}', step['ours'], step[better]),
-        record.rate(
-            f'{spec}, GFLOP/s, against a matrix product', flops(spec) / step['ours'] / 1e6, product
-        ),
+        record.rate(f'{spec}, GFLOP/s, against a matrix product', rate, product),
+        record.cost(f'{spec}, ms a step, products and memory alone', step['ours'], limit),
     ]
     for row in rows:
         print(row, flush=True)
@@ -88,6 +98,15 @@ def flops(spec: str) -> float:
     counts = count(spec, *NETS[spec])
     first = next(row.flops for row in counts.rows if row.flops)
     return BATCH * (3 * counts.flops - first)
+
+
+def traffic(spec: str) -> float:
+    """Bytes that a step must read and write."""
+    from mimic_jax.models.counts import count
+
+    counts = count(spec, *NETS[spec])
+    outputs = BATCH * sum(math.prod(row.shape) for row in counts.rows)
+    return 4 * (TRAFFIC['parameters'] * counts.params + TRAFFIC['outputs'] * outputs)
 
 
 def batch_of(spec: str):
@@ -105,7 +124,7 @@ def steps_of(spec: str) -> int:
 
 
 def ours(spec: str) -> dict:
-    """Milliseconds of steps of this code, and GFLOP/s of jax's matrix products."""
+    """Milliseconds of steps of this code, GFLOP/s of jax's matrix products, and GB/s of its memory."""
     from mimic_jax import allocator, compiled
 
     allocator.keep_freed_memory()
@@ -141,7 +160,11 @@ def ours(spec: str) -> dict:
 
     matrix = jnp.ones((2048, 2048))
     multiply = jax.jit(jnp.matmul)
-    return timed(one, steps_of(spec), lambda: multiply(matrix, matrix).block_until_ready())
+    found = timed(one, steps_of(spec), lambda: multiply(matrix, matrix).block_until_ready())
+    vector, add = jnp.ones(1 << 26), jax.jit(lambda vector: vector + 1)
+    seconds = [elapsed(lambda: add(vector).block_until_ready()) for _ in range(WARMUP + 5)]
+    found['gigabytes'] = [2 * vector.nbytes / value / 1e9 for value in seconds[WARMUP:]]
+    return found
 
 
 def peers(spec: str, compiled: bool) -> dict:
