@@ -1,10 +1,10 @@
 """How the C library's allocator treats the large temporaries of a training step on the CPU backend.
 
 By default glibc gives each back to the kernel when it is freed, and the next step has its pages made
-and zeroed anew: 23,000 page faults a step for 32c5-p2-200L-2000 at batch 128, a fifth of the step's
-time on 2 CPU cores, and a third for 128c5-p3/2-1200L-2000 (results/page_faults.json). Here freed memory
-stays with the process: no page faults once the first steps are done, and a resident size that stays at
-its peak. benchmarks/page_faults.py measures both.
+and zeroed anew: 15,000 page faults a step for 32c5-p2-200L-2000 at batch 128, a third of the step's time
+on 2 CPU cores, and 80,000, as large a part, for 128c5-p3/2-1200L-2000 (results/page_faults.json). Here
+freed memory stays with the process: no page faults once the first steps are done, and a resident size
+that stays at its peak. benchmarks/page_faults.py measures both.
 """
 
 import ctypes
