@@ -11,6 +11,12 @@ from jax.experimental.compilation_cache import compilation_cache
 from mimic_jax import compiled
 
 
+def _convolved(inputs, kernel):
+    return lax.conv_general_dilated(
+        inputs, kernel, (1, 1), 'SAME', dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+    )
+
+
 @pytest.fixture
 def jax_cache_settings():
     """JAX's settings of its cache, given back at the end."""
@@ -59,21 +65,24 @@ def test_processors_of_another_kind_have_another_folder(monkeypatch):
 def test_convolutions_on_cpu_are_not_ynnpacks_and_products_still_are():
     """By name of the calls in the compiled program; without the option both are YNNPACK's."""
 
-    def convolved(inputs, kernel):
-        return lax.conv_general_dilated(
-            inputs, kernel, (1, 1), 'SAME', dimension_numbers=('NHWC', 'HWIO', 'NHWC')
-        )
-
     def ynnpacks(jit, function, *shapes):
         given = [jnp.ones(shape) for shape in shapes]
         return '__ynn_fusion' in jit(function).lower(*given).compile().as_text()
 
     images = (128, 8, 8, 64), (3, 3, 64, 128)
     matrices = (256, 512), (512, 512)
-    assert ynnpacks(jax.jit, convolved, *images)
-    assert not ynnpacks(compiled.jit, convolved, *images)
+    assert ynnpacks(jax.jit, _convolved, *images)
+    assert not ynnpacks(compiled.jit, _convolved, *images)
     assert ynnpacks(jax.jit, jnp.matmul, *matrices)
     assert ynnpacks(compiled.jit, jnp.matmul, *matrices)
+
+
+def test_convolutions_give_the_same_bits_each_time():
+    """As resuming needs; a kernel's gradient is a sum over pixels that threads share."""
+    images, kernel = jnp.ones((128, 16, 16, 3)) / 3, jnp.ones((5, 5, 3, 32)) / 7
+    gradient = compiled.jit(jax.grad(lambda kernel: jnp.sum(jnp.sin(_convolved(images, kernel)))))
+    first = gradient(kernel)
+    assert all((gradient(kernel) == first).all() for _ in range(30))
 
 
 def test_options_are_left_out_where_xla_does_not_know_them(monkeypatch):
