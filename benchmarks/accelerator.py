@@ -17,13 +17,13 @@ few steps, and digits instead of CIFAR-10.
 
 import argparse
 import dataclasses
-import importlib.util
 import io
 import json
 import statistics
 import time
 from pathlib import Path
 
+import config_files
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -41,7 +41,6 @@ from mimic_jax.reporting import tables
 from mimic_jax.session import Session
 from mimic_jax.train_step import Task, create_train_state, forward, train_step
 
-EXPERIMENTS = Path(__file__).parent.parent / 'experiments'
 IMAGE, CLASSES = (32, 32, 3), 10
 VIEWS = Views(mirror=True, shift=4, padding='reflect')
 TURNS = 5
@@ -260,11 +259,7 @@ def student(scale: Scale, folder: Path) -> list[dict]:
 
 
 def experiment(scale: Scale):
-    file = EXPERIMENTS / f'{scale.experiment}.py'
-    spec = importlib.util.spec_from_file_location(scale.experiment, file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.get_config()
+    return config_files.load(config_files.EXPERIMENTS / f'{scale.experiment}.py')
 
 
 def run(config, folder: Path, name: str) -> dict:

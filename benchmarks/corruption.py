@@ -17,7 +17,6 @@ import argparse
 import collections
 import datetime
 import functools
-import importlib.util
 import io
 import json
 import random
@@ -29,6 +28,7 @@ import tempfile
 from contextlib import redirect_stdout
 from pathlib import Path
 
+import config_files
 import ml_collections
 import outcomes
 from absl import logging
@@ -58,7 +58,7 @@ def main():
     parser.add_argument('--json', type=Path)
     arguments = parser.parse_args()
     logging.set_verbosity(logging.WARNING)
-    settings = load(arguments.config) if arguments.config else tiny()
+    settings = config_files.load(arguments.config) if arguments.config else tiny()
     only = tuple(filter(None, arguments.only.split(',')))
     run = functools.partial(run_all, settings, export='export' in only)
     run(arguments.workdir)
@@ -120,15 +120,6 @@ def tiny() -> ml_collections.ConfigDict:
             },
         }
     )
-
-
-def load(config: str) -> ml_collections.ConfigDict:
-    """The config that `--config` names to the package's own command."""
-    path, _, presets = config.partition(':')
-    spec = importlib.util.spec_from_file_location('experiment', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.get_config(presets) if presets else module.get_config()
 
 
 def run_all(settings, workdir: Path, export: bool) -> None:

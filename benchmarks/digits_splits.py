@@ -8,10 +8,10 @@ labels and the ensemble that the mimic closes, split by split and pooled over th
 """
 
 import argparse
-import importlib.util
 import json
 from pathlib import Path
 
+import config_files
 import numpy as np
 import record
 from absl import logging
@@ -20,7 +20,7 @@ from mimic_jax import allocator, pipeline
 from mimic_jax.ops import metrics
 from mimic_jax.reporting import tables
 
-EXPERIMENT = Path(__file__).parent.parent / 'experiments' / 'digits_student.py'
+EXPERIMENT = config_files.EXPERIMENTS / 'digits_student.py'
 ROWS = ('ensemble', 'student on labels', 'student mimicking')
 
 
@@ -48,10 +48,7 @@ def main():
 
 def report(split: int, workdir: Path) -> dict:
     """The report of the experiment on one split of the digits."""
-    spec = importlib.util.spec_from_file_location('digits_student', EXPERIMENT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    config = module.get_config()
+    config = config_files.load(EXPERIMENT)
     config.data.seed = split
     name = f'digits_student_split_{split}'
     pipeline.run(config, workdir=workdir, experiment=name)

@@ -15,12 +15,12 @@ be new. Run it from the repository's root on a machine that does nothing else.
 """
 
 import argparse
-import importlib.util
 import itertools
 import json
 import time
 from pathlib import Path
 
+import config_files
 import record
 from absl import logging
 
@@ -28,7 +28,7 @@ from mimic_jax import allocator, pipeline
 from mimic_jax.phases import gather
 
 RATES, UNITS = (0.01, 0.03, 0.1, 0.3), (500, 1000, 2000)
-CONFIG = Path(__file__).parent.parent / 'experiments' / 'digits_student.py'
+CONFIG = config_files.EXPERIMENTS / 'digits_student.py'
 
 
 def main():
@@ -43,7 +43,7 @@ def main():
     start = time.monotonic()
     command = record.command()
     names = [
-        point(settings(digits()), arguments.workdir, rate, units, command)
+        point(settings(config_files.load(CONFIG)), arguments.workdir, rate, units, command)
         for rate, units in itertools.product(RATES, UNITS)
     ]
     print(gather.run(arguments.workdir, names, command))
@@ -52,13 +52,6 @@ def main():
     print(f'{len(names)} students over {caches} cache: {seconds:.0f} s in all')
     if arguments.json:
         record.save(arguments.json, rows(arguments.workdir), seconds=round(seconds, 1))
-
-
-def digits():
-    spec = importlib.util.spec_from_file_location(CONFIG.stem, CONFIG)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.get_config()
 
 
 def settings(config):

@@ -9,7 +9,6 @@ from the repository's root on a machine that does nothing else.
 """
 
 import argparse
-import importlib.util
 import json
 import pickle
 import statistics
@@ -17,6 +16,7 @@ import sys
 import time
 from pathlib import Path
 
+import config_files
 import numpy as np
 import record
 from absl import logging
@@ -41,20 +41,13 @@ def main():
     logging.set_verbosity(logging.WARNING)
     allocator.keep_freed_memory()
     sys.path.insert(0, str(ROOT))
-    settings = module(ROOT / 'experiments' / f'{EXPERIMENT}.py').get_config()
+    settings = config_files.load(config_files.EXPERIMENTS / f'{EXPERIMENT}.py')
     pipeline.run(settings, workdir=arguments.workdir, experiment=EXPERIMENT)
     report = json.loads((arguments.workdir / EXPERIMENT / 'report.json').read_text())
     rows = measured(settings, arguments.workdir, report['rows'])
     print(table(rows))
     if arguments.json:
         record.save(arguments.json, rows, seconds=report['seconds'])
-
-
-def module(path: Path):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    found = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(found)
-    return found
 
 
 def measured(settings, workdir: Path, rows: list[dict]) -> list[dict]:
@@ -66,7 +59,9 @@ def measured(settings, workdir: Path, rows: list[dict]) -> list[dict]:
     net = plans.make(checked, data).students['mimic'][0]
     train = data.splits['train']
     inputs = np.asarray(data.inputs[train])
-    forest = module(ROOT / 'examples' / 'forest_teacher.py').forest(inputs, data.labels[train])
+    forest = config_files.module(ROOT / 'examples' / 'forest_teacher.py').forest(
+        inputs, data.labels[train]
+    )
     ours = latency.measure(session, [net])
     means = {row['name']: 100 * row['mean'] for row in rows}
     result = [

@@ -12,12 +12,12 @@ own validation speakers. What is finished stays: a run that was stopped goes on 
 """
 
 import argparse
-import importlib.util
 import itertools
 import json
 import sys
 from pathlib import Path
 
+import config_files
 import numpy as np
 import record
 from absl import logging
@@ -27,7 +27,7 @@ from mimic_jax.ops import per
 from mimic_jax.reporting import tables
 from mimic_jax.reporting.rows import over_speakers
 
-EXPERIMENT = Path(__file__).parent.parent / 'experiments' / 'timit_table1.py'
+EXPERIMENT = config_files.EXPERIMENTS / 'timit_table1.py'
 ERRORS = ('insertions', 'deletions', 'substitutions', 'tokens')
 
 
@@ -54,10 +54,7 @@ def main():
 
 
 def settings(preset: str, root: Path):
-    spec = importlib.util.spec_from_file_location('timit_table1', EXPERIMENT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    config = module.get_config(preset)
+    config = config_files.load(f'{EXPERIMENT}:{preset}')
     config.data.root = str(root)
     return config
 

@@ -9,11 +9,11 @@ teachers and caches are made. Prints mean validation accuracies; the test split 
 """
 
 import argparse
-import importlib.util
 import itertools
 import json
 from pathlib import Path
 
+import config_files
 from absl import logging
 
 from mimic_jax import allocator, metrics_log, pipeline
@@ -59,7 +59,7 @@ def main():
 
 def trial(arguments, student: str, settings: dict, split: int | None) -> float:
     """One student trained with these settings; its last validation accuracy."""
-    config = load(arguments.config)
+    config = config_files.load(arguments.config)
     if arguments.root:
         config.data.root = arguments.root
     if split is not None:
@@ -81,15 +81,6 @@ def trial(arguments, student: str, settings: dict, split: int | None) -> float:
     records = metrics_log.read(arguments.workdir / net.recipe.name)
     accuracies = [r['validation_accuracy'] for r in records if 'validation_accuracy' in r]
     return accuracies[-1]
-
-
-def load(name: str):
-    """The ConfigDict that FILE.py:PRESET names."""
-    path, _, preset = name.partition(':')
-    spec = importlib.util.spec_from_file_location('experiment', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.get_config(preset)
 
 
 def value(text: str):
