@@ -62,6 +62,8 @@ class Scale:
     experiment: str
     recipe: str
     epochs: int
+    recipe_batch: int
+    split: tuple[int, int]  # its training and validation images
 
 
 WHOLE = Scale(
@@ -75,8 +77,13 @@ WHOLE = Scale(
     calls=(1, 4, 16, 64),
     examples=25_600,
     experiment='cifar_student',
-    recipe='64c3-bn^2-p2-128c3-bn^2-p2-256c3-bn^3-p2-512c3-bn^3-p2',
+    recipe=(
+        '64c3-bn-64c3-bn-p2-128c3-bn-128c3-bn-p2-256c3-bn-256c3-bn-256c3-bn-p2'
+        '-512c3-bn-512c3-bn-512c3-bn-p2'
+    ),
     epochs=40,
+    recipe_batch=512,
+    split=(45_000, 5_000),
 )
 TINY = Scale(
     student='8c5-p4-16L-64',
@@ -91,6 +98,8 @@ TINY = Scale(
     experiment='digits_student',
     recipe='16c3-bn-p2-32c3-bn-p2',
     epochs=10,
+    recipe_batch=50,
+    split=(200, 50),
 )
 
 
@@ -221,11 +230,9 @@ def recipe(scale: Scale, folder: Path) -> list[dict]:
     config = experiment(scale)
     member = next(iter(config.members.values()))
     member.model, member.seed, member.subset = scale.recipe, 0, 1.0
-    member.train.update(epochs=scale.epochs, learning_rate=0.2, weight_decay=5e-4, warmup=0.2)
-    member.train.update(schedule='cosine', dtype=scale.dtype)
-    if scale is WHOLE:
-        member.train.batch_size = 512
-        config.data.update(train=45_000, validation=5_000)
+    member.train.update(epochs=scale.epochs, batch_size=scale.recipe_batch, dtype=scale.dtype)
+    member.train.update(learning_rate=0.2, schedule='cosine', warmup=0.2, weight_decay=5e-4)
+    config.data.train, config.data.validation = scale.split
     config.members, config.logits, config.students = {'cnn': member}, {}, {}
     config.report = {'order': ('cnn',), 'rows': {'cnn': {'source': 'members.cnn'}}}
     report = run(config, folder, 'recipe')

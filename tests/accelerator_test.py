@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import pytest
 from conftest import load_benchmark
 
+from mimic_jax.models import counts
+
 
 @pytest.fixture(scope='module')
 def program():
@@ -14,6 +16,19 @@ def program():
 @pytest.fixture(scope='module')
 def profiles():
     return load_benchmark('profiles')
+
+
+def test_nets_of_the_whole_scale_are_right(program):
+    whole = program.WHOLE
+    assert counts.count(whole.student, program.IMAGE, program.CLASSES).params == 75_662_538
+    assert whole.teacher == program.experiment(whole).members.cnn_1.model
+    assert whole.members == len(program.experiment(whole).members)
+    convolutions = sum(size * size * 9 for size in (64, 128, 256, 256, 512, 512))
+    convolutions += 9 * (3 * 64 + 64 * 128 + 128 * 256 + 256 * 512)
+    biases = 2 * 64 + 2 * 128 + 3 * 256 + 3 * 512
+    output = 4 * 512 * 10 + 10
+    recipe = counts.count(whole.recipe, program.IMAGE, program.CLASSES)
+    assert recipe.params == convolutions + 2 * biases + output  # a shift and a scale
 
 
 def test_utilisation_is_of_counted_flops(program, monkeypatch, tmp_path):
