@@ -1,4 +1,4 @@
-"""Compiled programs: how, and kept on the disk for the next run and in memory for a few nets.
+"""Compiled programs: with which options, and kept on the disk for the next run, in memory for a few nets.
 
 On the disk they lie in JAX's persistent compilation cache: the second run of a command, a sweep's next
 run, and a run that goes on after it was killed then compile nothing anew. benchmarks/startup.py measures
@@ -19,7 +19,9 @@ import jax.numpy as jnp
 # What YNNPACK, a library of the CPU backend, computes: all that it does unasked but convolutions.
 # It runs most of those on one core (jax 0.10.2), where Eigen's take all; benchmarks/layers.py has both.
 OPTIONS = {
-    'xla_cpu_experimental_ynn_fusion_type': 'LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE'
+    'xla_cpu_experimental_ynn_fusion_type': (
+        'LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE'
+    )
 }
 NETS = 8  # whose programs stay in memory: those of a tiny net take some 20 MB
 _SECONDS = 0.1  # of compiling, below which a program is not worth a file
@@ -43,7 +45,10 @@ def keep() -> None:
 
 
 def jit(function: Callable, **how) -> Callable:
-    """jax.jit for programs with convolutions: on the CPU backend, with `OPTIONS`."""
+    """jax.jit for programs with convolutions: on the CPU backend, with `OPTIONS`.
+
+    What it returns cannot be called inside another jit: JAX takes options from the outermost alone.
+    """
     return jax.jit(function, compiler_options=_options(jax.default_backend()), **how)
 
 
