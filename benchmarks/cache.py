@@ -5,7 +5,7 @@
 - A student's step on cached logits against the same step with the ensemble asked live in the same
   compiled program, for 4 and 16 members: measured ratio over the ratio that the FLOP counts promise, and
   the GFLOP/s that the student's step and the members' forward passes reach, which explain it. The nets
-  are cifar_student.py:small's.
+  are cifar_student.py's, the small ones and the whole.
 - Reading: rows a second of whole views read from a warm disk, digests checked when the cache was
   opened, against stand-ins of other codebases' records: one memory-mapped dense array whose rows are
   gathered batch by batch in random order, and a record a sample (ten float16 values, ten int16 classes,
@@ -34,7 +34,11 @@ from mimic_jax.models import net as nets
 from mimic_jax.models.counts import count
 from mimic_jax.train_step import Task, create_train_state, forward, train_step
 
-TEACHER, STUDENT = '32c3-bn-p2-64c3-bn-p2-128c3-bn-p2', '32c5-p2-200L-2000'
+TEACHER = '32c3-bn-p2-64c3-bn-p2-128c3-bn-p2'
+STUDENTS = {  # and their teachers: cifar_student.py:small's, and its own
+    '32c5-p2-200L-2000': TEACHER,
+    '128c5-p3/2-1200L-30k': '128c5-p3/2-128c5-p3/2-128c5-p3/2-1k-d.5',
+}
 SHAPE, CLASSES, BATCH = (32, 32, 3), 10, 128
 VIEWS = Views(mirror=True, shift=4)
 ROWS = 40_000  # in a view
@@ -47,7 +51,11 @@ def main():
     arguments = parser.parse_args()
     allocator.keep_freed_memory()
     start = time.monotonic()
-    rows = [steps(members, arguments.repeats) for members in (4, 16)]
+    rows = [
+        steps(student, teacher, members, arguments.repeats)
+        for student, teacher in STUDENTS.items()
+        for members in (4, 16)
+    ]
     with tempfile.TemporaryDirectory() as folder:
         rows += reading(Path(folder), arguments.repeats)
         rows.append(writing(Path(folder), 3))
@@ -57,13 +65,13 @@ def main():
         record.save(arguments.json, rows, seconds=round(time.monotonic() - start, 1))
 
 
-def steps(members: int, repeats: int) -> dict:
+def steps(student: str, teacher: str, members: int, repeats: int) -> dict:
     """The step's time with the ensemble asked live over its time with cached logits."""
     task = Task(
-        nets.build(STUDENT, CLASSES), 'image', VIEWS, Loss(kind='logits'), Train(), steps=1000
+        nets.build(student, CLASSES), 'image', VIEWS, Loss(kind='logits'), Train(), steps=1000
     )
-    teacher = nets.build(TEACHER, CLASSES)
-    ensemble = jax.vmap(lambda key: teacher.init(key, np.zeros((1, *SHAPE), np.float32)))(
+    asked = nets.build(teacher, CLASSES)
+    ensemble = jax.vmap(lambda key: asked.init(key, np.zeros((1, *SHAPE), np.float32)))(
         jax.random.split(jax.random.key(0), members)
     )
     random = np.random.default_rng(0)
@@ -82,7 +90,7 @@ def steps(members: int, repeats: int) -> dict:
         total = 0.0
         for member in range(members):  # not a scan, in which the CPU's convolutions are slow
             variables = jax.tree.map(lambda leaf, member=member: leaf[member], ensemble)
-            total += forward(teacher, 'image', VIEWS, variables, {'inputs': {}}, 0, batch)
+            total += forward(asked, 'image', VIEWS, variables, {'inputs': {}}, 0, batch)
         return train_step(state, {**batch, 'teacher_logits': total / members})
 
     cached = compiled.jit(train_step, donate_argnums=0)
@@ -97,18 +105,18 @@ def steps(members: int, repeats: int) -> dict:
             if turn >= 2:  # the first compiles
                 seconds[name].append(time.perf_counter() - begin)
     ours, peer = (1e3 * statistics.median(seconds[name]) for name in ('cached', 'live'))
-    counted = count(STUDENT, SHAPE, CLASSES)
+    counted = count(student, SHAPE, CLASSES)
     # Backward is twice forward, but for the first layer's gradient of the images.
-    student = BATCH * (3 * counted.flops - next(row.flops for row in counted.rows if row.flops))
-    teachers = BATCH * members * count(TEACHER, SHAPE, CLASSES).flops
-    promised = 1 + teachers / student
+    step = BATCH * (3 * counted.flops - next(row.flops for row in counted.rows if row.flops))
+    teachers = BATCH * members * count(teacher, SHAPE, CLASSES).flops
+    promised = 1 + teachers / step
     return record.cost(
-        f'student step, cached against {members} members live, ms',
+        f'{student}, cached against {members} members live, ms',
         ours,
         peer,
         promised=round(promised, 3),
         of_promised=round(peer / ours / promised, 3),
-        student_gflops=round(student / ours / 1e6, 1),
+        student_gflops=round(step / ours / 1e6, 1),
         teachers_gflops=round(teachers / (peer - ours) / 1e6, 1),
     )
 
