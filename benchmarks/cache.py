@@ -5,7 +5,7 @@
 - A student's step on cached logits against the same step with the ensemble asked live in the same
   compiled program, for 4 and 16 members: measured ratio over the ratio that the FLOP counts promise, and
   the GFLOP/s that the student's step and the members' forward passes reach, which explain it. The nets
-  are cifar_student.py's, the small ones and the whole.
+  are those of cifar_student.py:small, cifar_student.py and timit_student.py.
 - Reading: rows a second of whole views read from a warm disk, digests checked when the cache was
   opened, against stand-ins of other codebases' records: one memory-mapped dense array whose rows are
   gathered batch by batch in random order, and a record a sample (ten float16 values, ten int16 classes,
@@ -18,6 +18,7 @@ CIFAR-10's shapes, random images; float16 logits of ten classes; medians of alte
 """
 
 import argparse
+import dataclasses
 import functools
 import statistics
 import tempfile
@@ -35,12 +36,36 @@ from mimic_jax.models.counts import count
 from mimic_jax.train_step import Task, create_train_state, forward, train_step
 
 TEACHER = '32c3-bn-p2-64c3-bn-p2-128c3-bn-p2'
-STUDENTS = {  # and their teachers: cifar_student.py:small's, and its own
-    '32c5-p2-200L-2000': TEACHER,
-    '128c5-p3/2-1200L-30k': '128c5-p3/2-128c5-p3/2-128c5-p3/2-1k-d.5',
-}
 SHAPE, CLASSES, BATCH = (32, 32, 3), 10, 128
 VIEWS = Views(mirror=True, shift=4)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """A student, and what each member of its ensemble is."""
+
+    student: str
+    teacher: str
+    batch: int = BATCH
+    shape: tuple[int, ...] = SHAPE
+    classes: int = CLASSES
+    preprocess: str = 'image'
+    views: Views = VIEWS
+
+
+PAIRS = (
+    Pair('32c5-p2-200L-2000', TEACHER),
+    Pair('128c5-p3/2-1200L-30k', '128c5-p3/2-128c5-p3/2-128c5-p3/2-1k-d.5'),
+    Pair(
+        '250L-8k',
+        '150c15x8v-p1x6/1x2-2k-d.5-2k-d.5-2k-d.5',
+        batch=256,
+        shape=(15, 41, 3),
+        classes=183,
+        preprocess='scale',
+        views=Views(),
+    ),
+)
 ROWS = 40_000  # in a view
 
 
@@ -51,11 +76,7 @@ def main():
     arguments = parser.parse_args()
     allocator.keep_freed_memory()
     start = time.monotonic()
-    rows = [
-        steps(student, teacher, members, arguments.repeats)
-        for student, teacher in STUDENTS.items()
-        for members in (4, 16)
-    ]
+    rows = [steps(pair, members, arguments.repeats) for pair in PAIRS for members in (4, 16)]
     with tempfile.TemporaryDirectory() as folder:
         rows += reading(Path(folder), arguments.repeats)
         rows.append(writing(Path(folder), 3))
@@ -65,38 +86,46 @@ def main():
         record.save(arguments.json, rows, seconds=round(time.monotonic() - start, 1))
 
 
-def steps(student: str, teacher: str, members: int, repeats: int) -> dict:
+def steps(pair: Pair, members: int, repeats: int) -> dict:
     """The step's time with the ensemble asked live over its time with cached logits."""
     task = Task(
-        nets.build(student, CLASSES), 'image', VIEWS, Loss(kind='logits'), Train(), steps=1000
+        net=nets.build(pair.student, pair.classes),
+        preprocess=pair.preprocess,
+        views=pair.views,
+        loss=Loss(kind='logits'),
+        train=Train(),
+        steps=1000,
     )
-    asked = nets.build(teacher, CLASSES)
-    ensemble = jax.vmap(lambda key: asked.init(key, np.zeros((1, *SHAPE), np.float32)))(
+    teacher = nets.build(pair.teacher, pair.classes)
+    ensemble = jax.vmap(lambda key: teacher.init(key, np.zeros((1, *pair.shape), np.float32)))(
         jax.random.split(jax.random.key(0), members)
     )
     random = np.random.default_rng(0)
-    batch = {
-        'inputs': random.integers(0, 256, (BATCH, *SHAPE), dtype=np.uint8),
-        'labels': random.integers(0, CLASSES, BATCH),
-        'teacher_logits': random.normal(size=(BATCH, CLASSES)).astype(np.float16),
-        'index': np.arange(BATCH),
-        'mask': np.ones(BATCH, np.float32),
-        'view': np.int32(0),
-    }
-    batch = jax.device_put(batch)
+    inputs = random.integers(0, 256, (pair.batch, *pair.shape), dtype=np.uint8)
+    batch = jax.device_put(
+        {
+            'inputs': inputs if pair.preprocess == 'image' else inputs.astype(np.float32),
+            'labels': random.integers(0, pair.classes, pair.batch),
+            'teacher_logits': random.normal(size=(pair.batch, pair.classes)).astype(np.float16),
+            'index': np.arange(pair.batch),
+            'mask': np.ones(pair.batch, np.float32),
+            'view': np.int32(0),
+        }
+    )
 
     @functools.partial(compiled.jit, donate_argnums=0)
     def live(state, batch, ensemble):
         total = 0.0
         for member in range(members):  # not a scan, in which the CPU's convolutions are slow
             variables = jax.tree.map(lambda leaf, member=member: leaf[member], ensemble)
-            total += forward(asked, 'image', VIEWS, variables, {'inputs': {}}, 0, batch)
+            how = pair.preprocess, pair.views
+            total += forward(teacher, *how, variables, {'inputs': {}}, 0, batch)
         return train_step(state, {**batch, 'teacher_logits': total / members})
 
     cached = compiled.jit(train_step, donate_argnums=0)
     calls = {'cached': lambda state: cached(state, batch)[0]}
     calls['live'] = lambda state: live(state, batch, ensemble)[0]
-    states = {name: create_train_state(task, SHAPE, 0, 0, {'inputs': {}}) for name in calls}
+    states = {name: create_train_state(task, pair.shape, 0, 0, {'inputs': {}}) for name in calls}
     seconds = {name: [] for name in calls}
     for turn in range(repeats + 2):
         for name, call in calls.items():
@@ -105,18 +134,19 @@ def steps(student: str, teacher: str, members: int, repeats: int) -> dict:
             if turn >= 2:  # the first compiles
                 seconds[name].append(time.perf_counter() - begin)
     ours, peer = (1e3 * statistics.median(seconds[name]) for name in ('cached', 'live'))
-    counted = count(student, SHAPE, CLASSES)
-    # Backward is twice forward, but for the first layer's gradient of the images.
-    step = BATCH * (3 * counted.flops - next(row.flops for row in counted.rows if row.flops))
-    teachers = BATCH * members * count(teacher, SHAPE, CLASSES).flops
-    promised = 1 + teachers / step
+    counted = count(pair.student, pair.shape, pair.classes)
+    # Backward is twice forward, but for the first layer's gradient of its inputs.
+    first = next(row.flops for row in counted.rows if row.flops)
+    student = pair.batch * (3 * counted.flops - first)
+    teachers = pair.batch * members * count(pair.teacher, pair.shape, pair.classes).flops
+    promised = 1 + teachers / student
     return record.cost(
-        f'{student}, cached against {members} members live, ms',
+        f'{pair.student}, cached against {members} members live, ms a step',
         ours,
         peer,
         promised=round(promised, 3),
         of_promised=round(peer / ours / promised, 3),
-        student_gflops=round(step / ours / 1e6, 1),
+        student_gflops=round(student / ours / 1e6, 1),
         teachers_gflops=round(teachers / (peer - ours) / 1e6, 1),
     )
 
