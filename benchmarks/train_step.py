@@ -4,9 +4,10 @@
     python benchmarks/train_step.py --json=results/train_step.json
 
 A step is forward, backward, clipping-free SGD with Nesterov momentum on the squared error of logits
-(Ba & Caruana 2014, equation 1), float32, batch 128, inputs on the device. The peer is the same net in
-plain PyTorch, channels last, the better of eager and `torch.compile`. Each side has processes of its
-own; they alternate, `--rounds` times a net, and the medians over all steps of a side are compared.
+(Ba & Caruana 2014, equation 1), float32, inputs on the device, a batch of 128 or `--batch`. The peer is
+the same net in plain PyTorch, channels last, the better of eager and `torch.compile`. Each side has
+processes of its own; they alternate, `--rounds` times a net, and the medians over all steps of a side are
+compared.
 
 A net's second row is the share of the machine's best matrix product (2048 × 2048, the faster of the two
 libraries', in the same processes) that our step reaches, counted as 2 FLOPs a multiply-add, twice again
@@ -28,7 +29,6 @@ import sys
 import time
 from pathlib import Path
 
-BATCH = 128
 TRAFFIC = {'parameters': 7, 'outputs': 6}  # numbers read and written a step
 STEPS = {'conv': 8, 'dense': 15}
 WARMUP = 3
@@ -48,39 +48,48 @@ SIDES = ('ours', 'eager', 'compiled')
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument('--batch', type=int, default=128)
     parser.add_argument('--nets', nargs='*', default=list(NETS), choices=list(NETS))
     parser.add_argument('--json', type=Path)
     parser.add_argument('--measure', nargs=2, metavar=('NET', 'SIDE'), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
         spec, side = arguments.measure
-        print(json.dumps(ours(spec) if side == 'ours' else peers(spec, side == 'compiled')))
+        found = (
+            ours(spec, arguments.batch)
+            if side == 'ours'
+            else peers(spec, arguments.batch, side == 'compiled')
+        )
+        print(json.dumps(found))
         return
     import record
 
     start = time.monotonic()
-    rows = [row for spec in arguments.nets for row in compare(spec, arguments.rounds)]
+    rows = [
+        row for spec in arguments.nets for row in compare(spec, arguments.batch, arguments.rounds)
+    ]
     if arguments.json:
         seconds = round(time.monotonic() - start, 1)
-        record.save(arguments.json, rows, seconds=seconds, batch=BATCH)
+        record.save(arguments.json, rows, seconds=seconds, batch=arguments.batch)
 
 
-def compare(spec: str, rounds: int) -> list[dict]:
+def compare(spec: str, batch: int, rounds: int) -> list[dict]:
     """Rows {name, ours, peer, ratio}: the step against PyTorch's, its speed against a product's."""
     import record
 
     found = {side: collections.defaultdict(list) for side in SIDES}
     for _ in range(rounds):
         for side in SIDES:
-            command = [sys.executable, __file__, '--measure', spec, side]
+            command = [sys.executable, __file__, f'--batch={batch}', '--measure', spec, side]
             output = subprocess.check_output(command, text=True).splitlines()[-1]
             for key, values in json.loads(output).items():
                 found[side][key] += values
     step = {side: statistics.median(found[side]['milliseconds']) for side in SIDES}
     product = max(max(found[side]['gigaflops']) for side in SIDES)
     better = min(('eager', 'compiled'), key=step.get)
-    rate = flops(spec) / step['ours'] / 1e6
-    limit = flops(spec) / product / 1e6 + traffic(spec) / max(found['ours']['gigabytes']) / 1e6
+    rate = flops(spec, batch) / step['ours'] / 1e6
+    limit = flops(spec, batch) / product / 1e6
+    limit += traffic(spec, batch) / max(found['ours']['gigabytes']) / 1e6
     rows = [
         record.cost(f'{spec}, ms a step, PyTorch {better}', step['ours'], step[better]),
         record.rate(f'{spec}, GFLOP/s, against a matrix product', rate, product),
@@ -91,39 +100,39 @@ def compare(spec: str, rounds: int) -> list[dict]:
     return rows
 
 
-def flops(spec: str) -> float:
+def flops(spec: str, batch: int) -> float:
     """Of a step on a batch."""
     from mimic_jax.models.counts import count
 
     counts = count(spec, *NETS[spec])
     first = next(row.flops for row in counts.rows if row.flops)
-    return BATCH * (3 * counts.flops - first)
+    return batch * (3 * counts.flops - first)
 
 
-def traffic(spec: str) -> float:
+def traffic(spec: str, batch: int) -> float:
     """Bytes that a step must read and write."""
     from mimic_jax.models.counts import count
 
     counts = count(spec, *NETS[spec])
-    outputs = BATCH * sum(math.prod(row.shape) for row in counts.rows)
+    outputs = batch * sum(math.prod(row.shape) for row in counts.rows)
     return 4 * (TRAFFIC['parameters'] * counts.params + TRAFFIC['outputs'] * outputs)
 
 
-def batch_of(spec: str):
+def batch_of(spec: str, batch: int):
     """(inputs [B, ...], targets [B, K]), float32."""
     import numpy as np
 
     shape, classes = NETS[spec]
     random = np.random.default_rng(0)
-    inputs = random.normal(size=(BATCH, *shape)).astype(np.float32)
-    return inputs, random.normal(size=(BATCH, classes)).astype(np.float32)
+    inputs = random.normal(size=(batch, *shape)).astype(np.float32)
+    return inputs, random.normal(size=(batch, classes)).astype(np.float32)
 
 
 def steps_of(spec: str) -> int:
     return STEPS['conv' if len(NETS[spec][0]) == 3 else 'dense']
 
 
-def ours(spec: str) -> dict:
+def ours(spec: str, batch: int) -> dict:
     """Milliseconds of steps of this code, GFLOP/s of jax's matrix products, and GB/s of its memory."""
     from mimic_jax import allocator, compiled
 
@@ -140,14 +149,14 @@ def ours(spec: str) -> dict:
     loss, train = Loss(kind='logits'), Train(learning_rate=1e-3)
     task = Task(nets.build(spec, classes), 'scale', Views(), loss, train, 1000)
     state = create_train_state(task, shape, 0, 0, {'inputs': {}})
-    inputs, targets = batch_of(spec)
-    batch = jax.device_put(
+    inputs, targets = batch_of(spec, batch)
+    given = jax.device_put(
         {
             'inputs': inputs,
-            'labels': np.zeros(BATCH, np.int32),
+            'labels': np.zeros(batch, np.int32),
             'teacher_logits': targets,
-            'index': np.arange(BATCH),
-            'mask': np.ones(BATCH, np.float32),
+            'index': np.arange(batch),
+            'mask': np.ones(batch, np.float32),
             'view': np.int32(0),
         }
     )
@@ -155,7 +164,7 @@ def ours(spec: str) -> dict:
 
     def one():
         nonlocal state
-        state, _ = step(state, batch)
+        state, _ = step(state, given)
         jax.block_until_ready(state)
 
     matrix = jnp.ones((2048, 2048))
@@ -167,7 +176,7 @@ def ours(spec: str) -> dict:
     return found
 
 
-def peers(spec: str, compiled: bool) -> dict:
+def peers(spec: str, batch: int, compiled: bool) -> dict:
     """The same of PyTorch."""
     import torch
     import torch_nets
@@ -176,7 +185,7 @@ def peers(spec: str, compiled: bool) -> dict:
     torch.manual_seed(0)
     net = torch_nets.build(spec, shape, classes)
     optimizer = torch.optim.SGD(net.parameters(), lr=1e-3, momentum=0.9, nesterov=True)
-    inputs, targets = map(torch.from_numpy, batch_of(spec))
+    inputs, targets = map(torch.from_numpy, batch_of(spec, batch))
     if len(shape) == 3:
         inputs = inputs.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
 
