@@ -4,19 +4,20 @@
 
 One program: milliseconds that a step of four seeds takes, one after another (`ours`, as the package
 trains them) and as one program over all four by `vmap` (`peer`), medians of alternating rounds.
-Two processes: seconds in which two processes with the same command, which share the work (`ours`), and
-one alone (`peer`) train four CNNs on made-up images of 32×32 pixels, start-up and compilation included,
-with no program kept.
+Two processes: seconds in which two processes (`ours`) and one alone (`peer`) train four CNNs on made-up
+images of 32×32 pixels, start-up and compilation included, with no program kept: two with the same command,
+which share the nets, and two that are one run (`--distributed`), which share each batch.
 """
 
 import argparse
-import functools
 import os
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -53,8 +54,8 @@ def main():
     for name, settings in NETS.items():
         rows.append(one_program(name, *settings))
         print(rows[-1], flush=True)
-    rows.append(two_processes())
-    print(rows[-1])
+    rows += two_processes()
+    print(*rows[-2:], sep='\n')
     if arguments.json:
         record.save(arguments.json, rows, seconds=round(time.monotonic() - start, 1))
 
@@ -132,12 +133,24 @@ def _nth(tree, number: int):
     return jax.tree.map(lambda leaf: leaf[number], tree)
 
 
-def two_processes() -> dict:
-    ours, peer = wall(2), wall(1)
-    return record.cost(f'{SEEDS} CNNs on images by two processes, against one, s', ours, peer)
+def two_processes() -> list[dict]:
+    alone, apart, address = wall(['']), wall(['', '']), f'localhost:{free_port()}'
+    one_run = wall([f'{address},2,{number}' for number in range(2)])
+    name = f'{SEEDS} CNNs on images by two processes'
+    return [
+        record.cost(f'{name}, against one, s', apart, alone),
+        record.cost(f'{name} as one run, against one, s', one_run, alone),
+    ]
 
 
-def wall(count: int) -> float:
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(('localhost', 0))
+        return free.getsockname()[1]
+
+
+def wall(places: Sequence[str]) -> float:
+    """Seconds of processes with these values of --distributed."""
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / 'images.py'
         config.write_text(CONFIG.format(settings(Path(folder))))
@@ -148,15 +161,18 @@ def wall(count: int) -> float:
             'PYTHONPATH': str(ROOT),
             'JAX_COMPILATION_CACHE_DIR': f'{folder}/programs',
         }
-        start = functools.partial(
-            subprocess.Popen,
-            command,
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
+
+        def start(place: str) -> subprocess.Popen:
+            flags = [f'--distributed={place}'] if place else []
+            return subprocess.Popen(
+                [*command, *flags],
+                env=environment,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )
+
         began = time.perf_counter()
-        for process in [start() for _ in range(count)]:
+        for process in [start(place) for place in places]:
             _, said = process.communicate()
             if process.returncode:
                 sys.exit(said.decode())
