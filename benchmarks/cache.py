@@ -116,7 +116,7 @@ def steps(pair: Pair, members: int, repeats: int) -> dict:
     @functools.partial(compiled.jit, donate_argnums=0)
     def live(state, batch, ensemble):
         total = 0.0
-        for member in range(members):  # not a scan, in which the CPU's convolutions are slow
+        for member in range(members):
             variables = jax.tree.map(lambda leaf, member=member: leaf[member], ensemble)
             how = pair.preprocess, pair.views
             total += forward(teacher, *how, variables, {'inputs': {}}, 0, batch)

@@ -4,11 +4,12 @@
 
 Milliseconds on float32 batches of 128, SAME padding, medians of alternating calls. Convolutions: forward
 pass and gradients (of the kernel alone where the inputs are images), compiled by mimic_jax.compiled.jit,
-against jax.jit. By Winograd: the same against a direct convolution, both compiled by mimic_jax's.
+against XLA's and jax.jit. By Winograd: the same against a direct convolution, both compiled by mimic_jax's.
 Max pools, and batch normalisation of examples that all count with the ReLU behind it: forward and gradient.
 """
 
 import argparse
+import functools
 import statistics
 import time
 from collections.abc import Callable
@@ -62,10 +63,10 @@ def convolved(side: int, channels: int, filters: int, size: int):
     inputs, kernel, upstream = arrays(side, channels, filters, size)
     name = f'{what(side, channels, filters, size)}, ms'
     if channels == 3:
-        function = both_passes(lambda kernel: direct(inputs, kernel))
-        return name, compiled.jit(function), jax.jit(function), (kernel, upstream)
-    function = both_passes(direct)
-    return name, compiled.jit(function), jax.jit(function), (inputs, kernel, upstream)
+        ours, peer = (both_passes(functools.partial(call, inputs)) for call in (direct, xlas))
+        return name, compiled.jit(ours), jax.jit(peer), (kernel, upstream)
+    ours, peer = both_passes(direct), both_passes(xlas)
+    return name, compiled.jit(ours), jax.jit(peer), (inputs, kernel, upstream)
 
 
 def by_winograd(side: int, channels: int, filters: int, size: int):
@@ -77,6 +78,12 @@ def by_winograd(side: int, channels: int, filters: int, size: int):
 
 def direct(inputs, kernel):
     return convolution.conv2d(inputs, kernel, 'SAME')
+
+
+def xlas(inputs, kernel):
+    return lax.conv_general_dilated(
+        inputs, kernel, (1, 1), 'SAME', dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+    )
 
 
 def pooled(side: int, channels: int, window: int, stride: int):
