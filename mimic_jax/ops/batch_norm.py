@@ -1,7 +1,7 @@
 """Batch normalisation's arithmetic (Ioffe & Szegedy 2015, algorithm 1), with examples left out.
 
 It stands in Flax's place, whose masked moments pass over the activations once more for each of count,
-mean and square: on 2 CPU cores with jax 0.10.2 both passes, the ReLU's too, take it 2 to 3.2 times as
+mean and square: on 2 CPU cores with jax 0.10.2 both passes, the ReLU's too, take it 1.9 to 3.2 times as
 long (benchmarks/layers.py).
 """
 
