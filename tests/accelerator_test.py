@@ -1,10 +1,13 @@
 """The accelerator's program, tried on this machine at its small scale."""
 
+import json
+
 import jax
 import jax.numpy as jnp
 import pytest
 from conftest import load_benchmark
 
+from mimic_jax import metrics_log
 from mimic_jax.models import counts
 
 
@@ -50,6 +53,20 @@ def test_a_stage_is_measured_once(program, name, monkeypatch, tmp_path):
     assert len(program.table(rows).splitlines()) == len(rows) + 2
     pictures = list(tmp_path.glob('*.png'))
     assert len(pictures) == (2 if name == 'profile' else 0)
+
+
+@pytest.mark.parametrize(('accuracies', 'expected'), [((0.5, 0.95, 0.94), 7.5), ((0.9, 0.5), None)])
+def test_seconds_are_those_to_the_first_that_is_right_enough(
+    program, tmp_path, accuracies, expected
+):
+    records = [{'step': 5, 'seconds': 1.0, 'loss': 0.99}] + [
+        {'step': 10 * n, 'seconds': 7.5 * n - 7.5, 'validation_accuracy': accuracy}
+        for n, accuracy in enumerate(accuracies, 1)
+    ]
+    (tmp_path / metrics_log.FILE).write_text('\n'.join(map(json.dumps, records)))
+    rows = program.validated('a net', tmp_path)
+    assert rows[-1]['value'] == pytest.approx(100 * max(accuracies))
+    assert [row['value'] for row in rows[:-1]] == ([] if expected is None else [expected])
 
 
 def test_a_profile_names_the_operations_of_a_step(profiles):

@@ -73,9 +73,8 @@ def main(where: str, workdir: Path):
 
 def config():
     tiny = tiny_digits()
-    tiny.logits.ensemble.dtype = (
-        'float32'  # float16 would round differences of 1e-7 to a thousandth
-    )
+    # In float16 a difference of 1e-7 may round to a thousandth.
+    tiny.logits.ensemble.dtype = 'float32'
     for student in tiny.students.values():
         student.seeds = (0,)
     tiny.students.labels.train.schedule = 'plateau'
