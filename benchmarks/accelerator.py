@@ -31,16 +31,18 @@ import profiles
 import record
 
 from mimic_jax import allocator, artifacts, compiled, pipeline, sharding, train
-from mimic_jax.config import Loss, Run, Train, Views
 from mimic_jax.data import batches
+from mimic_jax.data.settings import Views
 from mimic_jax.data.splits import Dataset
 from mimic_jax.metrics_log import validation_curve, validation_times
 from mimic_jax.models import net as nets
 from mimic_jax.models.counts import count
 from mimic_jax.progress import Progress
 from mimic_jax.reporting import tables
+from mimic_jax.runtime.settings import Run
 from mimic_jax.session import Session
 from mimic_jax.train_step import Task, create_train_state, forward, train_step
+from mimic_jax.training.settings import Loss, Train
 
 IMAGE, CLASSES = (32, 32, 3), 10
 VIEWS = Views(mirror=True, shift=4, padding='reflect')

@@ -30,10 +30,11 @@ import numpy as np
 import record
 
 from mimic_jax import allocator, compiled, logit_cache
-from mimic_jax.config import Loss, Train, Views
+from mimic_jax.data.settings import Views
 from mimic_jax.models import net as nets
 from mimic_jax.models.counts import count
 from mimic_jax.train_step import Task, create_train_state, forward, train_step
+from mimic_jax.training.settings import Loss, Train
 
 TEACHER = '32c3-bn-p2-64c3-bn-p2-128c3-bn-p2'
 SHAPE, CLASSES, BATCH = (32, 32, 3), 10, 128

@@ -23,9 +23,10 @@ import numpy as np
 import record
 
 from mimic_jax import compiled, sharding
-from mimic_jax.config import Loss, Train, Views
+from mimic_jax.data.settings import Views
 from mimic_jax.models import net
 from mimic_jax.train_step import Task, create_train_state, train_step
+from mimic_jax.training.settings import Loss, Train
 
 INPUT_SHAPE, CLASSES = (15, 41, 3), 183
 DEVICES = (1, 2, 4, 8)

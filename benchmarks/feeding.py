@@ -21,13 +21,15 @@ import numpy as np
 import record
 
 from mimic_jax import allocator, compiled, sharding, train
-from mimic_jax.config import Loss, Run, Train, Views
 from mimic_jax.data import batches, speech
+from mimic_jax.data.settings import Views
 from mimic_jax.data.splits import Dataset
 from mimic_jax.models import net as nets
 from mimic_jax.progress import Progress
+from mimic_jax.runtime.settings import Run
 from mimic_jax.session import Session
 from mimic_jax.train_step import Task, create_train_state, train_step
+from mimic_jax.training.settings import Loss, Train
 
 TURNS, EPOCHS = 11, 3
 

@@ -79,8 +79,8 @@ def slope(amounts, values) -> float:
 
 def pipeline(folder: Path, rows: int, members: int, views: int) -> dict:
     """Seconds and peak memory of preparing, labelling and training."""
-    from mimic_jax import config as configs
     from mimic_jax import sharding
+    from mimic_jax.config import experiment as experiments
     from mimic_jax.phases import logits, prepare, student, teacher
     from mimic_jax.plans import experiment as plans
     from mimic_jax.progress import Progress
@@ -94,7 +94,7 @@ def pipeline(folder: Path, rows: int, members: int, views: int) -> dict:
     }
     config.logits.tiny.members, config.logits.tiny.views = names, views
     config.students.mimic.train.epochs = views
-    checked, quiet = configs.experiment(config), Progress(stream=io.StringIO())
+    checked, quiet = experiments.read(config), Progress(stream=io.StringIO())
     peaks = {}
     with tempfile.TemporaryDirectory(dir=folder) as workdir:
         workdir = Path(workdir)
@@ -119,9 +119,10 @@ def step(budget: float) -> dict:
     import jax
 
     from mimic_jax import allocator, compiled
-    from mimic_jax.config import Loss, Train, Views
+    from mimic_jax.data.settings import Views
     from mimic_jax.models import net, notation
     from mimic_jax.train_step import Task, create_train_state, train_step
+    from mimic_jax.training.settings import Loss, Train
 
     allocator.keep_freed_memory()
     shape, classes, size = (15, 41, 3), 183, 128

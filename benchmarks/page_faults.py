@@ -64,9 +64,10 @@ def measure(net: str, setting: str) -> dict:
     import jax
     import numpy as np
 
-    from mimic_jax.config import Loss, Train, Views
+    from mimic_jax.data.settings import Views
     from mimic_jax.models import net as nets
     from mimic_jax.train_step import Task, create_train_state, train_step
+    from mimic_jax.training.settings import Loss, Train
 
     task = Task(nets.build(net, 10), 'image', Views(mirror=True, shift=4), Loss(), Train(), 1000)
     state = create_train_state(task, (32, 32, 3), 0, 0, {'inputs': {}})

@@ -25,8 +25,8 @@ import record
 
 from mimic_jax import artifacts
 from mimic_jax.reporting import tables
-from mimic_jax.search import space as spaces
 from mimic_jax.search.sampler import GaussianProcessSampler
+from mimic_jax.search.space import Parameter
 from mimic_jax.search.study import distributions, suggest
 
 OURS = 'mimic_jax'
@@ -130,7 +130,7 @@ class Record:
 
 
 def run(sampler: str, function: Function, seed: int, trials: int) -> dict:
-    space = spaces.read(function.space)
+    space = {name: Parameter(**ends) for name, ends in function.space.items()}
     record = Record(function, seed)
     if sampler == 'bayesian-optimization':
         run_bayes_opt(record, space, seed, trials)

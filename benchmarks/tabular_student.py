@@ -22,7 +22,7 @@ import record
 from absl import logging
 
 from mimic_jax import allocator, latency, pipeline, sharding
-from mimic_jax import config as configs
+from mimic_jax.config import experiment as experiments
 from mimic_jax.phases import prepare
 from mimic_jax.plans import experiment as plans
 from mimic_jax.progress import Progress
@@ -52,7 +52,7 @@ def main():
 
 def measured(settings, workdir: Path, rows: list[dict]) -> list[dict]:
     """Rows {name, ours, peer, ratio}: ours is the net that mimics, the peer is the forest."""
-    checked = configs.experiment(settings)
+    checked = experiments.read(settings)
     data = prepare.run(checked.data, workdir, Progress())
     mesh = sharding.make_mesh(1, None)
     session = Session(workdir, data, checked.run, Progress(), mesh)

@@ -141,9 +141,10 @@ def ours(spec: str, batch: int) -> dict:
     import jax.numpy as jnp
     import numpy as np
 
-    from mimic_jax.config import Loss, Train, Views
+    from mimic_jax.data.settings import Views
     from mimic_jax.models import net as nets
     from mimic_jax.train_step import Task, create_train_state, train_step
+    from mimic_jax.training.settings import Loss, Train
 
     shape, classes = NETS[spec]
     loss, train = Loss(kind='logits'), Train(learning_rate=1e-3)

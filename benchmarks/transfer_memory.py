@@ -22,8 +22,8 @@ import numpy as np
 import record
 from absl import logging
 
-from mimic_jax import config as configs
 from mimic_jax import sharding
+from mimic_jax.config import experiment as experiments
 from mimic_jax.phases import logits, prepare, student, teacher
 from mimic_jax.plans import experiment as plans
 from mimic_jax.progress import Progress
@@ -60,7 +60,7 @@ def run(folder: Path, rows: int, placement: str) -> dict[str, dict]:
     with measured(phases, 'synthesise'):
         write_labelled(folder / 'labelled.npz')
         write_unlabelled(folder / 'unlabelled.npy', rows)
-    checked = configs.experiment(settings(folder, placement))
+    checked = experiments.read(settings(folder, placement))
     workdir = folder / 'work'
     workdir.mkdir(exist_ok=True)
     progress = Progress()

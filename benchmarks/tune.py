@@ -17,7 +17,7 @@ import config_files
 from absl import logging
 
 from mimic_jax import allocator, metrics_log, pipeline
-from mimic_jax import config as configs
+from mimic_jax.config import experiment as experiments
 from mimic_jax.phases import prepare
 from mimic_jax.phases.report import machine
 from mimic_jax.plans import experiment as plan
@@ -75,7 +75,7 @@ def trial(arguments, student: str, settings: dict, split: int | None) -> float:
     phases = ('teacher', 'logits', 'student') if entry.target == 'logits' else ('student',)
     for phase in phases:
         pipeline.run(config, workdir=arguments.workdir, experiment='tuning', phase=phase)
-    checked = configs.experiment(config)
+    checked = experiments.read(config)
     data = prepare.run(checked.data, arguments.workdir, Progress())
     (net,) = plan.make(checked, data).students[student]
     records = metrics_log.read(arguments.workdir / net.recipe.name)

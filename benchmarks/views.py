@@ -17,8 +17,8 @@ import numpy as np
 import record
 from scipy import ndimage
 
-from mimic_jax.config import Views
 from mimic_jax.data import views
+from mimic_jax.data.settings import Views
 
 # Those of the students' 160 epochs (Urban et al. 2017).
 SETTINGS = Views(

@@ -5,135 +5,48 @@
 - `:losses` (section 2.2): the same student on raw logits, standardised logits, probabilities, KL
   divergence and Hinton's soft and hard mix. The paper finds that logits win.
 - `:bottleneck` (section 2.3): the student with and without its linear layer, and the first with the
-  layer multiplied away afterwards; accuracy by step and by time (time.png), memory, latency.
-- `:transfer` (section 3.2): accuracy against the number of unlabelled transfer images, and transfer on
-  images that the teachers were trained on against as many that they never saw; as nearly as whole epochs
-  allow the same number of steps, and equally many views.
+  layer multiplied away afterwards. It compares accuracy by step and by time (time.png), memory, latency.
+- `:transfer` (section 3.2): accuracy against the number of unlabelled transfer images. Also transfer on
+  images that the teachers were trained on, against as many that they never saw. All students see equally
+  many views, and take the same number of steps as nearly as whole epochs allow.
 - `:overfitting` (section 5.1, Figure 2): the net on labels, the same with dropout, and the mimic, at a
-  constant rate and without augmentation; accuracy.png has their validation accuracy by step.
+  constant rate and without augmentation. accuracy.png has their validation accuracy by step.
 - `:noise10`, `:noise30` (section 5.1): with 10% or 30% of the training labels replaced by other
   classes, the student on those labels against the mimic of a teacher trained on the same labels.
 
-Without `:small` the nets are those of cifar_student.py and want a GPU or TPU; nobody has run them here.
-With it they are those of cifar_student.py:small, whose teachers and caches are used where the workdir
-has them; each comparison takes up to 45 minutes on 2 cores.
+With `:small` the nets are those of cifar_student.py:small, whose teachers and caches are used where the
+workdir has them. Each comparison then takes up to 45 minutes on 2 cores. Without it the nets are those of
+cifar_student.py and want a GPU or TPU; nobody has run them here.
 """
 
-import ml_collections
+from mimic_jax.config import cifar, presets
 
-
-def get_config(arg=''):
-    chosen = [preset for preset in arg.split(',') if preset]
-    for preset in chosen:
-        if preset not in (*CLAIMS, 'small'):
-            known = ', '.join((*CLAIMS, 'small'))
-            raise ValueError(f'unknown preset {preset!r}; this file has {known}')
-    claims = [preset for preset in chosen if preset in CLAIMS] or ['losses']
-    if len(claims) > 1:
-        raise ValueError(f'{" and ".join(claims)} are comparisons of their own; name one')
-    nets = SMALL if 'small' in chosen else WHOLE
-    config = common(nets)
-    CLAIMS[claims[0]](config, nets)
-    return config
-
-
-# Settings of the nets: whole, and as in cifar_student.py:small.
-WHOLE = ml_collections.FrozenConfigDict(
-    {
-        'data': (20000, 10000, 20000),  # train, validation, unlabelled
-        'teacher': '128c5-p3/2-128c5-p3/2-128c5-p3/2-1k-d.5',
-        'teachers': 4,
-        'teacher_train': {'epochs': 80, 'learning_rate': 0.02, 'weight_decay': 5e-4},
-        'student': '128c5-p3/2-1200L-30k',
-        'plain_student': '128c5-p3/2-30k',
-        'dropout_student': 'd.2-128c5-p3/2-1200L-30k-d.5',
-        'labels': {'epochs': 160, 'learning_rate': 0.01, 'weight_decay': 0.0},
-        'mimic': {'epochs': 80, 'learning_rate': 0.03},
-        'losses': {},
-        'images': 40000,  # train and unlabelled
-        'evaluation_steps': 1,
-    }
-)
-SMALL = ml_collections.FrozenConfigDict(
-    {
-        'data': (5000, 5000, 35000),
-        'teacher': '32c3-bn-p2-64c3-bn-p2-128c3-bn-p2',
-        'teachers': 3,
-        'teacher_train': {'epochs': 40, 'learning_rate': 0.05, 'weight_decay': 5e-4},
-        'student': '32c5-p2-200L-2000',
-        'plain_student': '32c5-p2-2000',
-        'dropout_student': 'd.1-32c5-p2-200L-2000-d.2',
-        'labels': {'epochs': 48, 'learning_rate': 0.1, 'weight_decay': 5e-4},
-        'mimic': {'epochs': 6, 'learning_rate': 0.3},
-        # On validation, 1.8 epochs each (%): logits .1 → 64.9, .3 → 66.1; standardised .1 → 64.7,
-        # .3 → 66.1; probabilities .03 → 54.2, .1 → 62.9, .3 → 56.6; KL .05 → 64.1, .1 → 66.5,
-        # .3 → 63.4; KL at temperature 3 .1 → 65.9, .3 → 66.5; Hinton's .1 → 65.9, .3 → 66.7.
-        # Where 1 was tried (standardised, probabilities) it diverged.
-        'losses': {'probabilities': {'learning_rate': 0.1}, 'kl': {'learning_rate': 0.1}},
-        'images': 40000,
-        'evaluation_steps': 200,
-    }
-)
-
-
-def common(nets):
-    """Data, views and the ensemble with its cache."""
-    config = ml_collections.ConfigDict()
-    if nets is WHOLE:
-        config.presets = {'losses,small': 'and the like take up to 45 minutes on 2 CPU cores'}
-    labelled, validation, unlabelled = nets.data
-    config.data = {
-        'name': 'cifar10',
-        'root': '',
-        'train': labelled,
-        'validation': validation,
-        'test': 0,
-        'unlabelled': unlabelled,
-        'label_noise': 0.0,
-        'seed': 0,
-        'preprocess': 'image',
-    }
-    config.views = {'seed': 0, 'mirror': True, 'shift': 4, 'padding': 'reflect'}
-    config.members = {
-        f'cnn_{number}': {
-            'model': nets.teacher,
-            'seed': number,
-            'subset': 1.0,
-            'train': train(**nets.teacher_train),
-        }
-        for number in range(1, nets.teachers + 1)
-    }
-    config.logits = {'ecnn': cache(tuple(config.members), nets.mimic.epochs)}
-    config.students = {}
-    config.report = {
-        'ensemble': 'ecnn',
-        'order': (),
-        'x_label': '',
-        'by_time': False,
-        'latency': False,
-        'rows': {},
-    }
-    config.run = {
-        'log_steps': 50,
-        'evaluation_steps': nets.evaluation_steps,
-        'checkpoint_steps': nets.evaluation_steps,
-        'steps_per_call': 0,
-        'model_axis': 1,
-        'placement': 'auto',
-        'evaluation_batch_size': 500,
-    }
-    show(config, 'ecnn', 'logits.ecnn', 'ensemble')
-    return config
-
-
-def losses(config, nets):
-    """Section 2.2."""
-    for name, (label, changes) in LOSSES.items():
-        settings = {**nets.mimic, **nets.losses.get(name, {})}
-        config.students[name] = mimic(nets.student, settings, **changes)
-        show(config, name, f'students.{name}', label)
-
-
+WHOLE = {  # cifar_student.py's, with fewer labels
+    'data': {'train': 20_000, 'validation': 10_000, 'unlabelled': 20_000},
+    'teachers': cifar.teachers(),
+    'student': '128c5-p3/2-1200L-30k',
+    'plain_student': '128c5-p3/2-30k',
+    'dropout_student': 'd.2-128c5-p3/2-1200L-30k-d.5',
+    'on_labels': {'epochs': 160, 'learning_rate': 0.01},
+    'on_logits': {'epochs': 80, 'learning_rate': 0.03},
+    'losses': {},  # those trained otherwise
+    'others': {'presets': ('losses,small and the like take up to 45 minutes on 2 CPU cores',)},
+}
+SMALL = {  # cifar_student.py:small's
+    'data': cifar.small_data(),
+    'teachers': cifar.small_teachers(),
+    'student': cifar.small_model(),
+    'plain_student': '32c5-p2-2000',
+    'dropout_student': 'd.1-32c5-p2-200L-2000-d.2',
+    'on_labels': cifar.small_on_labels(),
+    'on_logits': cifar.small_on_logits(),
+    # Validation accuracy in % after 1.8 epochs, by rate: logits .1 64.9, .3 66.1; standardised .1 64.7,
+    # .3 66.1; probabilities .03 54.2, .1 62.9, .3 56.6; KL .05 64.1, .1 66.5, .3 63.4; KL at
+    # temperature 3 .1 65.9, .3 66.5; Hinton's .1 65.9, .3 66.7. Rate 1 was tried for standardised
+    # logits and for probabilities, and diverged.
+    'losses': {'probabilities': {'learning_rate': 0.1}, 'kl': {'learning_rate': 0.1}},
+    'others': {'run': {'evaluation_steps': 200, 'checkpoint_steps': 200}},
+}
 LOSSES = {
     'logits': ('logits (equation 1)', {'kind': 'logits'}),
     'standardised': ('standardised logits', {'kind': 'standardised_logits'}),
@@ -146,94 +59,107 @@ LOSSES = {
         {'kind': 'hinton', 'temperature': 3.0, 'soft_weight': 0.9},
     ),
 }
+IMAGES = 40_000  # that train or are unlabelled, whole and small
+PARTS = (2500, 10_000)  # of the unlabelled images
 
 
-def bottleneck(config, nets):
+def get_config(arg=''):
+    chosen = presets.chosen(arg, (*CLAIMS, 'small'))
+    claim = CLAIMS[presets.one_of(chosen, CLAIMS, 'losses')]
+    nets = SMALL if 'small' in chosen else WHOLE
+    config = {
+        'data': cifar.data(**nets['data']),
+        'views': cifar.views(),
+        'members': nets['teachers'],
+        'logits': {'ecnn': cache(nets)},
+    }
+    return presets.build({**config, **nets['others'], **claim(nets)})
+
+
+def losses(nets):
+    """Section 2.2."""
+    students = {}
+    for name, (_, loss) in LOSSES.items():
+        train = {**nets['on_logits'], **nets['losses'].get(name, {})}
+        students[name] = cifar.mimic(nets['student'], loss=loss, **train)
+    labels = {name: label for name, (label, _) in LOSSES.items()}
+    return {'students': students, 'report': presets.report('ecnn', rows(labels))}
+
+
+def bottleneck(nets):
     """Section 2.3."""
-    config.students = {
-        'with': mimic(nets.student, nets.mimic),
-        'without': mimic(nets.plain_student, nets.mimic),
+    students = {
+        'bottleneck': cifar.mimic(nets['student'], **nets['on_logits']),
+        'plain': cifar.mimic(nets['plain_student'], **nets['on_logits']),
     }
-    show(config, 'with', 'students.with', 'with bottleneck')
-    show(config, 'without', 'students.without', 'without')
-    show(config, 'absorbed', 'students.with', 'multiplied away', absorbed=True)
-    config.report.by_time = config.report.latency = True
+    shown = rows({'bottleneck': 'with bottleneck', 'plain': 'without'})
+    shown['absorbed'] = presets.row('students.bottleneck', 'multiplied away', absorbed=True)
+    report = presets.report('ecnn', shown, by_time=True, latency=True)
+    return {'students': students, 'report': report}
 
 
-def transfer(config, nets):
-    """Section 3.2."""
-    labelled, _, unlabelled = nets.data
-    config.report.x_label = 'transfer images'
-    for size in sorted((*SIZES, labelled, unlabelled)):
-        of_a_part(config, nets, f'unseen_{size}', f'{size} images', size, curve=UNSEEN)
-    seen = f'{labelled} images, seen by the teachers'
-    of_a_part(config, nets, 'seen', seen, labelled, 'train', 'the teachers were trained on them')
-    config.students['all'] = mimic(nets.student, nets.mimic)
-    show(config, 'all', 'students.all', f'all {nets.images} images')
+def transfer(nets):
+    """Section 3.2: a student of each part of the images, and one of all of them."""
+    logits, students, shown = {'ecnn': cache(nets)}, {}, rows({})
+
+    def add(name, size, split, curve, seen=''):
+        logits[name] = cache(nets, transfer=(split,), limit=size)
+        passes = round(nets['on_logits']['epochs'] * IMAGES / size)  # for as many steps as of all
+        train = {**nets['on_logits'], 'epochs': passes}
+        students[name] = cifar.mimic(nets['student'], name, **train)
+        shown[name] = presets.row(f'students.{name}', f'{size} images{seen}', curve=curve, x=size)
+
+    labelled, unlabelled = nets['data']['train'], nets['data']['unlabelled']
+    for size in sorted({*PARTS, labelled, unlabelled}):
+        add(f'unseen_{size}', size, 'unlabelled', 'the teachers never saw them')
+    add('seen', labelled, 'train', 'the teachers were trained on them', ', seen by the teachers')
+    students['all'] = cifar.mimic(nets['student'], **nets['on_logits'])
+    shown['all'] = presets.row('students.all', f'all {IMAGES} images')
+    report = presets.report('ecnn', shown, x_label='transfer images')
+    return {'logits': logits, 'students': students, 'report': report}
 
 
-SIZES = (2500, 10000)
-UNSEEN = 'the teachers never saw them'
-
-
-def of_a_part(config, nets, name, label, size, split='unlabelled', curve=''):
-    """A student of the first `size` images of a split, for as many steps as one of all images.
-
-    Whatever the size, it sees the same number of views of them, over and over if need be.
-    """
-    passes = round(nets.mimic.epochs * nets.images / size)
-    config.logits[name] = cache(config.logits.ecnn.members, nets.mimic.epochs, (split,), size)
-    settings = {**nets.mimic, 'epochs': passes}
-    config.students[name] = mimic(nets.student, settings, logits=name)
-    show(config, name, f'students.{name}', label, curve=curve, x=size)
-
-
-def overfitting(config, nets):
+def overfitting(nets):
     """Figure 2."""
-    for member in config.members.values():  # the teachers of the other claims, which had views
-        member.views = config.views.to_dict()
-    config.views.update({'mirror': False, 'shift': 0})
-    config.logits.ecnn.views = 1
     steady = {'schedule': 'constant', 'warmup': 0.0, 'weight_decay': 0.0}
-    labels, logits = (
-        {**settings, **steady, 'learning_rate': settings.learning_rate / 2}
-        for settings in (nets.labels, nets.mimic)
+    on_labels, on_logits = (
+        {**train, **steady, 'learning_rate': train['learning_rate'] / 2}
+        for train in (nets['on_labels'], nets['on_logits'])
     )
-    plain = {**mimic(nets.student, labels, 'cross_entropy', logits=''), 'target': 'labels'}
-    dropout = {
-        **mimic(nets.dropout_student, labels, 'cross_entropy', logits=''),
-        'target': 'labels',
+    students = {
+        'labels': cifar.on_labels(nets['student'], **on_labels),
+        'dropout': cifar.on_labels(nets['dropout_student'], **on_labels),
+        'mimic': cifar.mimic(nets['student'], **on_logits),
     }
-    config.students = {'labels': plain, 'dropout': dropout, 'mimic': mimic(nets.student, logits)}
-    for student in config.students.values():
-        student.seeds = (0, 1)
-    show(config, 'labels', 'students.labels', 'on labels')
-    show(config, 'dropout', 'students.dropout', 'on labels, dropout')
-    show(config, 'mimic', 'students.mimic', 'mimicking')
+    teachers = nets['teachers']
+    labels = {'labels': 'on labels', 'dropout': 'on labels, dropout', 'mimic': 'mimicking'}
+    return {
+        'students': {name: {**student, 'seeds': (0, 1)} for name, student in students.items()},
+        'report': presets.report('ecnn', rows(labels)),
+        # No views, except for the teachers, which are those of the other claims.
+        'views': {},
+        'members': {name: {**net, 'views': cifar.views()} for name, net in teachers.items()},
+        'logits': {'ecnn': cache(nets, views=1)},
+    }
 
 
-def noise(part):
+def noise(nets, part):
     """Section 5.1: one teacher, and students of it and of its labels."""
-
-    def claim(config, nets):
-        config.data.label_noise = part
-        for name in list(config.members)[1:]:
-            del config.members[name]
-        config.logits = {'cnn': cache(('cnn_1',), nets.mimic.epochs)}
-        config.students = {
-            'labels': {
-                **mimic(nets.student, nets.labels, kind='cross_entropy', logits=''),
-                'target': 'labels',
-            },
-            'mimic': mimic(nets.student, nets.mimic, logits='cnn'),
-        }
-        config.report.ensemble, config.report.order = 'cnn', ()
-        del config.report.rows.ecnn
-        show(config, 'cnn', 'members.cnn_1', 'teacher')
-        show(config, 'labels', 'students.labels', 'student on labels')
-        show(config, 'mimic', 'students.mimic', 'student mimicking')
-
-    return claim
+    shown = {
+        'cnn': presets.row('members.cnn_1', 'teacher'),
+        'labels': presets.row('students.labels', 'student on labels'),
+        'mimic': presets.row('students.mimic', 'student mimicking'),
+    }
+    return {
+        'data': cifar.data(**nets['data'], label_noise=part),
+        'members': {'cnn_1': nets['teachers']['cnn_1']},
+        'logits': {'cnn': cache(nets, members=('cnn_1',))},
+        'students': {
+            'labels': cifar.on_labels(nets['student'], **nets['on_labels']),
+            'mimic': cifar.mimic(nets['student'], 'cnn', **nets['on_logits']),
+        },
+        'report': presets.report('cnn', shown),
+    }
 
 
 CLAIMS = {
@@ -241,61 +167,18 @@ CLAIMS = {
     'bottleneck': bottleneck,
     'transfer': transfer,
     'overfitting': overfitting,
-    'noise10': noise(0.1),
-    'noise30': noise(0.3),
+    'noise10': lambda nets: noise(nets, 0.1),
+    'noise30': lambda nets: noise(nets, 0.3),
 }
 PRESETS = (*CLAIMS, *(f'{claim},small' for claim in CLAIMS))
 
 
-def show(config, name, source, label, **changes):
-    """Adds a row to the report."""
-    config.report.order += (name,)
-    config.report.rows[name] = {
-        'source': source,
-        'label': label,
-        'absorbed': False,
-        'curve': '',
-        'x': 0.0,
-        **changes,
-    }
+def cache(nets, **settings):
+    """The ensemble's logits, on a view for each of the mimic's epochs."""
+    return {'members': tuple(nets['teachers']), 'views': nets['on_logits']['epochs'], **settings}
 
 
-def cache(members, views, transfer=('train', 'unlabelled'), limit=0):
-    """The ensemble's logits on `views` views of the first `limit` transfer images, 0 for all."""
-    return {
-        'members': members,
-        'transfer': transfer,
-        'limit': limit,
-        'views': views,
-        'dtype': 'float16',
-    }
-
-
-def mimic(model, settings, kind='logits', logits='ecnn', **loss):
-    """A student on the logits of a cache, three seeds."""
-    return {
-        'model': model,
-        'budget': 0.0,
-        'target': 'logits',
-        'logits': logits,
-        'loss': {'kind': kind, 'scale': 0.5, 'temperature': 1.0, 'soft_weight': 0.5, **loss},
-        'train': train(**{'clip_norm': 1.0, **settings}),
-        'seeds': (0, 1, 2),
-    }
-
-
-def train(**changes):
-    """Settings of one training run; `changes` replace the common ones."""
-    return {
-        'epochs': 80,
-        'batch_size': 128,
-        'learning_rate': 0.02,
-        'schedule': 'cosine',
-        'warmup': 0.05,
-        'momentum': 0.9,
-        'weight_decay': 0.0,
-        'clip_norm': 0.0,
-        'dtype': 'float32',
-        'init_scale': 1.0,
-        **changes,
-    }
+def rows(labels):
+    """The ensemble's row, then those of students, by name."""
+    students = {name: presets.row(f'students.{name}', label) for name, label in labels.items()}
+    return {'ecnn': presets.row('logits.ecnn', 'ensemble'), **students}

@@ -18,7 +18,7 @@ from pathlib import Path
 from mimic_jax import hosts, interrupt, locks
 from mimic_jax.errors import UserError
 
-FORMAT = 1  # raise when the content of artifact folders changes its meaning
+FORMAT = 2  # raise when the content of artifact folders, or of recipes, changes its meaning
 
 CONFIG, MANIFEST, MARKER = 'config.json', 'manifest.json', 'COMPLETE'
 
@@ -27,16 +27,17 @@ CONFIG, MANIFEST, MARKER = 'config.json', 'manifest.json', 'COMPLETE'
 class Recipe:
     """Exactly what determines an artifact's content.
 
-    config: the phase's part of the config, as JSON values.  data: the data fingerprint.
-    reads: names of the artifacts it is made from.  view_version: of the view function, None where
-    no view is taken.
+    config: the phase's part of the config, without what is left at its default (`fields.differing`).
+    data: the data fingerprint.  reads: names of the artifacts it is made from.
+    versions: by name, of the arithmetic that its content depends on; raised by whoever changes what it
+    computes beyond rounding.
     """
 
     phase: str
     config: Mapping
     data: str | None = None
     reads: tuple[str, ...] = ()
-    view_version: int | None = None
+    versions: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     def as_json(self) -> dict:
         return {
@@ -44,7 +45,7 @@ class Recipe:
             'config': self.config,
             'data': self.data,
             'reads': list(self.reads),
-            'versions': {'format': FORMAT, 'view': self.view_version},
+            'versions': {'format': FORMAT, **self.versions},
         }
 
     @property
@@ -241,6 +242,14 @@ def count_files(folder: Path) -> int:
 def read_recipe(folder: Path) -> dict:
     """The recipe that an artifact's folder holds, as `Recipe.as_json` gave it."""
     return json.loads((folder / CONFIG).read_text())
+
+
+def is_outdated(folder: Path) -> bool:
+    """Whether an artifact, complete or not, is of an earlier format: no recipe of today names it."""
+    try:
+        return read_recipe(folder)['versions']['format'] < FORMAT
+    except (OSError, ValueError, KeyError, TypeError):
+        return False  # which `faults` reports where it is one
 
 
 def file_digest(path: Path) -> str:

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from mimic_jax import artifacts, checkpoint, compiled, hosts, logit_cache, own_teacher, sharding
-from mimic_jax.config import views_as_json
+from mimic_jax.config.fields import differing
 from mimic_jax.data import batches, views
 from mimic_jax.models import absorb
 from mimic_jax.plans.nets import CachePlan, NetPlan
@@ -171,7 +171,7 @@ def _own_facts(session: Session, cache: CachePlan) -> dict:
         'view_function': {
             'version': views.VERSION,
             'prng': views.PRNG,
-            **views_as_json(cache.views),
+            **differing(cache.views),
         },
         'views': cache.settings.views,
         'dtype': cache.settings.dtype,

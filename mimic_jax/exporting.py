@@ -13,6 +13,7 @@ import numpy as np
 
 from mimic_jax import compiled, ensemble, onnx_writer
 from mimic_jax.artifacts import Recipe
+from mimic_jax.config.fields import nearest
 from mimic_jax.data import class_names
 from mimic_jax.data.splits import Dataset
 from mimic_jax.errors import UserError
@@ -20,7 +21,6 @@ from mimic_jax.models import absorb, counts, grammar
 from mimic_jax.models.net import Net
 from mimic_jax.plans.experiment import Plan
 from mimic_jax.plans.nets import NetPlan
-from mimic_jax.settings import nearest
 
 VERSION = 2  # raise when the same student would be exported otherwise
 PLATFORMS = ('cpu', 'cuda', 'tpu')
@@ -69,9 +69,10 @@ def make(
     spec, reason = cheaper(net.model, data.input_shape, data.num_classes)
     recipe = Recipe(
         phase='export',
-        config={'version': VERSION, 'model': spec, **runs_on(file_format)},
+        config={'model': spec, **runs_on(file_format)},
         data=data.fingerprint,
         reads=(net.recipe.name,),
+        versions={'export': VERSION},
     )
     teachers = cache.members if cache else ()
     classes = data.class_names or class_names.of(source)

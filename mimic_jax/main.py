@@ -9,6 +9,7 @@ PRESET  smoke: a first look, in minutes; small: cut down to a CPU; without one:
 PHASE   all: search, teacher, logits, student, baseline, evaluate, decode and
         report, as far as the experiment has them and they are not done yet
         export: a student as one file; predict: its answers to --input
+        settings: every setting with its value, default and meaning
         verify: every file of --workdir against its digest
 
 Each setting is a flag too: --config.students.mimic.train.learning_rate=0.01
@@ -27,13 +28,14 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from mimic_jax import allocator, interrupt, progress, shipped
+from mimic_jax.config import describe
 from mimic_jax.errors import UserError
 from mimic_jax.search.address import without_password
 
 _PHASES = (
     *('all', 'search', 'teacher', 'logits', 'student'),
     *('baseline', 'evaluate', 'decode', 'report'),
-    *('export', 'predict', 'verify'),
+    *('export', 'predict', 'settings', 'verify'),
 )
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -72,7 +74,9 @@ def main(_) -> None:
     try:
         if _DISTRIBUTED.value:
             _join()
-        if _PHASE.value == 'verify':
+        if _PHASE.value == 'settings':
+            print(describe.values(_CONFIG.value))
+        elif _PHASE.value == 'verify':
             _verify()
         elif flags.FLAGS['experiments'].present:
             _gather(shown)
@@ -82,6 +86,8 @@ def main(_) -> None:
         _stop(2, f'error: {error}')
     except interrupt.Interrupted:
         _stop(130, f'stopped; nothing is lost. To go on: {command}')
+    except BrokenPipeError:  # whoever read the output has read enough
+        os._exit(141)
     except OSError as error:
         where = error.filename or _WORKDIR.value
         reason = error.strerror or error

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from mimic_jax import artifacts
-from mimic_jax.config import OwnTeacher
 from mimic_jax.data import array_files
 from mimic_jax.errors import UserError
 from mimic_jax.interrupt import Interrupted
+from mimic_jax.mimic.settings import ExternalTeacher
 
 SMALLEST = 1e-6  # probability: log 10⁻⁶ = −13.8 stands for whatever is less
 _ROUNDING = 1e-3  # by which probabilities may miss a sum of 1
@@ -22,7 +22,7 @@ _ROUNDING = 1e-3  # by which probabilities may miss a sum of 1
 Apply = Callable[[np.ndarray], np.ndarray]
 
 
-def identity(teacher: OwnTeacher, where: str) -> dict:
+def identity(teacher: ExternalTeacher, where: str) -> dict:
     """What determines a teacher's answers: its files' digests, or its import path and version.
 
     where: the setting that names the teacher.
@@ -41,7 +41,7 @@ def identity(teacher: OwnTeacher, where: str) -> dict:
     return {**facts, 'path': path, 'version': teacher.version}
 
 
-def name(teacher: OwnTeacher) -> str:
+def name(teacher: ExternalTeacher) -> str:
     """What a report calls the teacher's model."""
     first = teacher.path[0]
     named = first if teacher.kind in ('callable', 'fit') else Path(first).name

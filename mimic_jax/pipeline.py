@@ -31,9 +31,13 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from mimic_jax import artifacts, config, exporting, hosts, sharding, trials
+from mimic_jax import artifacts, exporting, hosts, sharding, trials
+from mimic_jax.config import experiment as experiments
+from mimic_jax.config.experiment import Experiment
+from mimic_jax.config.fields import unread
 from mimic_jax.data.splits import Dataset
 from mimic_jax.errors import UserError
+from mimic_jax.mimic.settings import Member
 from mimic_jax.phases import (
     align,
     baseline,
@@ -89,13 +93,15 @@ def run(
         raise UserError(f'--phase={phase} is for one process; leave --distributed out')
     if phase == 'predict':
         predict.check(source, output)
-    checked = config.experiment(settings)
+    checked = experiments.read(settings)
     searched = _searched(checked, phase) if 'search' in wanted else ''
     if searched and phase == 'all':  # by itself it may well be a part of a search
         trials.check_ranks(checked)
     mesh = sharding.make_mesh(checked.run.model_axis, devices)
     _make_workdir(workdir)
     progress = Progress(_advice(checked), quiet=not hosts.is_first())
+    for line in unread(checked):
+        progress.say(line)
     data = prepare.run(checked.data, workdir, progress)
     session = Session(workdir, data, checked.run, progress, mesh)
     if searched == 'members':
@@ -157,41 +163,41 @@ def run(
             predict.run(session, folder, Path(source), Path(output) if output else None, decoding)
 
 
-def _searched(checked: config.Experiment, phase: str) -> str:
+def _searched(checked: Experiment, phase: str) -> str:
     """What the config's search is for: 'members', 'students', or '' without one."""
-    if checked.search is not None:
+    if checked.search.kind:
         if hosts.count() > 1:
             raise UserError(
                 'a search is not run by --distributed processes: start --phase=search on each host '
                 'by itself, with config.search.storage a database that all reach; the phases after '
                 'it can be --distributed'
             )
-        return 'students' if checked.search.student else 'members'
+        return f'{checked.search.kind}s'
     if phase == 'search':
         raise UserError(
-            '--phase=search needs config.search, which this config does not have; choose an '
+            '--phase=search needs parameters in config.search.space, which is empty; choose an '
             'experiment with one, such as experiments/urban_teachers.py'
         )
     return ''
 
 
-def _search_members(session: Session, checked: config.Experiment) -> None:
+def _search_members(session: Session, checked: Experiment) -> None:
     plan = plans.make(trials.with_stand_ins(trials.without_students(checked)), session.data)
     _check_search(session, checked, plan)
     prepare.fit(session)
     search.run(_aligned(session, plan.alignments), checked, plan)
 
 
-def _check_search(session: Session, checked: config.Experiment, plan: plans.Plan) -> None:
+def _check_search(session: Session, checked: Experiment, plan: plans.Plan) -> None:
     data = plans.realigned(checked, session.data)
     search.check(checked, dataclasses.replace(session, data=data), plan)
 
 
-def _with_members(session: Session, checked: config.Experiment) -> config.Experiment:
+def _with_members(session: Session, checked: Experiment) -> Experiment:
     """The experiment with its members from studies, as far as there are any."""
     alignments, data = plans.alignments(checked, session.data)
 
-    def ask(members: list[config.Member]):
+    def ask(members: list[Member]):
         """What they say of the validation examples; done here, as the choice precedes any plan."""
         prepare.fit(session)
         aligned = _aligned(session, alignments)
@@ -206,8 +212,8 @@ def _with_members(session: Session, checked: config.Experiment) -> config.Experi
 
 
 def _with_students(
-    checked: config.Experiment, plan: plans.Plan, workdir: Path, data: Dataset
-) -> tuple[config.Experiment, plans.Plan]:
+    checked: Experiment, plan: plans.Plan, workdir: Path, data: Dataset
+) -> tuple[Experiment, plans.Plan]:
     """The experiment with its students from studies, and its plan.
 
     plan: of the experiment without them.  data: as prepared.
@@ -258,8 +264,8 @@ def _announce(progress: Progress, plan: plans.Plan, wanted, workdir: Path) -> No
             progress.plan('features', fitted.coding * (len(fitted.examples) + fitted.evaluated))
 
 
-def _advice(checked: config.Experiment) -> str:
+def _advice(checked: Experiment) -> str:
     if not checked.presets:
         return ''
-    shorter = '; '.join(f':{name} {text}' for name, text in checked.presets.items())
+    shorter = '; '.join(f':{advice}' for advice in checked.presets)
     return f'Shorter presets, as --config=FILE.py:PRESET — {shorter}.'

@@ -9,10 +9,10 @@ import jax
 import numpy as np
 
 from mimic_jax import sharding
-from mimic_jax.config import Run
 from mimic_jax.data import batches, mapped, statistics
 from mimic_jax.data.splits import Dataset
 from mimic_jax.progress import Progress
+from mimic_jax.runtime.settings import Run
 
 DEVICE_BYTES = 4 << 30  # raw arrays up to this size are kept whole on every device
 HOST_BYTES = 1 << 30  # and where the device is the host, up to this size

@@ -9,11 +9,16 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from mimic_jax.config import Loss, Train, Views
 from mimic_jax.data import preprocess
+from mimic_jax.data.settings import Views
 from mimic_jax.data.views import PRNG, batch_views
 from mimic_jax.models.net import Net
 from mimic_jax.ops import clipping, losses, metrics, plateau
+from mimic_jax.training.settings import Loss, Train
+
+# Part of trained nets' names: whoever changes what preprocessing, losses, optimisers or schedules
+# compute, beyond rounding, must raise it (tests/arithmetic_test.py).
+VERSION = 1
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from mimic_jax.artifacts import canonical_json
-from mimic_jax.config import Experiment, FromStudy, Member, Search, Student
+from mimic_jax.config.experiment import Experiment
+from mimic_jax.config.fields import as_json, nearest, section
 from mimic_jax.errors import UserError
+from mimic_jax.mimic.settings import FromStudy, Member, Student
 from mimic_jax.ops import selection
+from mimic_jax.search.settings import Search
 from mimic_jax.search.space import Parameter
-from mimic_jax.settings import as_json, nearest, section
 
 _DATABASE = 'studies.sqlite'
 
@@ -67,7 +69,7 @@ def with_stand_ins(experiment: Experiment) -> Experiment:
     """
     stand_in = middle(experiment.search)
     members = {
-        name: member if member.from_study is None else stand_in
+        name: stand_in if member.from_study.rank else member
         for name, member in experiment.members.items()
     }
     return dataclasses.replace(experiment, members=members)
@@ -76,21 +78,21 @@ def with_stand_ins(experiment: Experiment) -> Experiment:
 def check_ranks(experiment: Experiment) -> None:
     """UserError where the search is to end before its study has every rank that is asked of it."""
     search = experiment.search
-    group = 'students' if search.student else 'members'
+    group = f'{search.kind}s'
     for name, net in getattr(experiment, group).items():
-        source = net.from_study
-        if source is None or (source.study, source.storage) != (search.study, search.storage):
+        found = source(net, search)
+        if not found.rank or (found.study, found.storage) != (search.study, search.storage):
             continue
-        if source.rank > search.trials:
+        if found.rank > search.trials:
             raise UserError(
                 f'config.search.trials is {search.trials}, but config.{group}.{name}.from_study has '
-                f'rank {source.rank} of them; run as many trials, or lower the rank'
+                f'rank {found.rank} of them; run as many trials, or lower the rank'
             )
 
 
 def without_students(experiment: Experiment) -> Experiment:
     """The experiment without the students that are still to be read from a study."""
-    known = {name: net for name, net in experiment.students.items() if net.from_study is None}
+    known = {name: net for name, net in experiment.students.items() if not net.from_study.rank}
     return dataclasses.replace(experiment, students=known)
 
 
@@ -104,11 +106,11 @@ def with_members(experiment: Experiment, workdir: Path, data: str, ask: Ask) -> 
       UserError: no Optuna, no such study, other data, or fewer finished trials than ranks asked for.
     """
     members = dict(experiment.members)
-    for source, ranks in _wanted(members).items():
+    for study, ranks in _wanted(members, experiment.search).items():
         count = max(ranks.values())
-        found = _ranked(source, 'member', count, workdir, data, {})
+        found = _ranked(study, 'member', count, workdir, data, {})
         nets = [section(Member, settings, 'config.members') for settings in found]
-        if source.choice == 'greedy':
+        if study.choice == 'greedy':
             nets = [nets[index] for index in selection.greedy(*ask(nets), count)]
         members.update({name: nets[rank - 1] for name, rank in ranks.items()})
     return dataclasses.replace(experiment, members=members)
@@ -123,8 +125,8 @@ def with_students(
     what the study's trials learned from.
     """
     students = dict(experiment.students)
-    for source, ranks in _wanted(students).items():
-        found = _ranked(source, 'student', max(ranks.values()), workdir, data, caches)
+    for study, ranks in _wanted(students, experiment.search).items():
+        found = _ranked(study, 'student', max(ranks.values()), workdir, data, caches)
         for name, rank in ranks.items():
             students[name] = section(Student, found[rank - 1], f'config.students.{name}')
     return dataclasses.replace(experiment, students=students)
@@ -138,14 +140,24 @@ def trained(search: Search, workdir: Path) -> set[str]:
     return ranking.artifacts(database(workdir, search.storage), search.study)
 
 
-def _wanted(nets: Mapping[str, Member | Student]) -> dict[FromStudy, dict[str, int]]:
+def _wanted(
+    nets: Mapping[str, Member | Student], search: Search
+) -> dict[FromStudy, dict[str, int]]:
     """The ranks that are asked for, by name, of each study and choice."""
     wanted = defaultdict(dict)
     for name, net in nets.items():
-        if net.from_study is not None:
-            source = dataclasses.replace(net.from_study, rank=1)
-            wanted[source][name] = net.from_study.rank
+        found = source(net, search)
+        if found.rank:
+            wanted[dataclasses.replace(found, rank=1)][name] = found.rank
     return wanted
+
+
+def source(net: Member | Student, search: Search) -> FromStudy:
+    """Which study a net is from; what it leaves out is the config's own search's."""
+    given = net.from_study
+    return dataclasses.replace(
+        given, study=given.study or search.study, storage=given.storage or search.storage
+    )
 
 
 def _ranked(source: FromStudy, kind: str, count: int, workdir: Path, *checked) -> list[dict]:
@@ -170,7 +182,7 @@ def require_optuna() -> None:
 
 def _template(search: Search) -> tuple[Member | Student, str]:
     """What a search varies, and its place in the config."""
-    if search.student is not None:
+    if search.kind == 'student':
         return search.student, 'config.search.student'
     return search.member, 'config.search.member'
 
@@ -221,11 +233,10 @@ def _set(net: dict, path: str, value: float | int, where: str, template: str) ->
     here = net
     for part in groups:
         here = here.get(part) if hasattr(here, 'get') else None
-    # A group that is left out, such as a member's own views, has nothing to set.
     if not hasattr(here, 'get') or last not in here:
         raise UserError(
             f'{where} is {path!r}, a setting that {template} does not have; write e.g. '
-            "'train.learning_rate', and give the member views of its own to set those"
+            "'train.learning_rate'"
         )
     here[last] = value
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mimic_jax import artifacts, ensemble, latency, metrics_log, pipeline
-from mimic_jax.config import experiment
+from mimic_jax.config import experiment as experiments
 from mimic_jax.errors import UserError
 from mimic_jax.phases import report as report_phase
 from mimic_jax.reporting import figures
@@ -97,7 +97,7 @@ def test_the_net_that_is_timed_as_absorbed_has_no_bottleneck(finished, make_sess
     timed = []
     monkeypatch.setattr(latency.compiled, 'jit', jax.jit)  # the other's calls cannot be traced
     monkeypatch.setattr(latency, 'measure_call', lambda _, call: timed.append(call))
-    settings = experiment(config).report
+    settings = experiments.read(config).report
     answers = Answers(session, plan, settings)
     report_phase._timings(session, settings, answers, settings.rows['absorbed'], ())
     (call,) = timed

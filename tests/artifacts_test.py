@@ -23,13 +23,13 @@ RECIPE = Recipe(
     config={'model': '8c3-p2', 'train': {'epochs': 2, 'learning_rate': 0.1}},
     data='d' * 64,
     reads=('data-0123456789ab',),
-    view_version=3,
+    versions={'view': 3},
 )
-# Canonical JSON written out by hand: keys in order, no spaces, the format's version 1.
+# Canonical JSON written out by hand: keys in order, no spaces, the format's version 2.
 CANONICAL = (
     '{"config":{"model":"8c3-p2","train":{"epochs":2,"learning_rate":0.1}},'
     f'"data":"{"d" * 64}","phase":"teacher","reads":["data-0123456789ab"],'
-    '"versions":{"format":1,"view":3}}'
+    '"versions":{"format":2,"view":3}}'
 )
 spawn = multiprocessing.get_context('spawn')
 
@@ -75,11 +75,13 @@ def test_every_ingredient_changes_the_id(monkeypatch):
         dataclasses.replace(RECIPE, reads=()),
         dataclasses.replace(RECIPE, reads=('data-0123456789ab', 'teacher-0123456789ab')),
         dataclasses.replace(RECIPE, reads=('teacher-0123456789ab', 'data-0123456789ab')),
-        dataclasses.replace(RECIPE, view_version=4),
-        dataclasses.replace(RECIPE, view_version=None),
+        dataclasses.replace(RECIPE, versions={'view': 4}),
+        dataclasses.replace(RECIPE, versions={'training': 3}),
+        dataclasses.replace(RECIPE, versions={'training': 1, 'view': 3}),
+        dataclasses.replace(RECIPE, versions={}),
     ]
     ids = [variant.id for variant in variants]
-    monkeypatch.setattr(artifacts, 'FORMAT', 2)
+    monkeypatch.setattr(artifacts, 'FORMAT', 3)
     ids.append(RECIPE.id)
     assert len(set(ids)) == len(ids)
 

@@ -11,7 +11,7 @@ import pytest
 from sklearn.svm import LinearSVC
 
 from mimic_jax import artifacts, pipeline
-from mimic_jax import config as config_module
+from mimic_jax.baselines.settings import Baseline
 from mimic_jax.errors import UserError
 from mimic_jax.interrupt import Interrupted
 from mimic_jax.ops import kmeans_features, svm
@@ -258,7 +258,7 @@ def test_the_recipe_holds_what_determines_the_fit(alone, make_session):
 
 
 def test_the_papers_pipeline_is_the_default():
-    settings = config_module.Baseline()
+    settings = Baseline()
     assert (settings.patches, settings.patch_size, settings.centroids) == (400_000, 6, 4000)
     assert (settings.iterations, settings.penalties) == (50, (100.0,))
 
@@ -307,7 +307,7 @@ def test_a_single_class_is_refused(alone, make_session):
     session, _ = make_session(alone)
     data = dataclasses.replace(session.data, num_classes=1)
     with pytest.raises(UserError, match=r'config\.baselines\.one needs at least 2 classes'):
-        baseline_plan.make('one', config_module.Baseline(patch_size=3, patches=9), data)
+        baseline_plan.make('one', Baseline(patch_size=3, patches=9), data)
 
 
 def test_values_that_are_not_finite_are_told(alone, tmp_path, device, monkeypatch):

@@ -114,8 +114,8 @@ def device():
 @pytest.fixture
 def make_session(tmp_path, device):
     """Makes a session and a plan of a config, in a fresh workdir unless one is given."""
-    from mimic_jax import config as config_module
     from mimic_jax import sharding
+    from mimic_jax.config import experiment as experiments
     from mimic_jax.phases import prepare
     from mimic_jax.plans import experiment as plan
     from mimic_jax.progress import Progress
@@ -124,7 +124,7 @@ def make_session(tmp_path, device):
     def make(settings, workdir=None, devices=None, model_axis=1):
         workdir = workdir or tmp_path / 'work'
         workdir.mkdir(exist_ok=True)
-        checked = config_module.experiment(settings)
+        checked = experiments.read(settings)
         data = prepare.run(checked.data, workdir, Progress(stream=io.StringIO()))
         mesh = sharding.make_mesh(model_axis, devices or device)
         session = Session(workdir, data, checked.run, Progress(stream=io.StringIO()), mesh)

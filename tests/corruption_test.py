@@ -8,7 +8,7 @@ import pytest
 from conftest import load_benchmark
 
 from mimic_jax import artifacts, ensemble, pipeline
-from mimic_jax import config as config_module
+from mimic_jax.config import experiment as experiments
 from mimic_jax.data import statistics
 from mimic_jax.errors import UserError
 from mimic_jax.phases import prepare
@@ -44,7 +44,7 @@ def read(corruption, finished, tmp_path, make_session):
     shutil.copytree(finished, tmp_path / 'copy')
     nets = {net.recipe.name: net for net in plan.nets()}
     caches = {cache.recipe.name: cache for cache in plan.caches.values()}
-    settings = config_module.experiment(corruption.tiny()).data
+    settings = experiments.read(corruption.tiny()).data
 
     def of(folder):
         artifacts._verified_manifest.cache_clear()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mimic_jax import artifacts, decoded_files, decoding, sharding
-from mimic_jax import config as config_module
+from mimic_jax.config import experiment as experiments
 from mimic_jax.data.speech import Speech, Spoken
 from mimic_jax.data.splits import Dataset
 from mimic_jax.errors import UserError
@@ -104,7 +104,7 @@ def spoil(targets, data, utterance, place, phone):
 def made(tmp_path_factory, device):
     """A session whose nets have answered as planted, and whose logits are decoded."""
     workdir = tmp_path_factory.mktemp('work')
-    checked = config_module.experiment(SETTINGS)
+    checked = experiments.read(SETTINGS)
     data = dataset()
     mesh = sharding.make_mesh(1, device)
     session = Session(workdir, data, checked.run, Progress(stream=io.StringIO()), mesh)
@@ -339,4 +339,4 @@ def test_segments_of_targets_may_leave_parts_out():
 )
 def test_bad_settings_are_refused(setting, value, words):
     with pytest.raises(UserError, match=f'config.decoding.{setting} .*{words}'):
-        config_module.experiment({**SETTINGS, 'decoding': {setting: value}})
+        experiments.read({**SETTINGS, 'decoding': {setting: value}})

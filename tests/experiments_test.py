@@ -1,58 +1,20 @@
 """Every experiment and every preset of it locks, is valid, and its nets and splits can be made."""
 
-import dataclasses
 from pathlib import Path
 
 import ml_collections
-import numpy as np
 import pytest
+from artifact_names import SOURCES, divided
 from conftest import ROOT, load_experiment
 from ml_collections.config_flags import config_path
 
-from mimic_jax import config, trials
-from mimic_jax.data import speech, splits, timit_source, timit_splits
+from mimic_jax import trials
+from mimic_jax.config import experiment as experiments
+from mimic_jax.data.settings import own_views
 from mimic_jax.errors import UserError
 from mimic_jax.models import counts, notation
 
 NAMES = sorted(path.stem for path in Path(ROOT, 'experiments').glob('*.py'))
-# Of a data set: shape of an example, classes, labelled examples, examples of its own test split.
-SOURCES = {
-    'digits': ((8, 8, 1), 10, 1797, 0),
-    'cifar10': ((32, 32, 3), 10, 50000, 10000),
-    'sklearn:digits': ((64,), 10, 1797, 0),
-    # One's own may be of any size.
-    'folder': ((32, 32, 3), 10, 5000, 0),
-    'npz': ((32, 32, 3), 10, 5000, 0),
-    'tfds:fashion_mnist': ((28, 28, 1), 10, 60000, 10000),
-    'timit': ((15, 41, 3), 183, None, None),  # see `corpus`
-    'flite': ((15, 41, 3), 183, None, None),
-}
-
-
-def corpus(split):
-    """Frames of TIMIT's speakers for the official split, of 16 speakers for others, 8 sentences each."""
-    official = split == 'official'
-    test = (*timit_splits.DEV_SPEAKERS, *timit_splits.CORE_SPEAKERS) if official else ()
-    train = [f'm{number:03d}0' for number in range(462 if official else 16)]
-    utterances = [
-        speech.Spoken(part, 'dr1', speaker, f'sx{number}', np.zeros(40, np.int32))
-        for part, speakers in (('train', train), ('test', test))
-        for speaker in speakers
-        for number in range(8)
-    ]
-    bounds = np.arange(len(utterances) + 1) * 300
-    frames = np.broadcast_to(np.float32(0), (bounds[-1], 123))
-    return speech.Speech(frames, np.zeros(bounds[-1], np.int32), bounds, tuple(utterances), ())
-
-
-def divided(data):
-    """A data set of a config's size."""
-    _, classes, pool, test = SOURCES[data.name]
-    if data.name in ('timit', 'flite'):
-        return timit_source.divide(corpus(data.split), '', data, lambda line: None)
-    labels = np.zeros(pool + test, np.int32)
-    regions = {'pool': pool, 'unlabelled': 0, 'test': test}
-    return splits.divide(labels[:, None], labels, regions, classes, '', data)
 
 
 def presets(name):
@@ -95,16 +57,16 @@ def _groups(config):
 
 
 def test_the_config_is_valid_and_its_nets_can_be_made(settings):
-    checked = config.experiment(settings)
+    checked = experiments.read(settings)
     shape, classes, *_ = SOURCES[checked.data.name]
-    teachers = checked.members or any(cache.source for cache in checked.logits.values())
-    nets = teachers and (checked.students or checked.search)
+    teachers = checked.members or any(cache.source.path for cache in checked.logits.values())
+    nets = teachers and (checked.students or checked.search.kind)
     assert nets or checked.baselines
-    members = [member for member in checked.members.values() if member.from_study is None]
-    students = [student for student in checked.students.values() if student.from_study is None]
-    if checked.search:
+    members = [member for member in checked.members.values() if not member.from_study.rank]
+    students = [student for student in checked.students.values() if not student.from_study.rank]
+    if checked.search.kind:
         ends = [trials.middle(checked.search), trials.largest(checked.search)]
-        (students if checked.search.student else members).extend(ends)
+        (students if checked.search.kind == 'student' else members).extend(ends)
     for member in members:
         assert counts.count(member.model, shape, classes).params > 0
     for student in students:
@@ -119,7 +81,7 @@ def test_the_config_is_valid_and_its_nets_can_be_made(settings):
 
 
 def test_the_splits_can_be_made_and_batches_filled(settings):
-    checked = config.experiment(settings)
+    checked = experiments.read(settings)
     dataset = divided(checked.data)
     train = len(dataset.splits['train'])
     for member in checked.members.values():
@@ -132,7 +94,7 @@ def test_the_splits_can_be_made_and_batches_filled(settings):
 
 def test_every_net_is_in_the_report(settings):
     """What is trained is also shown; members may stand in it as their ensemble."""
-    checked = config.experiment(settings)
+    checked = experiments.read(settings)
     if not checked.report.rows:
         return  # all are shown
     shown = {checked.report.rows[name].source for name in checked.report.order}
@@ -154,7 +116,7 @@ def test_an_unknown_preset_is_an_error_that_names_it(name):
 
 @pytest.mark.parametrize('name', NAMES)
 def test_presets_are_described_where_the_run_advises_them(name):
-    described = load_experiment(name).get_config().get('presets', {})
+    described = [advice.split()[0] for advice in load_experiment(name).get_config().presets]
     assert set(described) <= set(presets(name)), 'no preset is promised that is not there'
     assert bool(described) == bool(presets(name))
 
@@ -187,23 +149,20 @@ def test_configs_of_two_calls_share_nothing(name):
 @pytest.mark.parametrize('claim', ['losses', 'bottleneck', 'transfer', 'overfitting'])
 def test_claims_of_ba_and_caruana_have_the_teachers_of_cifar_student(claim, size):
     """Same nets, data and views: or they would be trained again."""
-    claims = config.experiment(load_experiment('cifar_claims').get_config(claim + size))
-    student = config.experiment(load_experiment('cifar_student').get_config(size[1:]))
+    claims = experiments.read(load_experiment('cifar_claims').get_config(claim + size))
+    student = experiments.read(load_experiment('cifar_student').get_config(size[1:]))
     assert claims.members.keys() == student.members.keys()
     for name, member in claims.members.items():
         other = student.members[name]
         assert (member.model, member.seed, member.train) == (other.model, other.seed, other.train)
-        found, expected = (
-            each.views or whole.views for each, whole in ((member, claims), (other, student))
-        )
-        assert dataclasses.replace(found, seed=0) == dataclasses.replace(expected, seed=0)
+        assert own_views(member.views, claims.views) == own_views(other.views, student.views)
 
 
 @pytest.mark.parametrize('size', ['', ',small'])
 @pytest.mark.parametrize('claim', ['losses', 'bottleneck', 'transfer', 'overfitting', 'noise10'])
 def test_students_of_a_claim_see_as_many_examples(claim, size):
     """Within a tenth: or what is compared is also a longer training."""
-    chosen = config.experiment(load_experiment('cifar_claims').get_config(claim + size))
+    chosen = experiments.read(load_experiment('cifar_claims').get_config(claim + size))
     splits = {'train': chosen.data.train, 'unlabelled': chosen.data.unlabelled}
     seen = {}
     for name, student in chosen.students.items():
@@ -237,7 +196,8 @@ def test_the_students_of_urban_et_al_are_taught_by_the_members_that_their_search
         assert search.logits.ensemble.members == table.logits.ensemble.members
         for name in table.logits.ensemble.members:
             assert table.members[name] == search.members[name]
-        assert search.members.best_01.from_study.study == search.search.study
+        assert search.members.best_01.from_study.study == ''  # which is config.search.study
+        assert search.search.study == table.search.study
         assert search.data == table.data and search.views == table.views
 
 
@@ -254,12 +214,12 @@ def test_what_a_search_finds_is_read_from_where_it_searches(name, preset):
     teachers = chosen.members.best_01.from_study.study
     config_path.set_value('search.study', chosen, 'another')
     config_path.set_value('search.storage', chosen, 'sqlite:///elsewhere.db')
-    nets = [*chosen.members.values(), *chosen.students.values()]
-    studies = [net.from_study for net in nets if 'from_study' in net]
+    checked = experiments.read(chosen)
+    nets = [*checked.members.values(), *checked.students.values()]
+    studies = [trials.source(net, checked.search) for net in nets if net.from_study.rank]
     assert {study.storage for study in studies} == {'sqlite:///elsewhere.db'}
     found = {'another'} if name == 'urban_teachers' else {'another', teachers}
     assert {study.study for study in studies} == found
-    config.experiment(chosen)
 
 
 def test_presets_of_the_table_of_urban_et_al_pick_its_cells():
@@ -273,7 +233,7 @@ def test_presets_of_the_table_of_urban_et_al_pick_its_cells():
         chosen = table.get_config(preset)
         assert set(chosen.students) == names
         assert set(chosen.report.order) == names | {'ensemble'}
-        config.experiment(chosen)
+        experiments.read(chosen)
 
 
 @pytest.mark.parametrize('size', ['', 'small'])
@@ -285,10 +245,14 @@ def test_every_searched_student_of_urban_et_al_has_its_search(size):
         family, _, budget = name.rpartition('_')
         found = search.get_config(','.join(filter(None, (size, family, budget))))
         assert found.search.study == student.from_study.study
-        for part in ('data', 'views', 'members', 'logits'):
+        for part in ('data', 'views', 'logits'):
             assert found[part] == whole[part]
-        checked = config.experiment(found).search
-        notation.solve(trials.largest(checked).model, found.search.student.budget)  # it fits
+        ours, theirs = experiments.read(found), experiments.read(whole)
+        assert ours.members.keys() == theirs.members.keys()
+        for member, net in ours.members.items():
+            expected = trials.source(theirs.members[member], theirs.search)
+            assert trials.source(net, ours.search) == expected
+        notation.solve(trials.largest(ours.search).model, found.search.student.budget)  # it fits
 
 
 def test_the_search_for_a_student_has_the_ranges_of_urban_et_al():
@@ -324,7 +288,7 @@ def test_regularised_students_of_urban_et_al_have_the_plain_ones_widths():
         ('urban_students', 'hinton,1M', "'hinton' has no net"),
         ('urban_students', 'regularised,mlp_2', "'regularised' has no net"),
         ('urban_students', 'regularised,searched', "'regularised' has no net"),
-        ('urban_student_search', 'conv_1,conv_2', 'searches of their own'),
+        ('urban_student_search', 'conv_1,conv_2', 'exclude each other'),
         ('urban_student_search', 'mlp_2,labels', 'labels goes with'),
         ('urban_student_search', '320k', 'with small'),
     ],
@@ -334,7 +298,7 @@ def test_presets_of_urban_et_al_that_do_not_go_together(name, arg, words):
         load_experiment(name).get_config(arg)
 
 
-@pytest.mark.parametrize('size', ['', 'sample'])
+@pytest.mark.parametrize('size', ['', 'sample'])  # the table's own is called small
 @pytest.mark.parametrize(
     ('name', 'preset'),
     [
@@ -344,9 +308,9 @@ def test_presets_of_urban_et_al_that_do_not_go_together(name, arg, words):
 )  # fmt: skip
 def test_figures_and_claims_on_speech_have_the_teachers_of_table_1(name, preset, size):
     """Same members, ensemble, alignment and data: or they would be trained again."""
-    table = config.experiment(load_experiment('timit_table1').get_config(size))
+    table = experiments.read(load_experiment('timit_table1').get_config(size and 'small'))
     chosen = ','.join(filter(None, (preset, size)))
-    found = config.experiment(load_experiment(name).get_config(chosen))
+    found = experiments.read(load_experiment(name).get_config(chosen))
     assert found.data == table.data and found.alignment == table.alignment
     assert found.logits['ecnn'] == table.logits['ecnn']
     for member, settings in found.members.items():
@@ -368,7 +332,7 @@ def test_mimics_on_the_sample_are_trained_as_in_table_1(name, arg):
         students = settings.students.values()
         return {each.train.learning_rate for each in students if each.target == 'logits'}
 
-    table = rates(load_experiment('timit_table1').get_config('sample'))
+    table = rates(load_experiment('timit_table1').get_config('small'))
     assert rates(load_experiment(name).get_config(arg)) == table and len(table) == 1
 
 
@@ -387,7 +351,7 @@ TABLE_1 = {
 
 
 def test_table_1_has_the_papers_rows():
-    settings = config.experiment(load_experiment('timit_table1').get_config())
+    settings = experiments.read(load_experiment('timit_table1').get_config())
     shape, classes, *_ = SOURCES['timit']
     rows = {row.label: row for row in settings.report.rows.values() if row.paper > 0}
     assert {label: row.paper for label, row in rows.items()} == {
@@ -405,7 +369,7 @@ def test_table_1_has_the_papers_rows():
 
 def test_the_nine_members_differ_in_kernel_and_in_training_subset():
     for name in ('timit_student', 'timit_table1'):
-        settings = config.experiment(load_experiment(name).get_config())
+        settings = experiments.read(load_experiment(name).get_config())
         members = [settings.members[member] for member in settings.logits['ecnn'].members]
         assert len({member.model for member in members}) == len(members) == 9
         assert {member.subset for member in members} == {0.9}
@@ -414,13 +378,13 @@ def test_the_nine_members_differ_in_kernel_and_in_training_subset():
 
 def test_the_speech_demo_says_in_each_row_that_its_speech_is_synthetic():
     for preset in ('', 'smoke'):
-        settings = config.experiment(load_experiment('speech_demo').get_config(preset))
+        settings = experiments.read(load_experiment('speech_demo').get_config(preset))
         rows = [settings.report.rows[name] for name in settings.report.order]
         assert rows and all(row.label.startswith('synthetic speech: ') for row in rows)
 
 
 def test_figure_1_spans_1m_to_100m_parameters_and_has_both_lines():
-    settings = config.experiment(load_experiment('timit_figures').get_config('figure1'))
+    settings = experiments.read(load_experiment('timit_figures').get_config('figure1'))
     shape, classes, *_ = SOURCES['timit']
     curves = {}
     for row in settings.report.rows.values():
@@ -437,7 +401,7 @@ def test_figure_1_spans_1m_to_100m_parameters_and_has_both_lines():
 
 
 def test_figure_2s_shorter_runs_are_the_beginnings_of_its_longer_ones():
-    settings = config.experiment(load_experiment('timit_figures').get_config('figure2'))
+    settings = experiments.read(load_experiment('timit_figures').get_config('figure2'))
     assert {student.train.schedule for student in settings.students.values()} == {'constant'}
     assert {student.train.warmup for student in settings.students.values()} == {0.0}
     for name, student in settings.students.items():
@@ -445,7 +409,7 @@ def test_figure_2s_shorter_runs_are_the_beginnings_of_its_longer_ones():
 
 
 def test_figure_3s_mimics_stand_against_their_own_teachers():
-    settings = config.experiment(load_experiment('timit_figures').get_config('figure3'))
+    settings = experiments.read(load_experiment('timit_figures').get_config('figure3'))
     pairs = {
         (row.curve, row.against)
         for name, row in settings.report.rows.items()

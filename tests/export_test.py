@@ -13,7 +13,7 @@ import pytest
 from conftest import random_variables, tiny_digits
 
 from mimic_jax import artifacts, checkpoint, exporting, pipeline, sharding
-from mimic_jax import config as config_module
+from mimic_jax.config import experiment as experiments
 from mimic_jax.data import preprocess
 from mimic_jax.errors import UserError
 from mimic_jax.models import net
@@ -61,7 +61,7 @@ def plant(session, planned, seed=0):
 def opened(tmp_path_factory, device):
     """A session on digits with random nets in the places of the teachers and of the mimic."""
     workdir = tmp_path_factory.mktemp('work')
-    checked = config_module.experiment(settings())
+    checked = experiments.read(settings())
     progress = Progress(stream=io.StringIO())
     data = prepare.run(checked.data, workdir, progress)
     session = Session(workdir, data, checked.run, progress, sharding.make_mesh(1, device))

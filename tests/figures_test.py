@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from mimic_jax.config import Report
 from mimic_jax.data import views
 from mimic_jax.reporting import figures, pictures
+from mimic_jax.reporting.settings import Report
 
 
 def test_the_sheet_holds_the_very_views_of_the_cache(config, make_session, tmp_path, monkeypatch):

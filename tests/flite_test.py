@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from mimic_jax import artifacts
-from mimic_jax.config import Data
 from mimic_jax.data import flite, timit, timit_files
+from mimic_jax.data.settings import Data
 from mimic_jax.errors import UserError
 from mimic_jax.ops import phones
 from mimic_jax.phases import prepare

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from conftest import tiny_digits
 
-from mimic_jax import config
-from mimic_jax.config import Gap, Report, Row
+from mimic_jax.config import experiment as experiments
 from mimic_jax.errors import UserError
 from mimic_jax.reporting import curve_figures, grids, tables
+from mimic_jax.reporting.settings import Gap, Report, Row
 
 SETTINGS = Report(
     rows={
@@ -99,7 +99,7 @@ def test_a_gap_between_rows_that_are_not_there_is_one_line():
     settings = tiny_digits()
     settings.report = {'gaps': {'gap': {'label': 'gap', 'low': ('nonesuch',), 'high': ('x',)}}}
     with pytest.raises(UserError, match=r"config\.report\.gaps\.gap names 'nonesuch'"):
-        config.experiment(settings)
+        experiments.read(settings)
 
 
 def test_a_gap_is_between_rows_that_are_shown():
@@ -107,7 +107,7 @@ def test_a_gap_is_between_rows_that_are_shown():
     rows = {name: {'source': f'students.{name}'} for name in ('labels', 'mimic')}
     gap = {'label': 'gap', 'low': ('labels',), 'high': ('mimic',)}
     settings.report = {'rows': rows, 'gaps': {'gap': gap}}
-    config.experiment(settings)
+    experiments.read(settings)
     settings.report.order = ('mimic',)
     with pytest.raises(UserError, match=r"config\.report\.gaps\.gap names 'labels'"):
-        config.experiment(settings)
+        experiments.read(settings)

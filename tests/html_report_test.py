@@ -14,8 +14,8 @@ import pytest
 from html_reader import Page, assert_alone
 from PIL import Image
 
-from mimic_jax import artifacts, config, sharding
-from mimic_jax.config import Report, Row
+from mimic_jax import artifacts, sharding
+from mimic_jax.config import experiment as experiments
 from mimic_jax.data.splits import Dataset
 from mimic_jax.ops import metrics
 from mimic_jax.phases import prepare, report
@@ -24,6 +24,7 @@ from mimic_jax.progress import Progress
 from mimic_jax.reporting import comparisons, html_page, html_plots, html_provenance
 from mimic_jax.reporting.answers import Answers
 from mimic_jax.reporting.html_plots import Series
+from mimic_jax.reporting.settings import Report, Row
 from mimic_jax.session import Session
 
 SPITEFUL = '<script>alert("&")</script>'
@@ -39,8 +40,8 @@ def reported(tmp_path_factory, device):
 
     settings = tiny_digits()
     settings.report.rows.mimic.label = SPITEFUL
-    settings.presets = {'smoke': f'a preset {SPITEFUL}'}
-    checked = config.experiment(settings)
+    settings.presets = (f'smoke a preset {SPITEFUL}',)
+    checked = experiments.read(settings)
     workdir, progress = tmp_path_factory.mktemp('runs'), Progress(stream=io.StringIO())
     data = prepare.run(checked.data, workdir, progress)
     session = Session(workdir, data, checked.run, progress, sharding.make_mesh(1, device))
@@ -93,7 +94,7 @@ def test_what_a_config_says_is_text_and_no_markup(finished):
     page = Page(text)
     assert SPITEFUL not in text and html.escape(SPITEFUL) in text
     assert SPITEFUL in page.text, 'a reader sees it as it was written'
-    assert f'config.presets.smoke = {json.dumps("a preset " + SPITEFUL)}' in page.text
+    assert f'config.presets = {json.dumps(["smoke a preset " + SPITEFUL])}' in page.text
     assert 'run https://example.org/<b>' in page.text
 
 

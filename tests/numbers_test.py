@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mimic_jax import artifacts, ensemble, logit_cache, students, train, train_step
-from mimic_jax.config import Data
+from mimic_jax.data.settings import Data
 from mimic_jax.errors import NotFinite, UserError
 from mimic_jax.phases import evaluate, prepare, teacher
 from mimic_jax.progress import Progress

@@ -12,8 +12,8 @@ import tensorflow_datasets as tfds
 from conftest import refusal
 from PIL import Image
 
-from mimic_jax.config import Data, Unlabelled
 from mimic_jax.data import image_folder, sources, splits, tfds_labelled, unlabelled
+from mimic_jax.data.settings import Data, Transfer
 from mimic_jax.ops.munge import munge
 from mimic_jax.phases import prepare
 from mimic_jax.progress import Progress
@@ -239,7 +239,7 @@ def test_an_npz_file_may_name_its_classes(tmp_path):
 
 
 def test_synthetic_rows_are_made_of_the_training_rows_alone(tmp_path):
-    transfer = Unlabelled('munge', limit=150, swap=0.3, spread=2.0)
+    transfer = Transfer('munge', limit=150, swap=0.3, spread=2.0)
     data = Data('sklearn:iris', train=40, validation=30, test=50, seed=3, transfer=transfer)
     found = prepared(data, tmp_path / 'work')
     made = found.inputs[150:]
@@ -254,9 +254,9 @@ def test_synthetic_rows_are_made_of_the_training_rows_alone(tmp_path):
 
 
 def test_munge_is_for_tables_and_wants_a_number(tmp_path):
-    few = Data('sklearn:iris', validation=30, test=50, transfer=Unlabelled('munge'))
+    few = Data('sklearn:iris', validation=30, test=50, transfer=Transfer('munge'))
     assert 'limit is 0' in refusal(prepared, few, tmp_path / 'work')
-    pictures = Data('digits', validation=9, test=9, transfer=Unlabelled('munge', limit=9))
+    pictures = Data('digits', validation=9, test=9, transfer=Transfer('munge', limit=9))
     assert 'rows of a table' in refusal(prepared, pictures, tmp_path / 'work')
 
 

@@ -242,14 +242,15 @@ def test_the_id_follows_what_the_teacher_is(tmp_path, make_session, settings, mo
 
 
 def test_trained_teachers_keep_their_names(make_session):
-    """Of the version before there were others: a renamed artifact would be trained anew."""
+    """Those of the second format of recipes: a renamed artifact would be trained anew."""
     from conftest import load_experiment
 
     _, plan = make_session(load_experiment('digits_student').get_config())
-    assert plan.caches['ensemble'].recipe.name == 'logits-c6d1c4ebde55'
-    assert plan.members['cnn_1'].recipe.name == 'teacher-2c4ee4fb47e9'
-    assert plan.students['mimic'][0].recipe.name == 'student-662f23fa324d'
-    assert plan.students['mimic'][0].evaluation.name == 'evaluate-240913b59afc'
+    assert plan.caches['ensemble'].recipe.name == 'logits-6f546e64e1ce'
+    assert plan.members['cnn_1'].recipe.name == 'teacher-8566bc95c9f0'
+    assert plan.students['mimic'][0].recipe.name == 'student-82faf170b20e'
+    assert plan.students['mimic'][0].evaluation.name == 'evaluate-f7db1a8b53b9'
+    assert 'source' not in plan.caches['ensemble'].recipe.config, 'there is none'
 
 
 def bad(value, row=7, column=2):

@@ -56,6 +56,20 @@ def finished(ran):
     return ran[:2]
 
 
+def test_a_setting_that_nothing_reads_is_told_first(config, tmp_path, device, capsys):
+    config.students.mimic.loss.temperature = 4.0
+    config.search.trials = 7
+    with pytest.raises(UserError, match='--phase=teacher'):
+        run(config, tmp_path, device, phase='evaluate')
+    said = capsys.readouterr().err.splitlines()
+    told = [line for line in said if 'is not used' in line]
+    assert told == [
+        'config.search.trials is 7 and is not used: it is read where space has parameters',
+        'config.students.mimic.loss.temperature is 4.0 and is not used: it is read where kind is '
+        "'kl' or 'hinton'",
+    ]
+
+
 def test_no_step_is_compiled_twice(ran):
     """Two members and two seeds of each student: a program a kind of net, not a program a net."""
     # Of the teachers, of the students on labels and of those on logits, each.

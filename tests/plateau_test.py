@@ -148,12 +148,12 @@ def test_the_scale_scales_the_whole_update(slow_to_learn, make_session):
     import optax
 
     from mimic_jax import train_step
-    from mimic_jax.config import Train
     from mimic_jax.ops import clipping
+    from mimic_jax.training.settings import Train
 
     params = {'kernel': jax.numpy.arange(3.0)}
     gradients = [{'kernel': jax.numpy.ones(3) * k} for k in (1.0, -2.0, 0.5)]
-    settings = {'momentum': 0.9, 'weight_decay': 0.01, 'clip_norm': 1.0}
+    settings = {'momentum': 0.9, 'weight_decay': 0.01, 'clip_norm': 1.0, 'warmup': 0.0}
 
     def run(train, scale=None):
         chain = train_step.optimizer(train, 10)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from mimic_jax import artifacts, checkpoint, decoded_files, exporting, sharding
-from mimic_jax import config as config_module
+from mimic_jax.config import experiment as experiments
 from mimic_jax.data import fbank, raw_files
 from mimic_jax.data.speech import Speech, Spoken
 from mimic_jax.data.splits import Dataset
@@ -22,6 +22,7 @@ from mimic_jax.ops import phones
 from mimic_jax.phases import decode, evaluate, export, predict
 from mimic_jax.plans import experiment as plans
 from mimic_jax.progress import Progress
+from mimic_jax.runtime.settings import Run
 from mimic_jax.session import Session
 
 pytest.importorskip('kaldi_native_fbank', reason='needs the speech extra')
@@ -46,7 +47,7 @@ def session(tmp_path_factory, device):
     data = Dataset(np.zeros((1, *SHAPE), np.uint8), np.zeros(1, np.int32), {}, 4, '', 'scale')
     mesh = sharding.make_mesh(1, device)
     progress = Progress(stream=io.StringIO())
-    return Session(tmp_path_factory.mktemp('work'), data, config_module.Run(), progress, mesh)
+    return Session(tmp_path_factory.mktemp('work'), data, Run(), progress, mesh)
 
 
 @pytest.fixture(scope='module')
@@ -283,7 +284,7 @@ def speech(folder, device):
         speech=found,
         utterances=utterances,
     )
-    checked = config_module.experiment({
+    checked = experiments.read({
         'data': {'preprocess': 'feature'},
         'students': {'mimic': {'model': '6', 'train': TRAIN}},
         'decoding': {'lm_scales': (0.5,), 'penalties': (-20.0,)},

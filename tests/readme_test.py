@@ -5,7 +5,7 @@ import shlex
 import pytest
 from conftest import ROOT, load_benchmark, load_experiment
 
-from mimic_jax import config
+from mimic_jax.config import experiment as experiments
 from mimic_jax.models import notation
 from mimic_jax.reporting import tables
 
@@ -65,7 +65,7 @@ def test_experiments_in_commands_load_with_their_presets():
     for word in found:
         path, _, preset = word.removeprefix('--config=').partition(':')
         module = load_experiment(path.removeprefix('experiments/').removesuffix('.py'))
-        config.experiment(module.get_config(preset))
+        experiments.read(module.get_config(preset))
 
 
 # Who runs what: a pattern of commands, a file, and what stands there. Long ones are run as :smoke.

@@ -10,9 +10,10 @@ import pytest
 from conftest import refusal, tiny_digits
 
 from mimic_jax import artifacts, interrupt, pipeline, train, trials
-from mimic_jax import config as config_module
+from mimic_jax.config import experiment as experiments
+from mimic_jax.config.fields import as_json
+from mimic_jax.data.settings import OwnViews
 from mimic_jax.errors import NotFinite, UserError
-from mimic_jax.settings import as_json
 
 optuna = pytest.importorskip('optuna', reason='the search extra is not installed')
 
@@ -194,10 +195,16 @@ def test_too_few_finished_trials_and_other_data_are_refused(searched, device):
         run(config, workdir, device, phase='teacher')
     with pytest.raises(UserError, match='another data'):
         run(config, workdir, device)
-    config = searching()
-    config.search.member.train.epochs = 5
-    with pytest.raises(UserError, match=r'another config\.search\.member'):
-        run(config, workdir, device)
+    for change in (
+        lambda c: c.search.member.train.update(epochs=5),
+        lambda c: c.search.member.update(seed=5),
+        lambda c: c.search.member.views.update(mirror=True),
+        lambda c: c.views.update(shift=2),  # the member's too
+    ):
+        config = searching()
+        change(config)
+        with pytest.raises(UserError, match=r'another config\.search\.member'):
+            run(config, workdir, device)
 
 
 def test_without_a_study_there_are_no_members(tmp_path, device):
@@ -316,7 +323,7 @@ def test_a_trial_of_a_killed_process_is_run_again(
         study_name='tiny', storage=f'sqlite:///{tmp_path / "studies.sqlite"}'
     )  # fmt: skip
     # What a kill leaves: a running trial with a point, and a heartbeat that has stopped or never was.
-    dead = study.ask(studies.distributions(config_module.experiment(searching()).search.space))
+    dead = study.ask(studies.distributions(experiments.read(searching()).search.space))
     if heard:
         storage = optuna.storages.RDBStorage(
             f'sqlite:///{tmp_path / "studies.sqlite"}', heartbeat_interval=1
@@ -332,7 +339,7 @@ def test_a_trial_of_a_killed_process_is_run_again(
 
 def test_a_trial_that_has_just_begun_is_not_taken_for_dead(tmp_path, monkeypatch):
     """By the clock of the worker that looks: another's may be hours behind, or ahead."""
-    space = config_module.experiment(searching()).search.space
+    space = experiments.read(searching()).search.space
     study = studies.open_study(tmp_path / 's.db', 's', space)
     silent = study.ask()._trial_id
     with contextlib.closing(sqlite3.connect(tmp_path / 's.db')) as database:
@@ -362,7 +369,7 @@ def test_a_worker_that_was_suspended_too_long_goes_on(tmp_path, device, stand_in
             with contextlib.closing(sqlite3.connect(tmp_path / 'studies.sqlite')) as database:
                 database.execute("UPDATE trial_heartbeats SET heartbeat = '2020-01-01 00:00:00'")
                 database.commit()
-            space = config_module.experiment(searching()).search.space
+            space = experiments.read(searching()).search.space
             other = studies.open_study(
                 tmp_path / 'studies.sqlite', 'tiny', space, direction='maximize'
             )
@@ -411,7 +418,7 @@ def _leave(seconds):
 
 
 def test_equal_points_are_one_artifact_and_others_have_other_seeds():
-    search = config_module.experiment(searching()).search
+    search = experiments.read(searching()).search
     point = {'rate': 0.05, 'filters': 4, 'drop': 0.25}
     member = trials.net_at(search, point)
     assert member == trials.net_at(search, dict(reversed(point.items())))
@@ -428,12 +435,13 @@ def test_equal_points_are_one_artifact_and_others_have_other_seeds():
     [
         (lambda s: s.space.rate.update(low=0.0), 'config.search.space.rate has a log scale from 0'),
         (lambda s: s.space.drop.update(low=0.5), 'low must be below high'),
-        (lambda s: setattr(s, 'space', {}), 'config.search.space is empty'),
         (lambda s: s.update(trials=0), 'config.search.trials is 0'),
         (lambda s: setattr(s, 'sets', {}), 'config.search.space.rate is used by nothing'),
         (lambda s: s.sets.update(rat='train.momentum'), "'rat', which config.search.space"),
         (lambda s: s.sets.update(rate='train.rate'), "'train.rate', a setting that"),
-        (lambda s: s.sets.update(rate='views.hue'), 'views of its own'),
+        (lambda s: s.sets.update(rate='views.hu'), "'views.hu', a setting that"),
+        (lambda s: s.sets.update(rate='views.seed'), "'views.seed', a setting that"),
+        (lambda s: s.sets.update(rate='train.rate.low'), "'train.rate.low', a setting that"),
         (lambda s: s.sets.update(rate='train'), 'group of settings'),
         (lambda s: s.sets.update(rate='train.epochs'), 'train.epochs is'),
         (lambda s: s.member.update(model='{filtres}c3-d{drop}'), "did you mean 'filters'"),
@@ -445,8 +453,57 @@ def test_mistakes_in_a_search_are_one_line_before_it_starts(change, words):
     config = searching()
     change(config.search)
     with pytest.raises(UserError) as caught:
-        trials.middle(config_module.experiment(config).search)
+        trials.middle(experiments.read(config).search)
     assert words in str(caught.value) and '\n' not in str(caught.value)
+
+
+def test_a_members_own_views_may_be_searched_whether_it_has_some_or_not():
+    config = searching()
+    config.search.sets.rate = 'views.hue'
+    for shift in (None, 2):
+        config.search.member.views.shift = shift
+        search = experiments.read(config).search
+        member = trials.net_at(search, {'rate': 0.05, 'filters': 4, 'drop': 0.25})
+        assert member.views == OwnViews(hue=0.05, shift=shift)
+
+
+def test_without_a_space_there_is_no_search(tmp_path, device):
+    config = searching()
+    config.search.space = {}
+    assert experiments.read(config).search.kind == ''
+    assert 'config.search.space' in refusal(run, config, tmp_path, device)
+    with pytest.raises(UserError, match="no study 'tiny'"):
+        run(config, tmp_path, device, phase='all')
+
+
+def test_a_study_that_is_not_named_is_the_configs_own(tmp_path, monkeypatch):
+    config = searching()
+    config.search.storage = 'sqlite:///own.db'
+    config.logits, config.students = {}, {}
+    config.members = {
+        'own': {'from_study': {'rank': 1}},
+        'other': {'from_study': {'rank': 1, 'study': 'other'}},
+        'elsewhere': {'from_study': {'rank': 1, 'storage': 'sqlite:///else.db'}},
+        'none': {'model': '8', 'from_study': {'study': 'tiny'}},  # without a rank it is no study's
+    }
+    experiment = experiments.read(config)
+    asked = []
+
+    def ranked(source, *_):
+        asked.append((source.study, source.storage))
+        return [{'model': f'{len(asked)}c3'}]
+
+    monkeypatch.setattr(trials, '_ranked', ranked)
+    found = trials.with_members(experiment, tmp_path, 'data', None).members
+    expected = {
+        'own': ('tiny', 'sqlite:///own.db'),
+        'other': ('other', 'sqlite:///own.db'),
+        'elsewhere': ('tiny', 'sqlite:///else.db'),
+    }
+    assert {
+        name: asked[int(member.model[0]) - 1] for name, member in found.items() if name != 'none'
+    } == expected
+    assert len(asked) == 3 and found['none'] == experiment.members['none']
 
 
 def test_ranks_beyond_the_trials_are_refused_before_the_search(tmp_path, device):
@@ -455,16 +512,16 @@ def test_ranks_beyond_the_trials_are_refused_before_the_search(tmp_path, device)
     assert message.startswith('config.search.trials is 1, but config.members.best_2.from_study has')
     assert not [*tmp_path.iterdir()]
     config.members.best_2.from_study.update(rank=7, study='other')  # whose trials are its own
-    trials.check_ranks(config_module.experiment(config))
+    trials.check_ranks(experiments.read(config))
     config.members.best_2.from_study.update(study='tiny', storage='sqlite:///other.db')
-    trials.check_ranks(config_module.experiment(config))
+    trials.check_ranks(experiments.read(config))
 
 
 def test_ranks_of_a_greedy_choice_follow_what_the_members_say(tmp_path, monkeypatch):
     config = searching()
     for member in config.members.values():
         member.from_study.choice = 'greedy'
-    experiment = config_module.experiment(config)
+    experiment = experiments.read(config)
     points = [{'rate': 0.05, 'filters': filters, 'drop': 0.25} for filters in (4, 5, 6)]
     nets = [trials.net_at(experiment.search, point) for point in points]
     ranked = [as_json(net) for net in nets]
@@ -485,7 +542,9 @@ def test_ranks_of_a_greedy_choice_follow_what_the_members_say(tmp_path, monkeypa
 
 
 def test_a_search_needs_a_config_with_one_and_optuna(tmp_path, device, monkeypatch):
-    with pytest.raises(UserError, match='--phase=search needs config'):
+    with pytest.raises(
+        UserError, match=r'--phase=search needs parameters in config\.search\.space'
+    ):
         run(tiny_digits(), tmp_path, device)
     find = importlib.util.find_spec
     monkeypatch.setattr(

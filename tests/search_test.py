@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT, tiny_digits
 from ml_collections import ConfigDict
 
-from mimic_jax import config
+from mimic_jax.config import experiment as experiments
 from mimic_jax.errors import UserError
 from mimic_jax.reporting import html_provenance
 from mimic_jax.search import space as spaces
@@ -24,8 +24,13 @@ from mimic_jax.search.sampler import GaussianProcessSampler  # noqa: E402
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 FINISHED, FAILED = optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.FAIL
-SPACE = spaces.read({'a': {'low': -5.0, 'high': 10.0}, 'b': {'low': 0.0, 'high': 15.0}})
+SPACE = {'a': spaces.Parameter(-5.0, 10.0), 'b': spaces.Parameter(0.0, 15.0)}
 STARTUP = 4
+
+
+def read(entries):
+    """`config.search.space` of a config that holds these entries."""
+    return experiments.read({'search': {'space': entries}}).search.space
 
 
 def branin(point):
@@ -63,7 +68,7 @@ def points(search):
 
 
 def test_a_space_and_the_unit_cube():
-    space = spaces.read(
+    space = read(
         ConfigDict(
             {
                 'rate': {'low': 1e-4, 'high': 1.0, 'log': True},
@@ -97,7 +102,8 @@ def test_a_space_and_the_unit_cube():
         ({'low': 0.5, 'high': 3.0, 'int': True}, 'make both ends whole'),
         ({'low': float('nan'), 'high': 1.0}, 'both ends must be finite'),
         ({'low': 0.0, 'high': float('inf')}, 'both ends must be finite'),
-        ({'low': 0.0}, 'has no high'),
+        ({'low': 0.0}, 'has no high; set it'),
+        ({'high': 1.0}, 'has no low; set it'),
         ({'low': 0.0, 'high': 1.0, 'logs': True}, "did you mean 'log'"),
         ({'low': 'x', 'high': 1.0}, 'must be of type float'),
         (3, 'must be a group of settings'),
@@ -105,14 +111,16 @@ def test_a_space_and_the_unit_cube():
 )
 def test_bad_entries_are_one_line(entry, words):
     with pytest.raises(UserError, match=words) as raised:
-        spaces.read({'rate': entry})
+        read({'rate': entry})
     assert '\n' not in str(raised.value)
     assert 'config.search.space.rate' in str(raised.value)
 
 
-def test_an_empty_space_is_refused():
-    with pytest.raises(UserError, match='is empty'):
-        spaces.read({})
+def test_an_empty_space_is_no_search():
+    assert read({}) == {}
+    assert experiments.read({'search': {'space': {}, 'member': {'model': '8'}}}).search.kind == ''
+    with pytest.raises(UserError, match=r'config\.search\.space is None; it must be a group'):
+        read(None)
 
 
 # The sampler.
@@ -211,7 +219,7 @@ def test_without_a_space_the_trials_tell_it():
 
 
 def test_whole_numbers_are_suggested_on_the_grid():
-    space = spaces.read({'n': {'low': 1, 'high': 5, 'int': True}, 'x': {'low': 0, 'high': 1}})
+    space = read({'n': {'low': 1, 'high': 5, 'int': True}, 'x': {'low': 0, 'high': 1}})
     sampler = GaussianProcessSampler(0, study.distributions(space), STARTUP)
     search = optuna.create_study(sampler=sampler)
     for _ in range(8):
@@ -248,8 +256,8 @@ def test_a_trial_whose_process_was_killed_runs_again(tmp_path):
 
 def test_two_workers_share_a_study(tmp_path):
     code = (
-        'import sys; from mimic_jax.search import space, study\n'
-        "space = space.read({'a': {'low': -5.0, 'high': 10.0}, 'b': {'low': 0.0, 'high': 15.0}})\n"
+        'import sys; from mimic_jax.search import study; from mimic_jax.search.space import Parameter\n'
+        "space = {'a': Parameter(-5.0, 10.0), 'b': Parameter(0.0, 15.0)}\n"
         'search = study.open_study(sys.argv[1], "s", space, startup=99)\n'
         'search.optimize(lambda t: sum(study.suggest(t, space).values()), n_trials=5)\n'
     )
@@ -340,7 +348,7 @@ def test_a_reports_config_has_no_password():
         **{'space': {'a': {'low': 1.0, 'high': 2.0}}, 'sets': {'a': 'train.learning_rate'}},
         **{'member': {'model': '8'}, 'storage': storage},
     }
-    page = html_provenance.config(config.experiment(settings))
+    page = html_provenance.config(experiments.read(settings))
     assert 'secret' not in page and '://me:***@host/studies' in page
 
 

@@ -5,8 +5,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from mimic_jax.config import Data
 from mimic_jax.data import sources
+from mimic_jax.data.settings import Data
 from mimic_jax.errors import UserError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 5, 4, 3)).astype(np.uint8)

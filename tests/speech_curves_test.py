@@ -4,10 +4,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from mimic_jax import config
-from mimic_jax.config import Report, Row
+from mimic_jax.config import experiment as experiments
 from mimic_jax.errors import UserError
 from mimic_jax.reporting import curve_figures
+from mimic_jax.reporting.settings import Report, Row
 
 
 def rows(name, test, validation, std=None):
@@ -112,8 +112,8 @@ def test_a_row_stands_against_one_that_is_shown():
         },
     }
     with pytest.raises(UserError, match=r"rows\.other\.against names 'cmn'.*did you mean 'cnn'"):
-        config.experiment(settings)
+        experiments.read(settings)
     settings['report']['rows']['other']['against'] = 'cnn'
     settings['report']['order'] = ('other',)
     with pytest.raises(UserError, match=r'rows\.other\.against'):
-        config.experiment(settings)
+        experiments.read(settings)

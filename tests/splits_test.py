@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from mimic_jax.config import Data
 from mimic_jax.data import splits
+from mimic_jax.data.settings import Data
 from mimic_jax.errors import UserError
 
 POOL, UNLABELLED, TEST = 50, 20, 15

@@ -8,7 +8,7 @@ import pytest
 from conftest import refusal, tiny_digits
 
 from mimic_jax import artifacts, interrupt, pipeline, train
-from mimic_jax import config as config_module
+from mimic_jax.config import experiment as experiments
 from mimic_jax.errors import NotFinite, UserError
 from mimic_jax.models import counts
 
@@ -197,6 +197,8 @@ def test_what_a_search_for_students_refuses(searched, device, tmp_path):
         (lambda c: c.search.space.hidden.update(high=41), 'another space: hidden.high'),
         (lambda c: c.search.update(objective='validation_loss'), 'to maximize and the config to'),
         (lambda c: c.search.student.train.update(epochs=2), 'another config.search.student'),
+        (lambda c: c.search.student.update(budget=2900.0), 'another config.search.student'),
+        (lambda c: c.search.student.update(seeds=(1,)), 'another config.search.student'),
         (lambda c: c.logits.ensemble.update(views=1), 'another logit cache'),
         (lambda c: c.data.update(seed=1), 'another data'),
     ],
@@ -227,5 +229,5 @@ def test_mistakes_are_one_line(change, words):
     config.students.found.from_study.choice = 'best'
     change(config)
     with pytest.raises(UserError) as caught:
-        config_module.experiment(config)
+        experiments.read(config)
     assert words in str(caught.value) and '\n' not in str(caught.value)

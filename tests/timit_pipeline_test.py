@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from mimic_jax import artifacts, pipeline, sharding
-from mimic_jax import config as config_module
+from mimic_jax.config import experiment as experiments
 from mimic_jax.data import batches, fbank, speech, statistics, timit_splits
+from mimic_jax.data.settings import Data
 from mimic_jax.errors import UserError
 from mimic_jax.models import counts, net
 from mimic_jax.ops import phones, viterbi
@@ -92,7 +93,7 @@ def run(settings, workdir, device, phases=('evaluate',)):
 def opened(settings, workdir, device):
     """The session that phases run in, its targets as prepared, and the checked settings."""
     workdir.mkdir(exist_ok=True)
-    checked = config_module.experiment(settings)
+    checked = experiments.read(settings)
     data = prepare.run(checked.data, workdir, Progress(stream=io.StringIO()))
     mesh = sharding.make_mesh(1, device)
     return Session(workdir, data, checked.run, Progress(stream=io.StringIO()), mesh), checked
@@ -322,7 +323,7 @@ def test_the_official_split_keeps_only_its_own_speakers(tmp_path, device):
     dev, core = timit_splits.DEV_SPEAKERS[0], timit_splits.CORE_SPEAKERS[0]
     corpus(root, [dev, core, 'mzzz9'], 'TEST')
     said = io.StringIO()
-    data = config_module.Data(name='timit', root=str(root), preprocess='feature')
+    data = Data(name='timit', root=str(root), preprocess='feature')
     found = prepare.run(data, tmp_path, Progress(stream=said))
     assert {u.speaker for u in found.speech.utterances} == {'faaa0', dev, core}
     assert {name: len(where) for name, where in found.utterances.items()} == dict.fromkeys(
@@ -334,9 +335,7 @@ def test_the_official_split_keeps_only_its_own_speakers(tmp_path, device):
 def test_folds_share_what_was_read(root, tmp_path):
     tested = []
     for fold in range(3):
-        data = config_module.Data(
-            name='timit', root=str(root), split='fold', fold=fold, folds=3, validation=1
-        )
+        data = Data(name='timit', root=str(root), split='fold', fold=fold, folds=3, validation=1)
         found = prepare.run(data, tmp_path, Progress(stream=io.StringIO()))
         tested += [found.speech.utterances[i].key for i in found.utterances['test']]
         assert len(found.utterances['validation']) == 3
@@ -350,9 +349,9 @@ def test_a_bad_utterance_stops_preparation_or_is_counted(tmp_path):
     bad.write_text('0 1000 xx\n')
     settings = experiment(root, split='speakers', validation=1, test=1)['data']
     with pytest.raises(UserError, match=r'SX1\.PHN line 1'):
-        prepare.run(config_module.Data(**settings), tmp_path, Progress(stream=io.StringIO()))
+        prepare.run(Data(**settings), tmp_path, Progress(stream=io.StringIO()))
     said = io.StringIO()
-    skipping = config_module.Data(**settings, skip_bad=True)
+    skipping = Data(**settings, skip_bad=True)
     found = prepare.run(skipping, tmp_path, Progress(stream=said))
     assert len(found.speech.bad) == 1 and len(found.speech.utterances) == 17
     assert 'bad utterances' in said.getvalue()

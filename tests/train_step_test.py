@@ -4,9 +4,9 @@ import numpy as np
 import optax
 import pytest
 
-from mimic_jax import config as c
 from mimic_jax import sharding
 from mimic_jax.checkpoint import Checkpoints
+from mimic_jax.data.settings import Views
 from mimic_jax.models import net
 from mimic_jax.train_step import (
     Task,
@@ -16,13 +16,15 @@ from mimic_jax.train_step import (
     learning_rate,
     train_step,
 )
+from mimic_jax.training.settings import LOSSES, Loss, Train
 
 CLASSES = 4
 
 
 def make_task(spec='6c3-p2-16L-512', loss='logits', **train):
-    train = c.Train(batch_size=16, learning_rate=0.1, schedule='constant', **train)
-    return Task(net.build(spec, CLASSES), 'scale', c.Views(shift=1), c.Loss(kind=loss), train, 10)
+    settings = {'batch_size': 16, 'learning_rate': 0.1, 'schedule': 'constant', 'warmup': 0.0}
+    train = Train(**settings | train)
+    return Task(net.build(spec, CLASSES), 'scale', Views(shift=1), Loss(kind=loss), train, 10)
 
 
 def make_state(task, seed=0):
@@ -49,7 +51,7 @@ def assert_trees_close(a, b, **tolerance):
 def test_step_equals_nesterov_by_hand_on_a_linear_student():
     """BC's equation 1 for a linear net: gradient and both momentum steps in numpy."""
     task = make_task('2L', loss='logits', momentum=0.9)
-    task = Task(task.net, 'scale', c.Views(), task.loss, task.train, task.steps)
+    task = Task(task.net, 'scale', Views(), task.loss, task.train, task.steps)
     state, batch = make_state(task), make_batch()
     params = jax.tree.map(np.asarray, state.variables['params'])
     x = batch['inputs'].reshape(16, -1).astype(np.float64) / 255
@@ -125,7 +127,7 @@ def test_weight_decay_pulls_kernels_and_leaves_biases():
 
 @pytest.mark.parametrize('warmup', [0.0, 0.2])
 def test_cosine_schedule_by_its_formula(warmup):
-    schedule = learning_rate(c.Train(learning_rate=0.4, schedule='cosine', warmup=warmup), 100)
+    schedule = learning_rate(Train(learning_rate=0.4, schedule='cosine', warmup=warmup), 100)
     rise = round(100 * warmup)
     for step in (0, 5, 19, 20, 21, 60, 99, 100):
         expected = (
@@ -137,9 +139,10 @@ def test_cosine_schedule_by_its_formula(warmup):
 
 
 def test_constant_schedule_warms_up():
-    schedule = learning_rate(c.Train(learning_rate=0.4, schedule='constant', warmup=0.1), 100)
+    schedule = learning_rate(Train(learning_rate=0.4, schedule='constant', warmup=0.1), 100)
     np.testing.assert_allclose([schedule(s) for s in (0, 5, 10, 99)], [0, 0.2, 0.4, 0.4], rtol=1e-6)
-    schedule = learning_rate(c.Train(learning_rate=0.4, schedule='constant'), 100)
+    train = Train(learning_rate=0.4, schedule='constant', warmup=0.0)
+    schedule = learning_rate(train, 100)
     np.testing.assert_allclose([schedule(s) for s in (0, 99)], 0.4, rtol=1e-6)
 
 
@@ -148,15 +151,15 @@ def test_every_kind_of_loss_is_computed_per_example():
     logits = jnp.asarray(np.random.default_rng(1).normal(size=(16, CLASSES)), jnp.float32)
     constants = {'logit_mean': np.zeros(CLASSES), 'logit_deviation': np.full(CLASSES, 2.0)}
     values = {
-        kind: example_losses(c.Loss(kind=kind, temperature=2.0), logits, batch, constants)
-        for kind in c.LOSSES
+        kind: example_losses(Loss(kind=kind, temperature=2.0), logits, batch, constants)
+        for kind in LOSSES
     }
     assert all(value.shape == (16,) for value in values.values())
     np.testing.assert_allclose(values['logits'], 4 * values['standardised_logits'], rtol=1e-5)
     np.testing.assert_allclose(
         values['logits'], 0.5 * np.square(logits - batch['teacher_logits']).sum(1), rtol=1e-5
     )
-    assert len({float(value[0]) for value in values.values()}) == len(c.LOSSES)
+    assert len({float(value[0]) for value in values.values()}) == len(LOSSES)
 
 
 def test_eval_step_counts_what_the_logits_say():
@@ -213,11 +216,11 @@ def test_a_checkpoint_of_one_mesh_restores_on_another(tmp_path):
 
 
 def test_bfloat16_computes_coarsely_and_keeps_float32_parameters():
-    coarse = Task(net.build('6c3-p2-16L-64', CLASSES, 'bfloat16'), 'scale', c.Views(),
-                  c.Loss(kind='logits'), c.Train(learning_rate=0.1, schedule='constant',
+    coarse = Task(net.build('6c3-p2-16L-64', CLASSES, 'bfloat16'), 'scale', Views(),
+                  Loss(kind='logits'), Train(learning_rate=0.1, schedule='constant', warmup=0.0,
                                                  dtype='bfloat16'), 10)  # fmt: skip
-    fine = Task(net.build('6c3-p2-16L-64', CLASSES), 'scale', c.Views(), coarse.loss,
-                c.Train(learning_rate=0.1, schedule='constant'), 10)  # fmt: skip
+    fine = Task(net.build('6c3-p2-16L-64', CLASSES), 'scale', Views(), coarse.loss,
+                Train(learning_rate=0.1, schedule='constant', warmup=0.0), 10)  # fmt: skip
     (a, sums), (b, exact) = (train_step(make_state(task), make_batch()) for task in (coarse, fine))
     assert {leaf.dtype for leaf in jax.tree.leaves(a.variables)} == {jnp.dtype('float32')}
     assert float(sums['loss_sum']) != float(exact['loss_sum'])

@@ -1,4 +1,4 @@
-"""Unlabelled images from elsewhere: joined to the data, rid of test images, streamed."""
+"""Transfer images from elsewhere: joined to the data, rid of test images, streamed."""
 
 import dataclasses
 import io
@@ -14,9 +14,10 @@ import pytest
 from conftest import refusal, tiny_digits
 from pictures import fill, images, read_by_fours
 
-from mimic_jax import artifacts, config, ensemble, metrics_log, pipeline
-from mimic_jax.config import Data, Unlabelled
+from mimic_jax import artifacts, ensemble, metrics_log, pipeline
+from mimic_jax.config import experiment as experiments
 from mimic_jax.data import batches, cifar10, duplicates, mapped, tfds_builder, unlabelled
+from mimic_jax.data.settings import Data, Transfer
 from mimic_jax.phases import logits, prepare, student, teacher
 from mimic_jax.progress import Progress
 from mimic_jax.reporting import tables
@@ -73,7 +74,7 @@ def own(tmp_path):
 
 def elsewhere(tmp_path, pixels):
     np.savez(tmp_path / 'elsewhere.npz', images=pixels)
-    return Unlabelled('npz', str(tmp_path / 'elsewhere.npz'))
+    return Transfer('npz', str(tmp_path / 'elsewhere.npz'))
 
 
 def test_images_from_elsewhere_follow_the_sources_own_unlabelled(tmp_path, own, monkeypatch):
@@ -225,26 +226,26 @@ def test_without_a_transfer_set_data_artifacts_are_what_they_always_were(tmp_pat
 
 def test_a_transfer_set_is_named_by_its_content(tmp_path):
     fill(tmp_path / 'set')
-    settings = Unlabelled('folder', str(tmp_path / 'set'))
+    settings = Transfer('folder', str(tmp_path / 'set'))
     first = unlabelled.identity(settings)
     assert unlabelled.identity(settings) == first
     assert unlabelled.identity(dataclasses.replace(settings, limit=3)) != first
     shutil.copytree(tmp_path / 'set', tmp_path / 'copy')  # which keeps times of change
-    assert unlabelled.identity(Unlabelled('folder', str(tmp_path / 'copy'))) == first
+    assert unlabelled.identity(Transfer('folder', str(tmp_path / 'copy'))) == first
     (tmp_path / 'copy' / 'a.png').touch()
-    assert unlabelled.identity(Unlabelled('folder', str(tmp_path / 'copy'))) != first
+    assert unlabelled.identity(Transfer('folder', str(tmp_path / 'copy'))) != first
     np.savez(tmp_path / 'a.npz', images=images(2))
     np.savez(tmp_path / 'b.npz', images=images(2, 1))
-    names = [unlabelled.identity(Unlabelled('npz', str(tmp_path / f'{n}.npz'))) for n in ('a', 'b')]
+    names = [unlabelled.identity(Transfer('npz', str(tmp_path / f'{n}.npz'))) for n in ('a', 'b')]
     assert names[0] != names[1]
 
 
 def test_the_config_reads_a_transfer_set():
     settings = {'data': {'transfer': {'kind': 'folder', 'root': 'pictures', 'limit': 5}}}
-    checked = config.experiment(ml_collections.ConfigDict(settings))
-    assert checked.data.transfer == Unlabelled('folder', 'pictures', limit=5)
+    checked = experiments.read(ml_collections.ConfigDict(settings))
+    assert checked.data.transfer == Transfer('folder', 'pictures', limit=5)
     settings['data']['transfer']['kind'] = 'foldr'
-    message = refusal(config.experiment, settings)
+    message = refusal(experiments.read, settings)
     assert message.startswith('config.data.transfer.kind') and "'folder'" in message
 
 
@@ -333,7 +334,7 @@ def test_what_lies_on_the_host_anyway_is_streamed_sooner(make_session):
 
 def test_the_report_says_how_many_images_were_removed(tmp_path, device):
     extra = images(20, shape=(8, 8, 1))
-    checked = config.experiment(digits_with(tmp_path, extra))
+    checked = experiments.read(digits_with(tmp_path, extra))
     data = prepare.run(checked.data, tmp_path, Progress(stream=io.StringIO()))
     extra[3:6] = data.inputs[data.splits['test'][:3]]
     settings = digits_with(tmp_path, extra)

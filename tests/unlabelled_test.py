@@ -12,8 +12,8 @@ from conftest import refusal
 from pictures import SHAPE, fill, images, read_by_fours
 from PIL import Image
 
-from mimic_jax.config import Unlabelled
 from mimic_jax.data import unlabelled
+from mimic_jax.data.settings import Transfer
 from mimic_jax.interrupt import Interrupted
 
 
@@ -52,7 +52,7 @@ def test_a_file_of_images_is_read_chunk_by_chunk(tmp_path, few_at_a_time, save, 
     expected = images(11)
     path = tmp_path / 'set.npz'
     save(path, images=expected)
-    settings = Unlabelled('npz', str(path), limit=limit)
+    settings = Transfer('npz', str(path), limit=limit)
     found = read(settings)
     np.testing.assert_array_equal(found, expected[: limit or None])
     sizes = [len(chunk) for chunk in unlabelled.load(settings, SHAPE)[1]]
@@ -61,7 +61,7 @@ def test_a_file_of_images_is_read_chunk_by_chunk(tmp_path, few_at_a_time, save, 
 
 def test_of_a_whole_data_set_the_unlabelled_images_are_taken(tmp_path):
     np.savez(tmp_path / 'own.npz', images=images(3), labels=np.arange(3), unlabelled=images(2, 1))
-    found = read(Unlabelled('npz', str(tmp_path / 'own.npz')))
+    found = read(Transfer('npz', str(tmp_path / 'own.npz')))
     np.testing.assert_array_equal(found, images(2, 1))
 
 
@@ -81,7 +81,7 @@ BAD_ARRAYS = [
 def test_a_bad_array_is_one_line(tmp_path, arrays, words):
     path = tmp_path / 'bad.npz'
     np.savez(path, **arrays)
-    message = refusal(read, Unlabelled('npz', str(path)))
+    message = refusal(read, Transfer('npz', str(path)))
     assert words in message and str(path) in message
 
 
@@ -90,12 +90,12 @@ def test_a_damaged_file_is_one_line(tmp_path):
     np.savez_compressed(path, images=images(50))
     whole = path.read_bytes()
     path.write_bytes(whole[:1000] + bytes([whole[1000] ^ 255]) + whole[1001:])
-    assert 'cannot be read' in refusal(read, Unlabelled('npz', str(path)))
+    assert 'cannot be read' in refusal(read, Transfer('npz', str(path)))
     path.write_bytes(b'not an array at all')
-    assert 'is no plain array' in refusal(read, Unlabelled('npz', str(path)))
+    assert 'is no plain array' in refusal(read, Transfer('npz', str(path)))
     save_npy(path, images=images(5))
     path.write_bytes(path.read_bytes()[:-1])
-    assert 'ends early' in refusal(read, Unlabelled('npz', str(path)))
+    assert 'ends early' in refusal(read, Transfer('npz', str(path)))
 
 
 # Reading a folder.
@@ -103,7 +103,7 @@ def test_a_damaged_file_is_one_line(tmp_path):
 
 def test_a_folder_is_read_in_the_order_of_its_names(tmp_path, few_at_a_time):
     expected = fill(tmp_path / 'set')
-    settings = Unlabelled('folder', str(tmp_path / 'set'))
+    settings = Transfer('folder', str(tmp_path / 'set'))
     np.testing.assert_array_equal(read(settings), expected)
     two = dataclasses.replace(settings, limit=2)
     np.testing.assert_array_equal(read(two), expected[:2])
@@ -114,7 +114,7 @@ def test_grey_images_stand_for_one_channel_alone(tmp_path):
     Image.fromarray(grey[0, ..., 0]).save(tmp_path / 'grey.png')
     bits = np.eye(6, 5, dtype=bool)
     Image.fromarray(bits).save(tmp_path / 'half.png')
-    found = read(Unlabelled('folder', str(tmp_path)), (6, 5, 1))
+    found = read(Transfer('folder', str(tmp_path)), (6, 5, 1))
     np.testing.assert_array_equal(found, np.stack([grey[0], 255 * bits[..., None]]))
 
 
@@ -145,25 +145,25 @@ BAD_FILES = [
 def test_a_bad_file_is_named_in_one_line(tmp_path, make, words):
     fill(tmp_path)
     make(tmp_path / 'b' / 'x')
-    message = refusal(read, Unlabelled('folder', str(tmp_path)))
+    message = refusal(read, Transfer('folder', str(tmp_path)))
     assert f'{tmp_path}/b/x' in message and words in message
 
 
 def test_places_where_there_is_nothing_are_named(tmp_path):
     (tmp_path / 'empty').mkdir()
     for settings, words in [
-        (Unlabelled('folder', str(tmp_path / 'empty')), 'holds no files'),
-        (Unlabelled('folder', str(tmp_path / 'none')), 'not a folder'),
-        (Unlabelled('npz', str(tmp_path / 'none')), 'not an .npz or .npy file'),
-        (Unlabelled('npz', str(tmp_path)), 'not an .npz or .npy file'),
-        (Unlabelled('folder'), 'root is empty'),
-        (Unlabelled('tfds', str(tmp_path)), "'imagenet_resized/32x32'"),
+        (Transfer('folder', str(tmp_path / 'empty')), 'holds no files'),
+        (Transfer('folder', str(tmp_path / 'none')), 'not a folder'),
+        (Transfer('npz', str(tmp_path / 'none')), 'not an .npz or .npy file'),
+        (Transfer('npz', str(tmp_path)), 'not an .npz or .npy file'),
+        (Transfer('folder'), 'root is empty'),
+        (Transfer('tfds', str(tmp_path)), "'imagenet_resized/32x32'"),
     ]:
         assert words in refusal(unlabelled.identity, settings)
 
 
 def test_images_do_not_join_features(tmp_path):
-    message = refusal(unlabelled.load, Unlabelled('folder', str(tmp_path)), (64,))
+    message = refusal(unlabelled.load, Transfer('folder', str(tmp_path)), (64,))
     assert 'shape (64,)' in message
 
 
@@ -227,7 +227,7 @@ def tfds_root(tmp_path_factory):
 
 
 def test_a_prepared_tfds_data_set_is_read(tfds_root, monkeypatch, few_at_a_time):
-    settings = Unlabelled('tfds', str(tfds_root), 'tiny_pictures/6x5')
+    settings = Transfer('tfds', str(tfds_root), 'tiny_pictures/6x5')
     found = read(settings)
     expected = {pixels.tobytes() for pixels in images(7, seed=7)}
     assert {pixels.tobytes() for pixels in found} == expected and len(found) == 7
@@ -245,7 +245,7 @@ def test_a_prepared_tfds_data_set_is_read(tfds_root, monkeypatch, few_at_a_time)
 
 
 def test_what_tfds_has_not_prepared_is_told_with_the_command_that_does(tfds_root):
-    settings = Unlabelled('tfds', str(tfds_root), 'imagenet_resized/32x32')
+    settings = Transfer('tfds', str(tfds_root), 'imagenet_resized/32x32')
     message = refusal(unlabelled.identity, settings)
     command = 'tfds build imagenet_resized/32x32 --file_format=array_record'
     assert f'{command} --data_dir={tfds_root}' in message
@@ -258,7 +258,7 @@ def test_what_tfds_has_not_prepared_is_told_with_the_command_that_does(tfds_root
 
 def test_a_tfds_data_set_without_images_is_one_line(tmp_path):
     TinyNumbers(data_dir=tmp_path, file_format='array_record').download_and_prepare()
-    message = refusal(read, Unlabelled('tfds', str(tmp_path), 'tiny_numbers'))
+    message = refusal(read, Transfer('tfds', str(tmp_path), 'tiny_numbers'))
     folder = tmp_path / 'tiny_numbers' / '1.0.0'
     assert message == f"{folder} has no images among ['age', 'sum']; choose another data set"
 
@@ -270,7 +270,7 @@ def interrupted(*_, **__):
 def test_a_signal_while_tfds_opens_a_data_set_is_no_damage(tfds_root, monkeypatch):
     monkeypatch.setattr(tfds, 'builder_from_directory', interrupted)
     with pytest.raises(Interrupted):
-        read(Unlabelled('tfds', str(tfds_root), 'tiny_pictures/6x5'))
+        read(Transfer('tfds', str(tfds_root), 'tiny_pictures/6x5'))
 
 
 def test_a_signal_while_tfds_reads_records_is_no_damage(tfds_root, monkeypatch):
@@ -279,12 +279,12 @@ def test_a_signal_while_tfds_reads_records_is_no_damage(tfds_root, monkeypatch):
     monkeypatch.setattr(builder, 'as_data_source', lambda *_, **__: source)
     monkeypatch.setattr(tfds, 'builder_from_directory', lambda folder: builder)
     with pytest.raises(Interrupted):
-        read(Unlabelled('tfds', str(tfds_root), 'tiny_pictures/6x5'))
+        read(Transfer('tfds', str(tfds_root), 'tiny_pictures/6x5'))
 
 
 def test_a_damaged_tfds_folder_is_one_line(tfds_root, tmp_path):
     shutil.copytree(tfds_root / 'tiny_pictures', tmp_path / 'tiny_pictures')
-    settings = Unlabelled('tfds', str(tmp_path), 'tiny_pictures/6x5/1.10.0')
+    settings = Transfer('tfds', str(tmp_path), 'tiny_pictures/6x5/1.10.0')
     folder = tmp_path / 'tiny_pictures/6x5/1.10.0'
     (records,) = folder.glob('*train*')
     records.write_bytes(records.read_bytes()[:100])

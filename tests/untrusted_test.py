@@ -6,6 +6,7 @@ tries 300 cases a test, the usual run 20.
 """
 
 import ast
+import copy
 import io
 import json
 import struct
@@ -20,10 +21,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mimic_jax import config as config_module
 from mimic_jax import own_answers
-from mimic_jax.config import Data, Unlabelled
+from mimic_jax.config import experiment as experiments
+from mimic_jax.config import presets
 from mimic_jax.data import array_files, sources, splits, timit_files, unlabelled
+from mimic_jax.data.settings import Data, Transfer
 from mimic_jax.errors import UserError
 from mimic_jax.models import notation
 from mimic_jax.ops import phones
@@ -162,8 +164,13 @@ EVERYTHING = {
 }
 
 
-@given(st.dictionaries(st.sampled_from(sorted(paths(EVERYTHING))), ABSURD, min_size=1, max_size=3))
-def test_any_value_of_a_config_is_planned_or_refused(changes):
+CHANGES = st.dictionaries(
+    st.sampled_from(sorted(paths(EVERYTHING))), ABSURD, min_size=1, max_size=3
+)
+
+
+def with_values(changes):
+    """The tiny experiment with the values at some dotted paths replaced."""
     config = tiny_digits().to_dict()
     for path, value in changes.items():
         *groups, last = path.split('.')
@@ -171,10 +178,23 @@ def test_any_value_of_a_config_is_planned_or_refused(changes):
         for group in groups:
             here = here.setdefault(group, {}) if isinstance(here, dict) else {}
         if isinstance(here, dict):
-            here[last] = value
+            here[last] = copy.deepcopy(value)  # later changes may go into it
+    return config
+
+
+@given(CHANGES)
+def test_any_config_that_can_be_read_can_be_completed_and_reads_the_same(changes):
+    config = with_values(changes)
+    expected, found = answer(experiments.read, config), answer(presets.build, config)
+    assert expected is None or experiments.read(found) == expected
+
+
+@given(CHANGES)
+def test_any_value_of_a_config_is_planned_or_refused(changes):
+    config = with_values(changes)
 
     def planned():
-        return plans.make(config_module.experiment(config), DATA)
+        return plans.make(experiments.read(config), DATA)
 
     plan = answer(planned)
     if plan is not None:
@@ -205,7 +225,7 @@ def test_an_absurd_number_is_refused_before_memory_is_asked_for_it(path, value, 
         here = here.setdefault(group, {})
     here[last] = value
     with pytest.raises(UserError) as caught:
-        plans.make(config_module.experiment(config), DATA)
+        plans.make(experiments.read(config), DATA)
     assert path.rpartition('.')[0] in str(caught.value) and words in str(caught.value)
 
 
@@ -221,7 +241,7 @@ SECTIONS = st.sampled_from(
 
 @given(st.dictionaries(SECTIONS, JUNK, max_size=4))
 def test_any_config_at_all_is_read_or_refused(config):
-    answer(config_module.experiment, config)
+    answer(experiments.read, config)
 
 
 # Labels of speech.
@@ -281,7 +301,7 @@ def test_any_header_of_an_array_is_read_or_refused(tmp_path, images, labels, as_
         shape, descr, content = images
         expected = np.frombuffer(content, np.dtype(descr)).reshape(ast.literal_eval(shape))
         np.testing.assert_array_equal(source.inputs, expected.astype(source.inputs.dtype))
-    count = answer(lambda: unlabelled.load(Unlabelled('npz', str(path)), (4, 5, 3))[0])
+    count = answer(lambda: unlabelled.load(Transfer('npz', str(path)), (4, 5, 3))[0])
     assert count in (None, 6)
 
 

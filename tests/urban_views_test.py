@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from scipy import ndimage, stats
 
-from mimic_jax.config import Views, views_as_json
+from mimic_jax.config.fields import differing
 from mimic_jax.data import preprocess, views
+from mimic_jax.data.settings import Views
 
 URBAN = Views(
     mirror=True, crop=24, hue=0.06, saturation=0.26, value=0.20, saturation_scale=0.21,
@@ -129,40 +130,76 @@ def test_scaled_views_are_over_255_whatever_type_the_view_gave():
 @pytest.mark.parametrize(
     ('settings', 'expected'),
     [
-        (Views(), {'seed': 0, 'mirror': False, 'shift': 0, 'padding': 'zero'}),
+        (Views(), {}),
         (
             Views(seed=4, mirror=True, shift=2, padding='reflect'),
             {'seed': 4, 'mirror': True, 'shift': 2, 'padding': 'reflect'},
         ),
-        (
-            Views(crop=24, value_scale=0.13),
-            {
-                'seed': 0,
-                'mirror': False,
-                'shift': 0,
-                'padding': 'zero',
-                'crop': 24,
-                'value_scale': 0.13,
-            },
-        ),
+        (Views(mirror=True, padding='reflect'), {'mirror': True}),  # pads nothing
+        (Views(crop=24, value_scale=0.13), {'crop': 24, 'value_scale': 0.13}),
     ],
 )
 def test_what_is_off_is_not_in_a_name(settings, expected):
-    assert views_as_json(settings) == expected
+    assert differing(settings) == expected
 
 
-def test_names_of_artifacts_made_before_these_augmentations(config, make_session):
-    """The recipes of the digits experiment as they were, word for word."""
+def test_names_of_artifacts_hold_what_differs_from_the_defaults(config, make_session):
+    """The recipes of the digits experiment, word for word: another word is another artifact."""
     _, plan = make_session(config)
-    augmentation = {'mirror': False, 'shift': 1, 'padding': 'zero'}
+    drawn = {'views': {'shift': 1}, 'preprocess': 'scale'}
+    trained = {'models': 1, 'training': 1}
     cache = plan.caches['ensemble'].recipe
-    assert cache.config == {
-        'transfer': ['train', 'unlabelled'],
-        'views': 2,
-        'dtype': 'float16',
-        'augmentation': {'seed': 0, **augmentation},
+    assert cache.config == {'views': 2, 'augmentation': {'shift': 1}, 'preprocess': 'scale'}
+    assert cache.versions == {'view': 1}
+    teacher = plan.members['cnn_1'].recipe
+    assert teacher.config == {
+        **{'model': '4c3-bn-p2-16-d.5', 'seed': 1, 'train': {'epochs': 2, 'batch_size': 50}},
+        **drawn,
+    }
+    labels = {
+        'model': '8L-32-d.5',
+        'train': {'epochs': 3, 'batch_size': 50, 'learning_rate': 0.1},
+        **drawn,
+    }
+    student, second = (net.recipe for net in plan.students['labels'])
+    assert student.config == labels and second.config == {**labels, 'seed': 1}
+    assert teacher.versions == student.versions == {**trained, 'view': 1}
+    mimic = plan.students['mimic'][0].recipe
+    assert mimic.config == {
+        **{'model': '8L-32', 'target': 'logits', 'loss': {'kind': 'logits'}},
+        'train': {'epochs': 3, 'learning_rate': 0.1, 'clip_norm': 4.0},
         'preprocess': 'scale',
     }
-    teacher, student = plan.members['cnn_1'].recipe, plan.students['labels'][0].recipe
-    assert teacher.config['views'] == student.config['views'] == augmentation
-    assert {part.view_version for part in (cache, teacher, student)} == {1}
+    assert mimic.versions == trained and mimic.reads == (cache.name,), 'the cache names the views'
+
+
+def test_a_members_own_views_change_its_own_net_alone(config, make_session):
+    """Setting by setting: what a member leaves out is as config.views has it."""
+    config.views.padding = 'reflect'
+    config.members.cnn_1.views.mirror = True
+    config.members.cnn_2.views.shift = 0
+    _, plan = make_session(config)
+    first, second = (plan.members[name] for name in ('cnn_1', 'cnn_2'))
+    assert first.task.views == Views(mirror=True, shift=1, padding='reflect')
+    assert first.recipe.config['views'] == {'mirror': True, 'shift': 1, 'padding': 'reflect'}
+    assert views.is_identity(second.task.views) and 'views' not in second.recipe.config
+    common = Views(shift=1, padding='reflect')
+    assert plan.caches['ensemble'].views == plan.students['labels'][0].task.views == common
+    config.views.mirror = True  # of all: the member's net stays the one it was
+    _, again = make_session(config)
+    assert again.members['cnn_1'].recipe.name == first.recipe.name
+    config.views.seed = 5  # draws the caches' views alone
+    _, again = make_session(config)
+    assert again.members['cnn_1'].recipe.name == first.recipe.name
+    assert again.caches['ensemble'].recipe.config['augmentation']['seed'] == 5
+
+
+def test_the_version_of_views_is_named_where_there_are_any(config, make_session):
+    config.views.shift = 0
+    _, plan = make_session(config)
+    nets = (plan.members['cnn_1'], plan.students['labels'][0])
+    for net in nets:
+        assert net.recipe.versions == {'models': 1, 'training': 1}
+        assert 'views' not in net.recipe.config
+    cache = plan.caches['ensemble'].recipe
+    assert cache.versions == {} and cache.config == {'views': 2, 'preprocess': 'scale'}

@@ -122,3 +122,18 @@ def test_the_command_needs_no_config_and_ends_with_a_status(workdir, bad):
     lines = process.stdout.splitlines()
     assert lines[-1].startswith(f'2 artifacts checked, {int(bad)} at fault')
     assert len(lines) == 1 + bad
+
+
+def test_artifacts_of_the_first_format_are_named_once_as_of_no_more_use(workdir, monkeypatch):
+    monkeypatch.setattr(artifacts, 'FORMAT', 1)
+    old = artifacts.make(workdir, TEACHER, build).name
+    half = workdir / Recipe('student', {}).name
+    half.mkdir()
+    (half / 'config.json').write_text('{"versions": {"format": 1}}')
+    monkeypatch.undo()
+    well, lines, last = verified(workdir)
+    assert well and lines == [
+        'note: 2 artifacts were made by an earlier version, are not used any more and may be deleted: '
+        f'{half.name} {old}'
+    ]
+    assert last.startswith('3 artifacts checked, 0 at fault;')

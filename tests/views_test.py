@@ -6,11 +6,11 @@ import ml_collections
 import numpy as np
 import pytest
 
-from mimic_jax.config import Views
+from mimic_jax.config.fields import section
 from mimic_jax.data import views
+from mimic_jax.data.settings import Views
 from mimic_jax.errors import UserError
 from mimic_jax.ops import augmentation
-from mimic_jax.settings import section
 
 SETTINGS = [
     Views(mirror=True, shift=3, padding='zero'),

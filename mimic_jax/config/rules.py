@@ -1,8 +1,6 @@
-"""Rules that values of a config keep: a test, and the test in words, as `settings.setting` takes them."""
+"""Rules that values of settings keep, as `fields.setting` takes them: a test, and the test in words."""
 
-from collections.abc import Callable
-
-Rule = tuple[Callable[[object], object], str]
+from mimic_jax.config.fields import Rule
 
 FROM_0: Rule = (lambda value: value >= 0, '0 or more')
 FROM_1: Rule = (lambda value: value >= 1, '1 or more')
@@ -18,14 +16,20 @@ NAMES: Rule = (bool, 'a tuple of at least one name')
 
 
 def up_to(most: int) -> Rule:
-    """Of a number that memory or time grows with: from 1 to what no machine would be asked for."""
+    """For a number that memory or time grows with: from 1 to a limit that no machine reaches."""
     return (lambda value: 1 <= value <= most, f'from 1 to {most}')
 
 
 def different(each: Rule, what: str) -> Rule:
-    """Of a tuple: at least one value, no two the same, each by a rule of its own."""
+    """For a tuple: at least one value, no two the same, each by a rule of its own."""
     keeps, words = each
     return (
         lambda values: values and len(set(values)) == len(values) and all(map(keeps, values)),
         f'a tuple of different {what}, at least one, each {words}',
     )
+
+
+def kinds(*read_by: str) -> Rule:
+    """When a setting is read: where its group's `kind` is one of some."""
+    words = ' or '.join(repr(kind) for kind in read_by)
+    return (lambda group: group.kind in read_by, f'where kind is {words}')

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mimic_jax.config.fields import nearest
 from mimic_jax.errors import UserError
 from mimic_jax.ops import whitening
-from mimic_jax.settings import nearest
 
 KINDS = ('image', 'feature', 'scale', 'gcn', 'gcn_zca')
 FITTED = ('feature', 'gcn_zca')  # those that need `fit`

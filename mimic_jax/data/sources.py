@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from mimic_jax import artifacts
-from mimic_jax.config import Data
+from mimic_jax.config.fields import nearest
 from mimic_jax.data import array_files, cifar10, image_folder, tfds_labelled, timit_source
+from mimic_jax.data.settings import Data
 from mimic_jax.data.source import Source
 from mimic_jax.errors import UserError
-from mimic_jax.settings import nearest
 
 TABLES = ('breast_cancer', 'digits', 'iris', 'wine')  # that come with scikit-learn
 NAMES = (

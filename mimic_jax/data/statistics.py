@@ -43,7 +43,7 @@ def open_fitted(
         return {'examples': len(chosen), 'seconds': round(time.monotonic() - start, 3)}
 
     recipe = artifacts.Recipe(
-        'preprocess', {'kind': kind, 'version': VERSION}, data=data.fingerprint
+        'preprocess', {'kind': kind}, data.fingerprint, versions={'statistics': VERSION}
     )
     folder = artifacts.make(workdir, recipe, build, say)
     names = [name for name in artifacts.manifest(folder)['files'] if name.endswith('.npy')]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mimic_jax.config import Unlabelled
 from mimic_jax.data import cifar10
+from mimic_jax.data.settings import Transfer
 from mimic_jax.errors import UserError
 from mimic_jax.interrupt import Interrupted
 
@@ -17,7 +17,7 @@ WHERE = 'config.data.transfer'
 INFO = 'dataset_info.json'
 
 
-def identity(settings: Unlabelled) -> dict:
+def identity(settings: Transfer) -> dict:
     """Name, version, split and number of images, without reading any.
 
     Raises:
@@ -33,7 +33,7 @@ def identity(settings: Unlabelled) -> dict:
 
 
 def load(
-    settings: Unlabelled, size: int, decode: Callable[[io.BytesIO, str], np.ndarray]
+    settings: Transfer, size: int, decode: Callable[[io.BytesIO, str], np.ndarray]
 ) -> tuple[int, Iterator[np.ndarray]]:
     """How many images the split has, and chunks of `size` of them, [n, H, W, C] uint8.
 
@@ -79,7 +79,7 @@ def load(
     return count, chunks()
 
 
-def _found(settings: Unlabelled) -> tuple[Path, dict, int]:
+def _found(settings: Transfer) -> tuple[Path, dict, int]:
     """The prepared data set's folder, what it says of itself, and how many images are wanted."""
     folder, info, lengths = found(settings.name, settings.root, WHERE)
     if settings.split not in lengths:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from mimic_jax.config import Data
 from mimic_jax.data import fbank, speech, timit, timit_splits
+from mimic_jax.data.settings import Data
 from mimic_jax.data.speech import Speech
 from mimic_jax.data.splits import Dataset
 from mimic_jax.errors import UserError

@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from mimic_jax import artifacts
-from mimic_jax.config import Unlabelled
 from mimic_jax.data import array_files, tfds_images
+from mimic_jax.data.settings import Transfer
 from mimic_jax.errors import UserError
 from mimic_jax.interrupt import Interrupted
 
@@ -24,7 +24,7 @@ MODES = {1: 'L', 2: 'LA', 3: 'RGB', 4: 'RGBA'}  # Pillow's, by number of channel
 WHERE = 'config.data.transfer'
 
 
-def identity(settings: Unlabelled) -> dict:
+def identity(settings: Transfer) -> dict:
     """What determines the images.
 
     An .npz or .npy file counts by its content, a folder by its files' names, sizes and times of
@@ -43,7 +43,7 @@ def identity(settings: Unlabelled) -> dict:
             return {**common, **tfds_images.identity(settings)}
 
 
-def load(settings: Unlabelled, shape: tuple[int, ...]) -> tuple[int, Iterator[np.ndarray]]:
+def load(settings: Transfer, shape: tuple[int, ...]) -> tuple[int, Iterator[np.ndarray]]:
     """How many images there are, and an iterator over them in chunks, uint8 [n, H, W, C].
 
     shape: [H, W, C], of the data set's own images.
@@ -119,7 +119,7 @@ def _channels(count: int) -> str:
     return f'{count} channel' if count == 1 else f'{count} channels'
 
 
-def _path(settings: Unlabelled, is_there) -> Path:
+def _path(settings: Transfer, is_there) -> Path:
     what = {'npz': 'an .npz or .npy file', 'folder': 'a folder'}[settings.kind]
     if not settings.root:
         raise UserError(f'{WHERE}.root is empty; set it to {what} of images')
@@ -129,7 +129,7 @@ def _path(settings: Unlabelled, is_there) -> Path:
     return path
 
 
-def _listing(settings: Unlabelled) -> tuple[Path, list[str]]:
+def _listing(settings: Transfer) -> tuple[Path, list[str]]:
     """The folder, and its files' names below it, sorted; hidden files and folders left out."""
     root = _path(settings, Path.is_dir)
     names = []

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mimic_jax import config
+from mimic_jax.data.settings import Views
 from mimic_jax.errors import UserError
 from mimic_jax.ops import augmentation, colour, spline
 
@@ -23,12 +23,12 @@ PRNG = 'threefry2x32'
 _MIRROR, _SHIFT, _COLOUR, _CROP = 0, 1, 2, 3
 
 
-def is_identity(settings: config.Views) -> bool:
+def is_identity(settings: Views) -> bool:
     """Whether these settings leave every example as it is."""
     return not (settings.mirror or settings.shift or settings.crop or _changes_colour(settings))
 
 
-def check(settings: config.Views, shape: tuple[int, ...], where: str) -> None:
+def check(settings: Views, shape: tuple[int, ...], where: str) -> None:
     """UserError, calling the settings `where`, unless examples of this shape can have them."""
     if not is_identity(settings):
         _check_image(settings, shape, where)
@@ -37,13 +37,13 @@ def check(settings: config.Views, shape: tuple[int, ...], where: str) -> None:
 def view_key(seed: jax.Array | int, view: jax.Array | int, index: jax.Array | int) -> jax.Array:
     """The random key of one view of one example: what the whole view depends on.
 
-    seed: of the views, from 0 to 2³² − 1 (`config` holds people to it).  view, index: from 0.
+    seed: of the views, from 0 to 2³² − 1 (the settings hold people to it).  view, index: from 0.
     """
     key = jax.random.key(seed, impl=PRNG)
     return jax.random.fold_in(jax.random.fold_in(key, view), index)
 
 
-def view(key: jax.Array, example: jax.Array, settings: config.Views) -> jax.Array:
+def view(key: jax.Array, example: jax.Array, settings: Views) -> jax.Array:
     """One augmented example: first its colours, then the mirror, then the shift or the crop.
 
     example: [H, W, C], any type, pixels from 0 to 255 where colours change or a crop is resampled;
@@ -82,7 +82,7 @@ def batch_views(
     view_number: jax.Array | int,
     index: jax.Array,
     seed: int,
-    settings: config.Views,
+    settings: Views,
 ) -> jax.Array:
     """View `view_number` of every example of a batch, inside jit or outside.
 
@@ -124,7 +124,7 @@ def draw_crop(key: jax.Array, smallest: int, length: int) -> jax.Array:
     return jnp.concatenate([size[None], places]).astype(jnp.int32)
 
 
-def draw_colour(key: jax.Array, settings: config.Views) -> tuple[jax.Array, jax.Array]:
+def draw_colour(key: jax.Array, settings: Views) -> tuple[jax.Array, jax.Array]:
     """Shifts [3] of hue, saturation and value, and factors [2] of the last two, float32."""
     # The upper 24 bits, as many as float32 has: multiples of 2⁻²⁴ in [0, 1).
     uniform = (_words(key, _COLOUR, (5,)) >> 8).astype(jnp.float32) * jnp.float32(2**-24)
@@ -140,7 +140,7 @@ def _words(key: jax.Array, augmentation_number: int, shape: tuple[int, ...]) -> 
     return jax.random.bits(jax.random.fold_in(key, augmentation_number), shape, jnp.uint32)
 
 
-def _changes_colour(settings: config.Views) -> bool:
+def _changes_colour(settings: Views) -> bool:
     shifts = settings.hue or settings.saturation or settings.value
     return bool(shifts or settings.saturation_scale or settings.value_scale)
 
@@ -160,7 +160,7 @@ def _crop_matrices(smallest: int, length: int) -> np.ndarray:
     return spline.crop_matrices(smallest, length)
 
 
-def _check_image(settings: config.Views, shape: tuple[int, ...], where: str) -> None:
+def _check_image(settings: Views, shape: tuple[int, ...], where: str) -> None:
     if len(shape) != 3:
         raise UserError(
             f'{where} augments images [H, W, C], but an example has shape {tuple(shape)}; '

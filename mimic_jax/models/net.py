@@ -11,6 +11,10 @@ from mimic_jax.models import grammar, layers
 from mimic_jax.models.counts import count, solved_layers
 from mimic_jax.ops import pooling
 
+# Part of trained nets' names: whoever changes what layers or initialisation compute, beyond
+# rounding, must raise it (tests/arithmetic_test.py).
+VERSION = 1
+
 DTYPES = ('float32', 'bfloat16')
 
 

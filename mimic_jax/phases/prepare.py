@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from mimic_jax import artifacts
-from mimic_jax.config import Data
 from mimic_jax.data import (
     class_names,
     duplicates,
@@ -22,6 +21,7 @@ from mimic_jax.data import (
     timit_source,
     unlabelled,
 )
+from mimic_jax.data.settings import Data
 from mimic_jax.data.source import Streamed
 from mimic_jax.errors import UserError
 from mimic_jax.progress import Progress

@@ -10,12 +10,14 @@ from pathlib import Path
 import jax
 
 from mimic_jax import artifacts, interrupt, latency, trials
-from mimic_jax.config import Experiment, Report, Row, Search
+from mimic_jax.config.experiment import Experiment
 from mimic_jax.data import timit_splits
 from mimic_jax.plans.decode import DecodePlan
 from mimic_jax.plans.experiment import Plan
 from mimic_jax.reporting import figures, grids, html_report, tables
 from mimic_jax.reporting.answers import Answers, chosen_rows
+from mimic_jax.reporting.settings import Report, Row
+from mimic_jax.search.settings import Search
 from mimic_jax.session import Session
 
 
@@ -102,7 +104,7 @@ def _timings(
     }
 
 
-def _costs(session: Session, plan: Plan, search: Search | None) -> dict:
+def _costs(session: Session, plan: Plan, search: Search) -> dict:
     """Seconds and bytes of every phase's artifacts, however many sittings they took.
 
     Of a search they are its trials' that are in this workdir; those that it chose count there alone.
@@ -120,7 +122,7 @@ def _costs(session: Session, plan: Plan, search: Search | None) -> dict:
         if not recipes[phase]:
             del recipes[phase]
     named = {phase: {recipe.name for recipe in group} for phase, group in recipes.items()}
-    if search is not None:
+    if search.kind:
         here = {
             name
             for name in trials.trained(search, session.workdir)

@@ -1,11 +1,16 @@
 """Searches: each trial is a teacher, or a student, at a point that Bayesian optimisation suggests."""
 
+import dataclasses
+
 from mimic_jax import artifacts, metrics_log, students, teachers, trials
-from mimic_jax.config import Experiment, Search
+from mimic_jax.config.experiment import Experiment
+from mimic_jax.config.fields import as_json, differing
+from mimic_jax.data.settings import OwnViews, Views, own_views
 from mimic_jax.errors import UserError
+from mimic_jax.mimic.settings import Member, Student
 from mimic_jax.plans import experiment as plans
+from mimic_jax.search.settings import Search
 from mimic_jax.session import Session
-from mimic_jax.settings import as_json
 
 _DIRECTION = {'validation_accuracy': 'maximize', 'validation_loss': 'minimize'}
 
@@ -34,7 +39,6 @@ def run(session: Session, experiment: Experiment, plan: plans.Plan) -> None:
     if typical.cache:
         what = f'logit cache {typical.cache.name}'
         artifacts.require(session.workdir, typical.cache.recipe, what, 'logits')
-    kind = ranking.STUDENT if search.student else ranking.MEMBER
     database = trials.database(session.workdir, search.storage)
     record = study.open_study(
         database,
@@ -52,9 +56,9 @@ def run(session: Session, experiment: Experiment, plan: plans.Plan) -> None:
         net = planned(name, settings)
         session.progress.plan('trials', -expected)  # it goes on under the net's own name
         session.progress.plan(f'train {net.model}', _work(net))
-        trial.set_user_attr(kind, as_json(settings))
+        trial.set_user_attr(search.kind, as_json(_resolved(settings, experiment.views)))
         trial.set_user_attr(ranking.ARTIFACT, net.recipe.name)
-        make = students.make if search.student else teachers.make
+        make = students.make if search.kind == 'student' else teachers.make
         value = _value(make(session, net), search)
         say(f'{name}: {search.objective} {value:.4f} with {net.model}')
         return value
@@ -98,13 +102,31 @@ def _shared(search: Search, session: Session, net: plans.NetPlan) -> dict:
     """What all trials of a study have in common; net: any of them."""
     from mimic_jax.search import ranking
 
+    template = getattr(search, search.kind)
+    # What names no net of its own, and yet decides what the trials are.
+    more = (
+        {'seeds': as_json(template.seeds), 'budget': template.budget}
+        if search.student.model
+        else {}
+    )
     return {
         ranking.DATA: session.data.fingerprint,
-        'template': as_json(search.student or search.member),
+        'kind': search.kind,
+        'template': {**differing(template), **more, 'views': differing(net.task.views)},
         'sets': as_json(search.sets),
         'objective': search.objective,
         **({ranking.CACHE: net.cache.recipe.name} if net.cache else {}),
     }
+
+
+def _resolved(settings: Member | Student, common: Views) -> Member | Student:
+    """A trial's settings with its views whole, whatever the config that reads the study has."""
+    if isinstance(settings, Student):
+        return settings
+    views = as_json(own_views(settings.views, common))
+    return dataclasses.replace(
+        settings, views=OwnViews(**{name: views[name] for name in views if name != 'seed'})
+    )
 
 
 def _work(net: plans.NetPlan) -> float:
@@ -133,8 +155,7 @@ def _best(record) -> str:
 
 def _check_shared(record, ours: dict) -> None:
     """Trials of one study differ in their points alone; a new one has nothing stored."""
-    kind = 'student' if 'seeds' in ours['template'] else 'member'
-    words = {'data': 'data', 'cache': 'logit cache', 'template': f'config.search.{kind}'}
+    words = {'data': 'data', 'cache': 'logit cache', 'template': f'config.search.{ours["kind"]}'}
     for key, value in ours.items():
         if record.user_attrs.get(key, value) != value:
             what = words.get(key, f'config.search.{key}')

@@ -18,8 +18,9 @@ def run(
     """Says a line a fault, with the file and what to do, and last how many artifacts were checked.
 
     An artifact is at fault when its marker, manifest or a file is not as it was written, or its folder
-    is not named by its recipe. Unfinished artifacts, and sources that are gone, are told of but are no
-    faults: the first go on when the same command is run, of the second nothing more is read.
+    is not named by its recipe. Reported, not counted as faults: unfinished artifacts, which the same
+    command resumes; artifacts that another one was made from and that are gone; and artifacts of an
+    earlier format, which no command reads any more.
 
     watch: called as `watch(done, total)` after every artifact.
 
@@ -32,11 +33,17 @@ def run(
         raise UserError(f'--workdir={workdir} is no folder; give the one that holds the artifacts')
     folders = sorted(path for path in workdir.iterdir() if _NAME.fullmatch(path.name))
     bad = unfinished = files = 0
+    outdated = []
     for number, folder in enumerate(folders, 1):
         watch(number, len(folders))
+        if artifacts.is_outdated(folder):
+            outdated.append(folder.name)
         if not artifacts.is_complete(folder):
             unfinished += 1
-            say(f'note: {folder} is not complete; run the command that makes it, and it goes on')
+            if not artifacts.is_outdated(folder):
+                say(
+                    f'note: {folder} is not complete; run the command that makes it, and it goes on'
+                )
             continue
         found = _faults(folder)
         for fault in found:
@@ -49,6 +56,11 @@ def run(
             if not artifacts.is_complete(workdir / name):
                 say(f'note: {folder} was made from {name}, which is not there')
     complete = len(folders) - unfinished
+    if outdated:
+        say(
+            f'note: {len(outdated)} artifacts were made by an earlier version, are not used any more and '
+            f'may be deleted: {" ".join(outdated)}'
+        )
     say(
         f'{complete} artifacts checked, {bad} at fault; {files} files are as they were written; '
         f'{unfinished} artifacts not complete'

@@ -5,11 +5,13 @@ import dataclasses
 import numpy as np
 
 from mimic_jax.artifacts import Recipe
-from mimic_jax.config import Baseline
+from mimic_jax.baselines.settings import Baseline
+from mimic_jax.config.fields import differing
 from mimic_jax.data.splits import Dataset
 from mimic_jax.errors import UserError
 from mimic_jax.ops import kmeans_features
-from mimic_jax.settings import as_json
+
+VERSION = 1  # raise when the same settings and data would give other decision values
 
 SPLITS = ('validation', 'test')  # whose decision values a baseline's artifact holds
 
@@ -56,7 +58,9 @@ def make(name: str, settings: Baseline, data: Dataset) -> BaselinePlan:
     products = 2 * values * centroids
     return BaselinePlan(
         name=f'baseline {name}',
-        recipe=Recipe('baseline', as_json(settings), data.fingerprint),
+        recipe=Recipe(
+            'baseline', differing(settings), data.fingerprint, versions={'baseline': VERSION}
+        ),
         settings=settings,
         examples=examples,
         evaluated=sum(len(data.splits[split]) for split in SPLITS),

@@ -3,8 +3,9 @@
 import dataclasses
 
 from mimic_jax.artifacts import Recipe
-from mimic_jax.config import Decoding
+from mimic_jax.config.fields import differing
 from mimic_jax.data.splits import Dataset
+from mimic_jax.speech.settings import Decoding
 
 VERSION = 1  # raise when the same logits would be decoded or counted otherwise
 
@@ -23,14 +24,11 @@ def make(
     name: str, evaluations: tuple[Recipe, ...], settings: Decoding, data: Dataset
 ) -> DecodePlan:
     """The plan of one net's or one ensemble's decoding."""
-    config = {
-        'version': VERSION,
-        'language_model': settings.language_model,
-        'penalties': list(settings.penalties),
-    }
-    if settings.language_model != 'none':  # without one there is nothing to scale
-        config['lm_scales'] = list(settings.lm_scales)
-    reads = tuple(recipe.name for recipe in evaluations)
-    return DecodePlan(
-        name, Recipe('decode', config, data.fingerprint, reads), evaluations, settings
+    recipe = Recipe(
+        phase='decode',
+        config=differing(settings),
+        data=data.fingerprint,
+        reads=tuple(evaluation.name for evaluation in evaluations),
+        versions={'decoding': VERSION},
     )
+    return DecodePlan(name, recipe, evaluations, settings)

@@ -5,22 +5,16 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from mimic_jax import train_step
 from mimic_jax.artifacts import Recipe
-from mimic_jax.config import (
-    Experiment,
-    Logits,
-    Loss,
-    Member,
-    Student,
-    Train,
-    loss_as_json,
-    train_as_json,
-    views_as_json,
-)
-from mimic_jax.config import Views as ViewSettings
+from mimic_jax.config.experiment import Experiment
+from mimic_jax.config.fields import differing
 from mimic_jax.data import batches, views
+from mimic_jax.data.settings import Data, OwnViews, own_views
+from mimic_jax.data.settings import Views as ViewSettings
 from mimic_jax.data.splits import Dataset
 from mimic_jax.errors import UserError
+from mimic_jax.mimic.settings import Logits, Member, Student
 from mimic_jax.models import counts, net, notation
 from mimic_jax.plans import baseline as baseline_plan
 from mimic_jax.plans import own as own_plan
@@ -31,6 +25,7 @@ from mimic_jax.plans.nets import CachePlan, NetPlan
 from mimic_jax.plans.own import OwnPlan
 from mimic_jax.plans.speech import AlignmentPlan
 from mimic_jax.train_step import Task
+from mimic_jax.training.settings import Loss, Train
 
 MOST_PARAMETERS = 10**10  # of a net: with gradients and momentum 120 GB
 MOST_STEPS = 2**31 - 1  # that a run can count
@@ -163,21 +158,16 @@ def _subset(member: Member, data: Dataset) -> np.ndarray:
 def _member(
     name: str, member: Member, experiment: Experiment, data: Dataset, where: str
 ) -> NetPlan:
-    own_views = member.views or experiment.views
-    _check_views(own_views, data, f'{where}.views' if member.views else 'config.views')
+    augmentation = own_views(member.views, experiment.views)
+    _check_views(
+        augmentation, data, 'config.views' if member.views == OwnViews() else f'{where}.views'
+    )
     examples = _subset(member, data)
     recipe = Recipe(
         phase='teacher',
-        config={
-            'model': member.model,
-            'seed': member.seed,
-            'subset': member.subset,
-            'train': train_as_json(member.train),
-            'views': _augmentation(own_views),
-            'preprocess': data.preprocess,
-        },
+        config={**differing(member), **_inputs(data, augmentation)},
         data=data.fingerprint,
-        view_version=views.VERSION,
+        versions=_versions(augmentation),
     )
     return _net(
         name,
@@ -187,7 +177,7 @@ def _member(
         member.model,
         member.train,
         Loss(),
-        own_views,
+        augmentation,
         examples,
         member.seed,
     )
@@ -198,24 +188,21 @@ def _cache(
 ) -> CachePlan:
     chosen = tuple(members[member] for member in settings.members)
     examples = _transfer(name, settings, data)
-    source = settings.source
-    own = own_plan.make(name, settings, experiment.views, examples, data) if source else None
-    # What is off is left out, so that caches made before there was such a setting keep their names.
-    some = {'limit': settings.limit} if settings.limit else {}
-    some |= {'source': own.identity} if own else {}
+    own = None
+    if settings.source.path:
+        own = own_plan.make(name, settings, experiment.views, examples, data)
+    inputs = _inputs(data, experiment.views)
     recipe = Recipe(
         phase='logits',
         config={
-            **some,
-            'transfer': list(settings.transfer),
-            'views': settings.views,
-            'dtype': settings.dtype,
-            'augmentation': views_as_json(experiment.views),
-            'preprocess': data.preprocess,
+            **differing(settings),
+            **({'source': own.identity} if own else {}),
+            **({'augmentation': inputs.pop('views')} if 'views' in inputs else {}),
+            **inputs,
         },
         data=data.fingerprint,
         reads=tuple(member.recipe.name for member in chosen),
-        view_version=views.VERSION,
+        versions=_view_version(experiment.views),
     )
     return CachePlan(name, recipe, settings, experiment.views, chosen, examples, own)
 
@@ -241,22 +228,18 @@ def _student(
 ) -> NetPlan:
     model = _solved(student, data, where)
     cache = caches[student.logits] if student.target == 'logits' else None
-    config = {
-        'model': model,
-        'target': student.target,
-        'loss': loss_as_json(student.loss),
-        'train': train_as_json(student.train),
-        'seed': seed,
-        'preprocess': data.preprocess,
-    }
-    if cache is None:
-        config['views'] = _augmentation(experiment.views)
+    # A cache's name holds its views.
+    drawn = ViewSettings() if cache else own_views(OwnViews(), experiment.views)
     recipe = Recipe(
         phase='student',
-        config=config,
+        config={
+            **differing(dataclasses.replace(student, model=model)),
+            **({'seed': seed} if seed else {}),
+            **_inputs(data, drawn),
+        },
         data=data.fingerprint,
         reads=(cache.recipe.name,) if cache else (),
-        view_version=views.VERSION,
+        versions=_versions(drawn),
     )
     examples = cache.examples if cache else data.splits['train']
     net = _net(
@@ -346,6 +329,23 @@ def _solved(student: Student, data: Dataset, where: str) -> str:
         raise UserError(f'{where}: {error}') from None
 
 
-def _augmentation(settings: ViewSettings) -> dict:
-    """What of the views decides a net trained on labels: all but the caches' seed."""
-    return {key: value for key, value in views_as_json(settings).items() if key != 'seed'}
+def _inputs(data: Dataset, augmentation: ViewSettings) -> dict:
+    """What a recipe says of a net's inputs: preprocessing and views, where they are not the defaults."""
+    drawn = {} if views.is_identity(augmentation) else differing(augmentation)
+    return {
+        **({'views': drawn} if drawn else {}),
+        **({'preprocess': data.preprocess} if data.preprocess != Data.preprocess else {}),
+    }
+
+
+def _versions(augmentation: ViewSettings) -> dict[str, int]:
+    """Of the arithmetic that a trained net depends on."""
+    return {
+        'models': net.VERSION,
+        'training': train_step.VERSION,
+        **_view_version(augmentation),
+    }
+
+
+def _view_version(augmentation: ViewSettings) -> dict[str, int]:
+    return {} if views.is_identity(augmentation) else {'view': views.VERSION}

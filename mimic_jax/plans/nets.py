@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 
 from mimic_jax.artifacts import Recipe
-from mimic_jax.config import Logits, Views
+from mimic_jax.data.settings import Views
+from mimic_jax.mimic.settings import Logits
 from mimic_jax.plans.own import OwnPlan
 from mimic_jax.progress import ASKING
 from mimic_jax.train_step import Task

@@ -6,11 +6,12 @@ import numpy as np
 
 from mimic_jax import own_answers
 from mimic_jax.artifacts import Recipe
-from mimic_jax.config import Logits, OwnTeacher
-from mimic_jax.config import Views as ViewSettings
 from mimic_jax.data import views
+from mimic_jax.data.settings import Data
+from mimic_jax.data.settings import Views as ViewSettings
 from mimic_jax.data.splits import Dataset
 from mimic_jax.errors import UserError
+from mimic_jax.mimic.settings import ExternalTeacher, Logits
 
 SPLITS = ('validation', 'test')
 
@@ -24,7 +25,7 @@ class OwnPlan:
     """
 
     name: str
-    settings: OwnTeacher
+    settings: ExternalTeacher
     identity: dict
     examples: np.ndarray
     views: int
@@ -64,7 +65,7 @@ def make(
         config={
             'splits': list(evaluated),
             'source': {**identity, **answers},
-            'preprocess': data.preprocess,
+            **({} if data.preprocess == Data.preprocess else {'preprocess': data.preprocess}),
         },
         data=data.fingerprint,
     )

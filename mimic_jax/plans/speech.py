@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 from mimic_jax.artifacts import Recipe
-from mimic_jax.config import Experiment
+from mimic_jax.config.experiment import Experiment
 from mimic_jax.data import timit_source
 from mimic_jax.data.splits import Dataset
 from mimic_jax.errors import UserError
@@ -46,9 +46,10 @@ def alignments(
         net = net_on(f'aligner {number}', data)
         recipe = Recipe(
             phase='align',
-            config={'version': ALIGNMENT_VERSION, 'splits': list(ALIGNED)},
+            config={'splits': list(ALIGNED)},
             data=data.fingerprint,
             reads=(net.recipe.name,),
+            versions={'alignment': ALIGNMENT_VERSION},
         )
         plans.append(AlignmentPlan(recipe, net))
         data = timit_source.realigned(data, data.labels, recipe.name)

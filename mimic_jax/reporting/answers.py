@@ -9,13 +9,13 @@ import numpy as np
 
 from mimic_jax import artifacts, ensemble
 from mimic_jax.artifacts import Recipe
-from mimic_jax.config import Report, Row
 from mimic_jax.data import batches
 from mimic_jax.models import absorb, counts
 from mimic_jax.ops import metrics, selection
 from mimic_jax.plans.experiment import Plan
 from mimic_jax.plans.nets import CachePlan, NetPlan
 from mimic_jax.reporting import rows, speech_answers
+from mimic_jax.reporting.settings import Report, Row
 from mimic_jax.session import Session
 
 

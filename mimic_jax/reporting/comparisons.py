@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from mimic_jax.config import Report, Row
 from mimic_jax.data import batches
 from mimic_jax.data.splits import Dataset
 from mimic_jax.ops import metrics
 from mimic_jax.plans.experiment import Plan
 from mimic_jax.reporting.answers import Answers, chosen_rows
+from mimic_jax.reporting.settings import Report, Row
 
 MOST_NETS = 24  # in the matrix
 MOST_EXAMPLES = 24  # in the gallery

@@ -5,9 +5,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
-from mimic_jax.config import Gap, Report
 from mimic_jax.reporting import grids, pictures
 from mimic_jax.reporting.rows import by_source, of_speech
+from mimic_jax.reporting.settings import Gap, Report
 
 MANY = 6  # curves from which the legend stands beside the axes
 LINES = ('--', '-', '-.')  # styles of lines across, in turn

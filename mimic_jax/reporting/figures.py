@@ -7,12 +7,12 @@ import jax
 import numpy as np
 
 from mimic_jax import metrics_log
-from mimic_jax.config import Report
 from mimic_jax.data import preprocess, views
 from mimic_jax.plans.experiment import Plan
 from mimic_jax.plans.nets import NetPlan
 from mimic_jax.reporting import curve_figures, pictures, speech_figures
 from mimic_jax.reporting.rows import by_source, of_speech
+from mimic_jax.reporting.settings import Report
 from mimic_jax.session import Session
 
 SHOWN = 8  # examples in the sheet of views, and views of each

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from mimic_jax.config import Report, Row
 from mimic_jax.reporting.rows import by_source
+from mimic_jax.reporting.settings import Report, Row
 
 
 def placed(settings: Report, rows: Sequence[dict]) -> Iterator[tuple[str, Row, dict[str, dict]]]:

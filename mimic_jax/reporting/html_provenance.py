@@ -5,13 +5,13 @@ from collections.abc import Iterable, Iterator
 
 from mimic_jax import artifacts
 from mimic_jax.artifacts import Recipe
-from mimic_jax.config import Experiment
+from mimic_jax.config.experiment import Experiment
+from mimic_jax.config.fields import as_json
 from mimic_jax.plans.experiment import Plan
 from mimic_jax.plans.nets import NetPlan
 from mimic_jax.reporting import html_page, tables
 from mimic_jax.search.address import without_password
 from mimic_jax.session import Session
-from mimic_jax.settings import as_json
 
 SHORT = 12  # digits of a fingerprint, as of an artifact's id
 

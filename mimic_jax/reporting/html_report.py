@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mimic_jax import metrics_log
-from mimic_jax.config import Experiment
+from mimic_jax.config.experiment import Experiment
 from mimic_jax.data import class_names
 from mimic_jax.plans.experiment import Plan
 from mimic_jax.reporting import (

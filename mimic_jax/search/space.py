@@ -10,18 +10,18 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from mimic_jax.config.fields import setting
 from mimic_jax.errors import UserError
-from mimic_jax.settings import section
 
 
 @dataclasses.dataclass(frozen=True)
 class Parameter:
-    """A number from `low` to `high`, both included; `log`: even on a log scale; `int`: whole."""
+    """A number of a search space."""
 
-    low: float = 0.0
-    high: float = 1.0
-    log: bool = False
-    int: bool = False
+    low: float = dataclasses.field(metadata={'meaning': 'The lower end, included.'})
+    high: float = dataclasses.field(metadata={'meaning': 'The upper end, included.'})
+    log: bool = setting(False, 'Searched evenly on a log scale.')
+    int: bool = setting(False, 'A whole number.')
 
     def scaled(self) -> tuple[float, float]:
         """The ends of the unit interval, in the value or its logarithm.
@@ -49,25 +49,10 @@ class Parameter:
 Space = Mapping[str, Parameter]
 
 
-def read(entries: Mapping, where: str = 'config.search.space') -> dict[str, Parameter]:
-    """Config entries as a checked space, its names in sorted order.
-
-    Raises:
-      UserError: no entry, an unknown key, low not below high, a log scale that touches 0, or a whole
-        number with ends that are not.
-    """
-    if not hasattr(entries, 'items') or not entries:
-        raise UserError(f'{where} is empty; name at least one parameter with its low and high')
-    space = {}
-    for name in sorted(entries):
-        entry = entries[name]
-        at = f'{where}.{name}'
-        if not isinstance(entry, Parameter):
-            _both_ends(entry, at)
-            entry = section(Parameter, entry, at)
-        _check(entry, at)
-        space[name] = entry
-    return space
+def check(space: Space, where: str = 'config.search.space') -> None:
+    """UserError for a parameter without a range, on a log scale that touches 0, or not as whole as said."""
+    for name, parameter in space.items():
+        _check(parameter, f'{where}.{name}')
 
 
 def to_unit(space: Space, points: list[Mapping[str, float]]) -> np.ndarray:
@@ -91,12 +76,6 @@ def from_unit(space: Space, units: np.ndarray) -> dict[str, float | int]:
         name: int(p.from_unit(unit)) if p.int else float(p.from_unit(unit))
         for (name, p), unit in zip(space.items(), units, strict=True)
     }
-
-
-def _both_ends(entry, where: str) -> None:
-    for end in ('low', 'high'):
-        if hasattr(entry, 'items') and end not in entry:
-            raise UserError(f'{where} has no {end}; a parameter needs low and high')
 
 
 def _check(parameter: Parameter, where: str) -> None:

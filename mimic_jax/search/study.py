@@ -13,10 +13,10 @@ from optuna.exceptions import OptunaError, StorageInternalError
 from optuna.storages import RetryHeartbeatStaleTrialCallback
 from sqlalchemy.engine import make_url
 
+from mimic_jax.config.fields import as_json
 from mimic_jax.errors import UserError
 from mimic_jax.search.sampler import STARTUP, GaussianProcessSampler
 from mimic_jax.search.space import Space
-from mimic_jax.settings import as_json
 
 _HEARTBEAT = 60  # seconds between a running trial's signs of life; without two, it was killed
 _ATTEMPTS = 20  # to open a database that other workers are opening for the first time
@@ -44,7 +44,7 @@ def open_study(
 
     Args:
       url: a database's URL (sqlite, postgresql, mysql), or a path: a file of SQLite.
-      space: what is searched, as `space.read` gives it.
+      space: what is searched, as `config.search.space` has it.
       direction: 'minimize' or 'maximize'.
       seed, startup: of the GaussianProcessSampler.
 

@@ -1,0 +1,70 @@
+"""CIFAR-10 as Ba & Caruana's experiments here have it: data, views, teachers, students, whole and small.
+
+Experiments that take these from here have equal artifacts, so one finds what another trained.
+"""
+
+
+def data(train: int = 40_000, validation: int = 10_000, **settings) -> dict:
+    """So many labelled images train and validate, the others lose their labels; the test split tests."""
+    return {'name': 'cifar10', 'train': train, 'validation': validation, **settings}
+
+
+def small_data() -> dict:
+    """The small scale's data: 5,000 labelled images, and 35,000 more without their labels."""
+    return {'train': 5000, 'validation': 5000, 'unlabelled': 35_000}
+
+
+def views() -> dict:
+    """Mirrored images, shifted by up to 4 pixels."""
+    return {'mirror': True, 'shift': 4, 'padding': 'reflect'}
+
+
+def member(model: str, train: dict, seed: int = 1) -> dict:
+    """A teacher and its training."""
+    return {'model': model, 'seed': seed, 'train': dict(train)}
+
+
+def members(count: int, model: str, train: dict, prefix: str = 'cnn') -> dict:
+    """Teachers of one architecture, cnn_1 and so on, whose seeds alone differ."""
+    return {f'{prefix}_{seed}': member(model, train, seed) for seed in range(1, count + 1)}
+
+
+def teachers(prefix: str = 'cnn') -> dict:
+    """The ensemble of four CNNs. The kernels, the rate and the epochs are not in the paper."""
+    train = {'epochs': 80, 'learning_rate': 0.02, 'weight_decay': 5e-4}
+    return members(4, '128c5-p3/2-128c5-p3/2-128c5-p3/2-1k-d.5', train, prefix)
+
+
+def small_teachers() -> dict:
+    """The small scale's ensemble: three narrow CNNs with batch normalisation."""
+    return members(3, '32c3-bn-p2-64c3-bn-p2-128c3-bn-p2', {'weight_decay': 5e-4})
+
+
+def on_labels(model: str, **train) -> dict:
+    """A student on labels: gradients clipped at norm 1, three seeds."""
+    return {'model': model, 'train': {'clip_norm': 1.0, **train}, 'seeds': (0, 1, 2)}
+
+
+def mimic(model: str, logits: str = 'ecnn', loss: dict | None = None, **train) -> dict:
+    """A student on a cache's logits, by equation 1 where no other loss is given; else as on labels."""
+    return {
+        **on_labels(model, **train),
+        'target': 'logits',
+        'logits': logits,
+        'loss': dict(loss or {'kind': 'logits'}),
+    }
+
+
+def small_model() -> str:
+    """The small scale's student: a convolution, a linear layer, a wide ReLU layer."""
+    return '32c5-p2-200L-2000'
+
+
+def small_on_labels() -> dict:
+    """How the small student learns from labels; cifar_student.py says how this was chosen."""
+    return {'epochs': 48, 'learning_rate': 0.1, 'weight_decay': 5e-4}
+
+
+def small_on_logits() -> dict:
+    """How the small student mimics, for about as many examples as on labels."""
+    return {'epochs': 6, 'learning_rate': 0.3}

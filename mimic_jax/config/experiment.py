@@ -1,0 +1,119 @@
+"""A whole experiment: the settings of all rooms, composed, and every reference among them checked.
+
+An experiment's ConfigDict is what people write and what flags change. Everything inside the package
+works on these frozen dataclasses instead: checked, typed and hashable.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+
+from mimic_jax.baselines.settings import Baseline
+from mimic_jax.config.fields import entries, nearest, section, setting
+from mimic_jax.data.settings import Data, Views
+from mimic_jax.errors import UserError
+from mimic_jax.mimic.settings import Logits, Member, Student
+from mimic_jax.reporting.settings import Report
+from mimic_jax.runtime.settings import Run
+from mimic_jax.search import space
+from mimic_jax.search.settings import Search
+from mimic_jax.speech.settings import Alignment, Decoding
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """A whole config."""
+
+    data: Data = Data()
+    alignment: Alignment = Alignment()
+    views: Views = Views()
+    search: Search = dataclasses.field(default_factory=Search)
+    members: Mapping[str, Member] = entries('Teachers by name.')
+    logits: Mapping[str, Logits] = entries('Logit caches by name.')
+    students: Mapping[str, Student] = entries('Students by name.')
+    baselines: Mapping[str, Baseline] = entries('Baselines by name.')
+    decoding: Decoding = Decoding()
+    report: Report = dataclasses.field(default_factory=Report)
+    run: Run = Run()
+    presets: tuple[str, ...] = setting(
+        (),
+        "Advice on shorter presets, such as 'small takes an hour', which a long run begins with.",
+    )
+
+
+def read(config: Mapping) -> Experiment:
+    """A ConfigDict, or a nested dict of what differs from the defaults, as an Experiment.
+
+    Raises:
+      UserError: an unknown setting, a value of the wrong type or against its rule, a name that nothing
+        bears.
+    """
+    result = section(Experiment, config, 'config')
+    space.check(result.search.space)
+    for name, cache in result.logits.items():
+        if bool(cache.members) == bool(cache.source.path):
+            also = ', and there is a source' if cache.source.path else ''
+            raise UserError(
+                f'config.logits.{name}.members is {cache.members!r}{also}; it must be a tuple of at '
+                'least one name, or empty beside a source'
+            )
+        for member in cache.members:
+            _known(member, result.members, f'config.logits.{name}.members', 'config.members')
+    for name, student in result.students.items():
+        _check_student(student, result, f'config.students.{name}')
+    if result.search.kind == 'student':
+        _check_student(result.search.student, result, 'config.search.student')
+    for name, baseline in result.baselines.items():
+        if baseline.centroids > baseline.patches:
+            raise UserError(
+                f'config.baselines.{name}.centroids is {baseline.centroids}, more than its '
+                f'{baseline.patches} patches; lower it or set more patches'
+            )
+    _check_report(result)
+    return result
+
+
+def _check_report(result: Experiment) -> None:
+    report = result.report
+    if report.ensemble:
+        _known(report.ensemble, result.logits, 'config.report.ensemble', 'config.logits')
+    for name in report.order:
+        _known(name, report.rows, 'config.report.order', 'config.report.rows')
+    shown = report.order or report.rows
+    for name, gap in report.gaps.items():
+        for row in (*gap.low, *gap.high):
+            _known(row, shown, f'config.report.gaps.{name}', 'config.report')
+    for name, row in report.rows.items():
+        group, _, entry = row.source.partition('.')
+        where = f'config.report.rows.{name}.source'
+        if group not in ('members', 'logits', 'students', 'baselines'):
+            raise UserError(
+                f'{where} is {row.source!r}; write members.NAME, logits.NAME, students.NAME or '
+                'baselines.NAME'
+            )
+        _known(entry, getattr(result, group), where, f'config.{group}')
+        if row.against:
+            _known(row.against, shown, f'config.report.rows.{name}.against', 'config.report')
+        if row.absorbed and group != 'students':
+            raise UserError(f'config.report.rows.{name}.absorbed is of students, not of {group}')
+
+
+def _check_student(student: Student, result: Experiment, where: str) -> None:
+    if student.target == 'logits':
+        _known(student.logits, result.logits, f'{where}.logits', 'config.logits')
+    if (student.loss.kind == 'cross_entropy') != (student.target == 'labels'):
+        raise UserError(
+            f'{where} has target {student.target!r} and loss.kind {student.loss.kind!r}; '
+            'labels go with cross_entropy, logits with the other losses'
+        )
+    if student.from_study.rank and student.from_study.choice == 'greedy':
+        raise UserError(
+            f"{where}.from_study.choice is 'greedy', which chooses members of an ensemble; set it "
+            "to 'best'"
+        )
+
+
+def _known(name: str, known: Iterable[str], where: str, group: str) -> None:
+    if name not in known:
+        raise UserError(
+            f'{where} names {name!r}, which {group} does not have; {nearest(name, known)}'
+        )

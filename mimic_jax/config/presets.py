@@ -1,0 +1,79 @@
+"""What experiment files are written with: complete configs, presets that change them, reports.
+
+from mimic_jax.config import presets
+
+def get_config(arg=''):
+    return presets.build({'data': {'name': 'digits'}, ...}, {'small': small}, arg)
+
+def small(config):
+    config.data.train = 100
+"""
+
+from collections.abc import Callable, Mapping
+
+import ml_collections
+
+from mimic_jax.config.experiment import Experiment
+from mimic_jax.config.fields import complete
+from mimic_jax.errors import UserError
+
+Preset = Callable[[ml_collections.ConfigDict], None]
+
+
+def build(
+    differing: Mapping, presets: Mapping[str, Preset] | None = None, arg: str = ''
+) -> ml_collections.ConfigDict:
+    """A config that holds every setting, changed by the presets that `arg` names, in their order.
+
+    differing: what differs from the defaults, nested.  presets: functions that change a config; what
+    they add may leave settings out.  arg: 'small,smoke'; '' for none.
+
+    Raises:
+      UserError: an unknown preset or setting.
+    """
+    presets = presets or {}
+    config = ml_collections.ConfigDict(_copied(differing))
+    complete(Experiment, config)
+    for name in chosen(arg, presets):
+        config.presets = ()  # advice for those who chose none
+        presets[name](config)
+        complete(Experiment, config)
+    return config
+
+
+def chosen(arg: str, known: Mapping | tuple[str, ...]) -> list[str]:
+    """The presets that 'small,smoke' names; UserError for one that is not known."""
+    names = [name for name in arg.split(',') if name]
+    for name in names:
+        if name not in known:
+            raise UserError(f'unknown preset {name!r}; this file has {", ".join(known) or "none"}')
+    return names
+
+
+def one_of(names: list[str], known: Mapping | tuple[str, ...], default: str) -> str:
+    """The one of the chosen presets that is among `known`; UserError where there are several."""
+    found = [name for name in names if name in known]
+    if len(found) > 1:
+        raise UserError(f'presets {" and ".join(found)} exclude each other; name one')
+    return found[0] if found else default
+
+
+def report(ensemble: str, rows: Mapping[str, Mapping], **settings) -> dict:
+    """A report of rows in the order they are given in; agreement is measured with `ensemble`."""
+    return {'ensemble': ensemble, 'rows': rows, 'order': tuple(rows), **settings}
+
+
+def row(source: str, label: str, paper: float = -1.0, **settings) -> dict:
+    """A row of a report: what it is of, its label, and the paper's figure as a fraction of 1."""
+    return {'source': source, 'label': label, 'paper': paper, **settings}
+
+
+def add_row(config: ml_collections.ConfigDict, name: str, source: str, label: str, **settings):
+    """Adds a row at the end of a config's report."""
+    config.report.rows[name] = row(source, label, **settings)
+    config.report.order = (*config.report.order, name)
+
+
+def _copied(value):
+    """Nested dicts copied: one that stands in two places would stay one, and a flag change both."""
+    return {key: _copied(item) for key, item in value.items()} if hasattr(value, 'items') else value

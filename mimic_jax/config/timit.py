@@ -1,0 +1,94 @@
+"""What the experiments on TIMIT share: the corpus, Ba & Caruana's teachers, students, how a run goes."""
+
+from collections.abc import Mapping
+
+BANDS = (8, 7, 9, 6, 10, 5, 11, 4, 12)  # that the filters of cnn_1 to cnn_9 span
+NINE = tuple(f'cnn_{number}' for number in range(1, 10))
+
+# Nets of several sizes: how the corpus is divided, the DNN, the CNN with its filters' bands left open, the
+# ensemble, and how teachers, students on labels and mimics are trained.
+WHOLE = {
+    'data': {},  # TIMIT's official training, development and core test set
+    'deep': '2k-d.5-2k-d.5-2k-d.5',
+    'convolution': '150c15x{}v-p1x6/1x2-2k-d.5-2k-d.5-2k-d.5',
+    'ensemble': NINE,
+    'train': {'epochs': 20, 'batch_size': 256},
+    'label_train': {'epochs': 20, 'batch_size': 256},
+    'mimic_train': {'epochs': 20, 'batch_size': 256},
+}
+FOLD = {'split': 'fold', 'validation': 2}  # of a part of TIMIT: 2 validation speakers
+SAMPLE = {  # the paper's widths; dropout and rates for so few speakers
+    'data': FOLD,
+    'deep': '2k-d.2-2k-d.2-2k-d.2',
+    'convolution': '150c15x{}v-p1x6/1x2-2k-d.2-2k-d.2-2k-d.2',
+    'ensemble': ('cnn', *NINE[1:]),
+    'train': {'epochs': 15, 'learning_rate': 0.1, 'clip_norm': 1.0},
+    'label_train': {'epochs': 15},
+    'mimic_train': {'epochs': 15, 'learning_rate': 0.2},
+}
+SMALL = {  # a quarter of the widths
+    'data': FOLD,
+    'deep': '500-d.3-500-d.3-500-d.3',
+    'convolution': '38c15x{}v-p1x6/1x2-500-d.3-500-d.3-500-d.3',
+    'ensemble': ('cnn', 'cnn_2', 'cnn_3', 'cnn_4'),
+    'train': {'epochs': 15},
+    'label_train': {'epochs': 15},
+    'mimic_train': {'epochs': 20, 'learning_rate': 0.2},
+}
+SMOKE = {
+    'data': FOLD,
+    'deep': '128-128',
+    'convolution': '8c15x{}v-p1x6/1x2-128',
+    'ensemble': ('cnn', 'cnn_2'),
+    'train': {'epochs': 3},
+    'label_train': {'epochs': 3},
+    'mimic_train': {'epochs': 3},
+}
+
+
+def common(nets: Mapping, *also: str) -> dict:
+    """Corpus, realignment, teachers with the ensemble's cache 'ecnn', and run, for nets of one size.
+
+    also: teachers beside those of the ensemble.
+    """
+    return {
+        'data': {'name': 'timit', 'preprocess': 'feature', **nets['data']},
+        'alignment': {'rounds': 1, 'net': {'model': nets['deep'], 'train': dict(nets['train'])}},
+        'members': {name: member(nets, name) for name in (*also, *nets['ensemble'])},
+        'logits': {'ecnn': cache(nets['ensemble'])},
+        'run': {'log_steps': 100, 'evaluation_batch_size': 2000},
+    }
+
+
+def resize(config, nets: Mapping, *also: str) -> None:
+    """Replaces in a config what `common` gives by that for nets of another size."""
+    for group, settings in common(nets, *also).items():
+        config[group] = settings
+
+
+def member(nets: Mapping, name: str) -> dict:
+    """The teacher 'dnn' or 'cnn', or one of cnn_1 to cnn_9, each of which sees 90% of the utterances."""
+    train = dict(nets['train'])  # its own: groups that share a dict also share what flags change
+    if name == 'dnn':
+        return {'model': nets['deep'], 'seed': 1, 'train': train}
+    if name == 'cnn':
+        return {'model': nets['convolution'].format(BANDS[0]), 'train': train}
+    number = int(name.removeprefix('cnn_'))
+    model = nets['convolution'].format(BANDS[number - 1])
+    return {'model': model, 'seed': number, 'subset': 0.9, 'train': train}
+
+
+def cache(members: tuple[str, ...]) -> dict:
+    """A logit cache of the training split, the only one that speech has to transfer."""
+    return {'members': members, 'transfer': ('train',)}
+
+
+def student(nets: Mapping, model: str, teacher: str = '', train: Mapping = (), **settings) -> dict:
+    """A net on labels or, given a cache's name as its teacher, on logits by Ba & Caruana's equation 1.
+
+    train, settings: what else differs, in its training and beside it.
+    """
+    size = nets['mimic_train' if teacher else 'label_train']
+    learns = {'target': 'logits', 'logits': teacher, 'loss': {'kind': 'logits'}} if teacher else {}
+    train = {**size, 'clip_norm': 1.0, **dict(train)}
+    return {'model': model, **learns, 'train': train, **settings}

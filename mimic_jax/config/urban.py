@@ -1,0 +1,143 @@
+"""What the experiments of Urban et al. share: data, views, the ensemble and its cache, kinds of nets.
+
+A size is '' (the paper's own), 'small' or 'smoke'.
+"""
+
+SIZES = ('small', 'smoke')
+MEMBERS = {'': 16, 'small': 4, 'smoke': 2}  # of the ensemble, by size
+VIEWS = {'': 160, 'small': 24, 'smoke': 4}  # of the cache that students learn from
+BUDGETS = {'1M': 1e6, '3M16': 3.16e6, '10M': 10e6, '31M6': 31.6e6}  # names hold no point
+SMALL_BUDGETS = {'100k': 100e3, '320k': 320e3}  # with the widths of 1M and 3M16 over 4
+FAMILIES = {  # of students, as the paper calls them
+    'mlp_1': 'bottleneck + 1 hidden',
+    'mlp_2': '2 hidden',
+    'mlp_3': '3 hidden',
+    'mlp_4': '4 hidden',
+    'mlp_5': '5 hidden',
+    'conv_1': '1 conv, 1 mp, bottleneck',
+    'conv_2': '2 conv, 2 mp',
+    'conv_3': '3 conv, 3 mp',
+    'conv_4': '4 conv, 3 mp',
+}
+ACCURACIES = {  # the paper's, of students by budget
+    'mlp_1': (0.658, 0.682, 0.695, 0.702),
+    'mlp_2': (0.662, 0.709, 0.734, 0.743),
+    'mlp_3': (0.668, 0.710, 0.730, 0.739),
+    'mlp_4': (0.667, 0.695, 0.716, 0.720),
+    'mlp_5': (0.664, 0.700, 0.714, 0.715),
+    'conv_1': (0.845, 0.863, 0.873, 0.877),
+    'conv_2': (0.879, 0.893, 0.900, 0.903),
+    'conv_3': (0.907, 0.916, 0.919, 0.923),
+    'conv_4': (0.913, 0.918, 0.926, 0.926),
+}
+ON_LABELS = {  # at 10M: the net, with dropout, and the paper's accuracy
+    'mlp_1': ('?L-12k-d.4', 0.668),
+    'conv_1': ('250c5-p3-d.2-?L-4k-d.4', 0.846),
+    'conv_2': ('200c5-p2-d.2-110c5-p2-d.35-?-d.4', 0.889),
+    'conv_3': ('190c5-p2-d.2-190c5-p2-d.35-190c5-p2-d.4-?-d.4', 0.912),
+    'conv_4': ('150c5-p2-d.2-150c5-190c5-p2-d.35-190c5-p2-d.4-?-d.4', 0.9175),
+}
+
+
+def data(size=''):
+    """CIFAR-10: 40,000 images train and 10,000 validate, or fewer."""
+    fewer = {
+        'small': {'train': 8000, 'validation': 5000},
+        'smoke': {'train': 1000, 'validation': 500, 'test': 1000, 'unlabelled': 1000},
+    }
+    return {'name': 'cifar10', 'train': 40000, 'validation': 10000, **fewer.get(size, {})}
+
+
+def views():
+    """Augmentation with the constants of the paper's best single teacher, which its students have."""
+    return {
+        'mirror': True,
+        'crop': 24,
+        'hue': 0.06,
+        'saturation': 0.26,
+        'value': 0.20,
+        'saturation_scale': 0.21,
+        'value_scale': 0.13,
+    }
+
+
+def study(size=''):
+    """The name of the study of the search for teachers."""
+    return f'urban_teachers_{size}' if size else 'urban_teachers'
+
+
+def ranked(choice, count):
+    """The names of the first members of a choice, in its order."""
+    return tuple(f'{choice}_{rank:02}' for rank in range(1, count + 1))
+
+
+def members(choice, count, study=''):
+    """The first members of a choice by name; without a study's name they come from the config's own."""
+    return {
+        name: {'from_study': {'study': study, 'rank': rank, 'choice': choice}}
+        for rank, name in enumerate(ranked(choice, count), 1)
+    }
+
+
+def cache(members, views):
+    """The members' mean logits on the training images."""
+    return {'members': members, 'transfer': ('train',), 'views': views}
+
+
+def teaching(size, study=''):
+    """What students of a size learn from: data, views, the members and their cache; how the run goes.
+
+    study: of the members; empty: `config.search.study`.
+    """
+    return {
+        'data': data(size),
+        'views': views(),
+        'members': members('best', MEMBERS[size], study),
+        'logits': {'ensemble': cache(ranked('best', MEMBERS[size]), VIEWS[size])},
+        'run': {'evaluation_steps': 500, 'checkpoint_steps': 500} if size == 'small' else {},
+    }
+
+
+def plateau(epochs, learning_rate, **settings):
+    """Training as in the paper: the rate is halved where the validation error stays."""
+    rates = {'learning_rate': learning_rate, 'schedule': 'plateau', 'warmup': 0.0}
+    return {'epochs': epochs, **rates, **settings}
+
+
+def training(size, learning_rate=0.005):
+    """How students of a size are trained; in a search its own rate takes the place of this one."""
+    if not size:
+        return plateau(480, learning_rate)
+    epochs, batch_size = {'small': (24, 64), 'smoke': (4, 50)}[size]
+    settings = {'epochs': epochs, 'batch_size': batch_size, 'clip_norm': 1.0}
+    return {**settings, 'learning_rate': learning_rate}
+
+
+def mimicking(model, budget, train, seeds=(0,)):
+    """A student of the ensemble: squared error on raw logits, without the ½."""
+    return {
+        'model': model,
+        'budget': budget,
+        'target': 'logits',
+        'logits': 'ensemble',
+        'loss': {'kind': 'logits', 'scale': 1.0},
+        'train': train,
+        'seeds': seeds,
+    }
+
+
+def on_labels(family):
+    """The net of 10 million parameters that the paper trains on labels."""
+    model, _ = ON_LABELS[family]
+    return {'model': model, 'budget': 10e6, 'train': plateau(300, 0.006, weight_decay=2e-4)}
+
+
+def accuracies():
+    """The paper's accuracies by name: of the ensemble, of its Table 2, of nets on labels."""
+    students = {
+        f'{family}_{budget}': accuracy
+        for family, row in ACCURACIES.items()
+        for budget, accuracy in zip(BUDGETS, row, strict=True)
+    }
+    labelled = {f'{family}_labels': accuracy for family, (_, accuracy) in ON_LABELS.items()}
+    return {'ensemble': 0.938, **students, **labelled}

@@ -1,0 +1,175 @@
+"""Settings of the data, of further unlabelled examples, and of views."""
+
+import dataclasses
+
+from mimic_jax.config import rules
+from mimic_jax.config.fields import Rule, filled, optional, setting
+
+_TIMIT: Rule = (lambda data: data.name in ('timit', 'flite'), "of 'timit' and 'flite'")
+_FOLDS: Rule = (
+    lambda data: data.name in ('timit', 'flite') and data.split == 'fold',
+    "where split is 'fold'",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Transfer:
+    """Unlabelled examples from elsewhere, of the data set's own size and number of channels.
+
+    Ba & Caruana's million Tiny Images are withdrawn. ImageNet resized to 32×32, TFDS's
+    'imagenet_resized/32x32', is the natural substitute for CIFAR-10. A change here is other data, for
+    which every net is trained anew; to compare transfer sets of several sizes, set the `limit` of
+    `config.logits.NAME` instead.
+    """
+
+    kind: str = setting(
+        'none',
+        "'npz': the array `unlabelled`, or else `images`, [N, H, W, C] uint8, of the .npz file `root`, "
+        "or a single array's .npy file. 'folder': all files below `root` in the order of their names, "
+        "in any format that Pillow opens. 'tfds': the `split` of `name`, a data set that TensorFlow "
+        "Datasets has prepared in array_record files under `root`. 'munge': synthetic rows of a table, "
+        "made of the training rows by Buciluă et al.'s MUNGE.",
+        choices=('none', 'npz', 'folder', 'tfds', 'munge'),
+    )
+    root: str = setting(
+        '',
+        'The file or folder to read; for TFDS the folder of its data sets, by default $TFDS_DATA_DIR '
+        'or ~/tensorflow_datasets.',
+        read=rules.kinds('npz', 'folder', 'tfds'),
+    )
+    name: str = setting('', "The TFDS data set's name.", read=rules.kinds('tfds'))
+    split: str = setting('train', "The TFDS data set's split.", read=rules.kinds('tfds'))
+    limit: int = setting(
+        0,
+        'How many examples at most, the first of them; 0 for all. MUNGE makes exactly so many.',
+        rules.FROM_0,
+        read=rules.kinds('npz', 'folder', 'tfds', 'munge'),
+    )
+    swap: float = setting(
+        0.5,
+        "MUNGE's p: the probability that a feature takes its nearest neighbour's value.",
+        rules.TO_1,
+        read=rules.kinds('munge'),
+    )
+    spread: float = setting(
+        1.0,
+        "MUNGE's s: a value is drawn with the distance to the neighbour's over s as deviation.",
+        rules.POSITIVE,
+        read=rules.kinds('munge'),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """Which examples there are, and how they are divided.
+
+    `test` examples are set aside first, then `validation` and `train` are drawn from the rest by
+    `seed`. What is left over loses its labels and becomes the split 'unlabelled', followed by the
+    source's own unlabelled examples and by those of `transfer`. Images among these that equal a
+    validation or test image in every pixel are left out, and the report counts them.
+    """
+
+    name: str = setting(
+        'digits',
+        "'digits', 'cifar10', 'timit', 'flite' (a small synthetic corpus in TIMIT's layout), or a "
+        "person's own: 'npz', arrays in the file `root`; 'folder', images below `root` in a folder a "
+        "class; 'tfds:NAME', image classification from TensorFlow Datasets, prepared in array_record "
+        "files under `root`; 'sklearn:NAME', a table that comes with scikit-learn.",
+    )
+    root: str = setting(
+        '',
+        'The file or folder to read; for TFDS and CIFAR-10 the folder of TFDS data sets, by default '
+        '$TFDS_DATA_DIR or ~/tensorflow_datasets.',
+    )
+    train: int = setting(0, 'Training examples; 0 for all that remain.', rules.FROM_0)
+    validation: int = setting(0, 'Validation examples; of speech, speakers.', rules.FROM_0)
+    test: int = setting(
+        0,
+        "Test examples; 0 for all of a data set's own test split where it has one. Of speech, speakers.",
+        rules.FROM_0,
+    )
+    unlabelled: int = setting(
+        -1,
+        'Examples in the split unlabelled at most; -1 for all.',
+        (lambda value: value >= -1, '-1 (all), 0 or more'),
+    )
+    transfer: Transfer = Transfer()
+    label_noise: float = setting(
+        0.0,
+        'The part of the training labels that is replaced by another class, drawn by the seed.',
+        rules.BELOW_1,
+    )
+    seed: int = setting(0, 'Draws the splits.', rules.SEED)
+    preprocess: str = setting(
+        'image',
+        "What a net's inputs are. 'image': each image minus its mean, over its deviation. 'scale': "
+        "over 255. 'feature': each feature minus its mean, over its deviation, on the training split. "
+        "'gcn': each image minus its mean, to norm √(number of values). 'gcn_zca': that, then ZCA "
+        'whitening fitted to all images that may be trained on.',
+        choices=('image', 'feature', 'scale', 'gcn', 'gcn_zca'),
+    )
+    split: str = setting(
+        'official',
+        "Speech is divided by speaker. 'official': TIMIT's training set, its 50 development and 24 "
+        "core test speakers. 'speakers': `validation` and `test` speakers drawn by `seed`. 'fold': "
+        'the speakers of fold number `fold` of `folds` test, then `validation` speakers validate.',
+        choices=('official', 'speakers', 'fold'),
+        read=_TIMIT,
+    )
+    fold: int = setting(0, 'Which fold of speakers tests, from 0.', rules.FROM_0, read=_FOLDS)
+    folds: int = setting(4, 'How many folds of speakers there are.', rules.FROM_1, read=_FOLDS)
+    skip_bad: bool = setting(
+        False,
+        'Leave bad utterances out and count them, instead of stopping at the first.',
+        read=_TIMIT,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Views:
+    """Augmentation: a view of an image, drawn from (seed, view number, index of the example).
+
+    Urban et al.'s D and A of hue (1 is the whole circle), saturation and value are `hue`,
+    `saturation`, `value` (shifts by up to ±D), `saturation_scale` and `value_scale` (factors from
+    1/(1 + A) to 1 + A).
+    """
+
+    seed: int = setting(
+        0,
+        "Draws the views of the logit caches. A net trained on labels draws its views from the net's "
+        'own seed.',
+        rules.SEED,
+    )
+    mirror: bool = setting(False, 'Mirror each image with probability ½.')
+    shift: int = setting(
+        0, 'Shift each image by up to so many pixels along each axis.', rules.FROM_0
+    )
+    padding: str = setting(
+        'zero',
+        'What a shift moves in: zeros, or the image reflected.',
+        choices=('zero', 'reflect'),
+        read=(lambda views: views.shift, 'where shift is above 0'),
+    )
+    crop: int = setting(
+        0,
+        "The side in pixels of the smallest square crop, resampled to the image's size; 0 for none.",
+        (lambda value: value == 0 or value >= 2, '0 (off), or 2 or more pixels'),
+    )
+    hue: float = setting(0.0, 'D of the hue.', rules.TO_1)
+    saturation: float = setting(0.0, 'D of the saturation.', rules.TO_1)
+    value: float = setting(0.0, 'D of the value.', rules.TO_1)
+    saturation_scale: float = setting(0.0, 'A of the saturation.', rules.NOT_NEGATIVE)
+    value_scale: float = setting(0.0, 'A of the value.', rules.NOT_NEGATIVE)
+
+
+OwnViews = optional(
+    Views,
+    'OwnViews',
+    'Augmentation of a net of its own: what is left out is as in `config.views`.',
+    without=('seed',),
+)
+
+
+def own_views(own: OwnViews, common: Views) -> Views:
+    """The augmentation of a net trained on labels, which draws its views from the net's own seed."""
+    return dataclasses.replace(filled(own, common), seed=0)

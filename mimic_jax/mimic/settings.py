@@ -1,0 +1,149 @@
+"""Settings of teachers, of their logit caches and of students."""
+
+import dataclasses
+
+from mimic_jax.config import rules
+from mimic_jax.config.fields import Rule, named_elsewhere, setting
+from mimic_jax.data.settings import OwnViews
+from mimic_jax.training.settings import Loss, Train
+
+_RANKED: Rule = (lambda source: source.rank, 'where rank is above 0')
+_GIVEN: Rule = (lambda source: source.path, 'where path is given')
+_MODEL = "The net in the papers' notation, such as '64c5-p2-1k'; see docs on the notation."
+
+
+@dataclasses.dataclass(frozen=True)
+class FromStudy:
+    """Which of a search's nets this is; all its other settings are then read from the study."""
+
+    rank: int = setting(
+        0, "The place among the study's finished trials, from 1; 0: not from a study.", rules.FROM_0
+    )
+    study: str = setting('', "The study's name; empty: `config.search.study`.", read=_RANKED)
+    storage: str = setting(
+        '', "The URL of the study's database; empty: `config.search.storage`.", read=_RANKED
+    )
+    choice: str = setting(
+        'best',
+        "What ranks count. 'best': the order of the search's objective. 'greedy', for members: each "
+        'is the one that raises the validation accuracy of the ensemble so far the most.',
+        choices=('best', 'greedy'),
+        read=_RANKED,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """A teacher: one net of an ensemble, trained on labels."""
+
+    model: str = setting('', _MODEL)
+    seed: int = setting(
+        0, 'Draws initial parameters, order of examples, dropout, views and subset.', rules.SEED
+    )
+    subset: float = setting(
+        1.0,
+        'The part of the training split that it sees, drawn by its seed; of speech, of utterances.',
+        (lambda value: 0 < value <= 1, 'above 0 and at most 1'),
+    )
+    train: Train = Train()
+    views: OwnViews = named_elsewhere(OwnViews())
+    from_study: FromStudy = named_elsewhere(FromStudy())
+
+
+@dataclasses.dataclass(frozen=True)
+class ExternalTeacher:
+    """A teacher that was made elsewhere, in the members' place.
+
+    Functions and models are given the views as they are, or as a net would be given them. A model
+    that wants channels first gets them so.
+    """
+
+    kind: str = setting(
+        'callable',
+        "'callable': 'package.module:function', a function of a batch of inputs [B, ...] that returns "
+        "logits [B, K]. 'fit': 'package.module:function', a function of the inputs [N, ...] and labels "
+        "[N] of the training split that returns such a callable. 'onnx': a model's file, of one input "
+        "and with the logits as its first output. 'logits': .npy files, or .npz files of one array, "
+        '[R, K] or [V, R, K] for V views, or as many files as views; rows R are all examples of the '
+        "data in the source's own order (labelled, unlabelled, test), or the transfer set's alone.",
+        choices=('callable', 'fit', 'onnx', 'logits'),
+    )
+    path: tuple[str, ...] = setting(
+        (), 'The import path, or the file or files; empty: no such teacher.'
+    )
+    version: str = setting(
+        '',
+        "To be changed whenever a function's answers change, as nothing else tells.",
+        read=_GIVEN,
+    )
+    inputs: str = setting(
+        'raw',
+        "What it is given. 'raw': uint8 pixels, or float32 where colours change, a crop is resampled "
+        "or the data are features. 'preprocessed': float32, as a net is given them.",
+        choices=('raw', 'preprocessed'),
+        read=_GIVEN,
+    )
+    probabilities: bool = setting(
+        False,
+        'What comes are probabilities p; log max(p, 10⁻⁶) are the logits.',
+        read=_GIVEN,
+    )
+    validation: str = setting(
+        '',
+        "A file of logits on the validation split, [n, K], or [R, K] of all examples, for kind 'logits'.",
+        read=_GIVEN,
+    )
+    test: str = setting('', 'The same on the test split.', read=_GIVEN)
+
+
+@dataclasses.dataclass(frozen=True)
+class Logits:
+    """A logit cache: mean logits of an ensemble, or of a teacher made elsewhere, on many views."""
+
+    members: tuple[str, ...] = setting(
+        (), 'The names in config.members whose logits are averaged.', names=False
+    )
+    source: ExternalTeacher = named_elsewhere(ExternalTeacher())
+    transfer: tuple[str, ...] = setting(
+        ('train', 'unlabelled'),
+        'The splits that make up the transfer set.',
+        (lambda value: value and 'test' not in value, 'at least one split, and not the test split'),
+    )
+    limit: int = setting(
+        0, 'Transfer examples at most, the first of them; 0 for all.', rules.FROM_0
+    )
+    views: int = setting(
+        1,
+        "How many views of each example. A student's epoch e reads view e modulo this.",
+        rules.up_to(100_000),
+    )
+    dtype: str = setting('float16', 'What logits are kept in.', choices=('float16', 'float32'))
+
+
+@dataclasses.dataclass(frozen=True)
+class Student:
+    """A shallow net, trained on labels (the baseline) or on a cache's logits."""
+
+    model: str = setting('', _MODEL)
+    budget: float = setting(
+        0.0,
+        "The parameters that a '?' in the model is solved for; 0: none.",
+        rules.FROM_0,
+        names=False,  # the solved model does
+    )
+    target: str = setting('labels', 'What it learns.', choices=('labels', 'logits'))
+    logits: str = setting(
+        '',
+        'The name in config.logits that it learns from.',
+        names=False,
+        read=(lambda student: student.target == 'logits', "where target is 'logits'"),
+    )
+    loss: Loss = Loss()
+    train: Train = Train()
+    seeds: tuple[int, ...] = setting(
+        (0,),
+        'Each makes a net of its own: initial parameters, order of examples, dropout.',
+        rules.different(rules.SEED, 'seeds'),
+        names=False,  # one of them does
+    )
+    from_study: FromStudy = named_elsewhere(FromStudy())
