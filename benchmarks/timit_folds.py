@@ -22,10 +22,11 @@ import numpy as np
 import record
 from absl import logging
 
-from mimic_jax import allocator, pipeline
-from mimic_jax.ops import per
+from mimic_jax import pipeline
 from mimic_jax.reporting import tables
 from mimic_jax.reporting.rows import over_speakers
+from mimic_jax.runtime import allocator
+from mimic_jax.speech import per
 
 EXPERIMENT = config_files.EXPERIMENTS / 'timit_table1.py'
 ERRORS = ('insertions', 'deletions', 'substitutions', 'tokens')

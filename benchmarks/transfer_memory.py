@@ -21,13 +21,15 @@ import ml_collections
 import numpy as np
 import record
 from absl import logging
+from mimic_jax.phases import student, teacher
 
-from mimic_jax import sharding
 from mimic_jax.config import experiment as experiments
-from mimic_jax.phases import logits, prepare, student, teacher
-from mimic_jax.plans import experiment as plans
-from mimic_jax.progress import Progress
-from mimic_jax.session import Session
+from mimic_jax.data import prepare
+from mimic_jax.mimic import logits
+from mimic_jax.mimic import plan as plans
+from mimic_jax.runtime import sharding
+from mimic_jax.runtime.progress import Progress
+from mimic_jax.training.session import Session
 
 SHAPE = (32, 32, 3)
 CLASSES = 10

@@ -27,9 +27,9 @@ import ml_collections
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from mimic_jax import allocator, interrupt, progress, shipped
-from mimic_jax.config import describe
+from mimic_jax.config import describe, shipped
 from mimic_jax.errors import UserError
+from mimic_jax.runtime import allocator, interrupt, progress
 from mimic_jax.search.address import without_password
 
 _PHASES = (
@@ -105,7 +105,7 @@ def _command(arguments: Iterable[str]) -> str:
 
 
 def _join() -> None:
-    from mimic_jax import hosts
+    from mimic_jax.runtime import hosts
 
     if _PHASE.value == 'verify' or flags.FLAGS['experiments'].present:
         raise UserError('--distributed is for a run; verify and reports together take one process')
@@ -113,14 +113,14 @@ def _join() -> None:
 
 
 def _leave() -> None:
-    from mimic_jax import hosts
+    from mimic_jax.runtime import hosts
 
     hosts.finish()
 
 
 def _stop_one_of_several(error: Exception) -> None:
     """Ends a process at once: one that waits for the others to leave, who wait for it, never would."""
-    from mimic_jax import hosts
+    from mimic_jax.runtime import hosts
 
     if not hosts.is_lost(error):
         traceback.print_exception(error)
@@ -129,7 +129,8 @@ def _stop_one_of_several(error: Exception) -> None:
 
 
 def _run(command: str) -> None:
-    from mimic_jax import compiled, pipeline
+    from mimic_jax import pipeline
+    from mimic_jax.runtime import compiled
 
     compiled.keep()
     pipeline.run(
@@ -146,7 +147,7 @@ def _run(command: str) -> None:
 
 
 def _verify() -> None:
-    from mimic_jax.phases import verify
+    from mimic_jax.artifacts import verify
 
     watch = functools.partial(progress.Progress().count, 'checking artifacts')
     if not verify.run(Path(_WORKDIR.value), watch=watch):
@@ -154,7 +155,7 @@ def _verify() -> None:
 
 
 def _gather(command: str) -> None:
-    from mimic_jax.phases import gather
+    from mimic_jax.reporting import gather
 
     workdir = Path(_WORKDIR.value)
     print(gather.run(workdir, _EXPERIMENTS.value, command))

@@ -31,31 +31,28 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from mimic_jax import artifacts, exporting, hosts, sharding, trials
+from mimic_jax.artifacts import store
+from mimic_jax.baselines import run as baseline
 from mimic_jax.config import experiment as experiments
 from mimic_jax.config.experiment import Experiment
 from mimic_jax.config.fields import unread
+from mimic_jax.data import prepare
 from mimic_jax.data.splits import Dataset
 from mimic_jax.errors import UserError
+from mimic_jax.export import plan as exporting
+from mimic_jax.export import predict
+from mimic_jax.export import run as export
+from mimic_jax.mimic import evaluate, logits, students, teachers
+from mimic_jax.mimic import plan as plans
 from mimic_jax.mimic.settings import Member
-from mimic_jax.phases import (
-    align,
-    baseline,
-    decode,
-    evaluate,
-    export,
-    logits,
-    predict,
-    prepare,
-    report,
-    search,
-    student,
-    teacher,
-)
-from mimic_jax.plans import experiment as plans
-from mimic_jax.progress import Progress
 from mimic_jax.reporting import answers, tables
-from mimic_jax.session import Session
+from mimic_jax.reporting import run as report
+from mimic_jax.runtime import hosts, sharding
+from mimic_jax.runtime.progress import Progress
+from mimic_jax.search import run as search
+from mimic_jax.search import trials
+from mimic_jax.speech import align, decode
+from mimic_jax.training.session import Session
 
 PHASES = ('search', 'teacher', 'logits', 'student', 'baseline', 'evaluate', 'decode', 'report')
 # The others make what a search for students needs, and ask for none from its study.
@@ -118,10 +115,10 @@ def run(
     prepare.fit(session)
     session = _aligned(session, plan.alignments)
 
-    free_first = functools.partial(artifacts.free_first, workdir)
+    free_first = functools.partial(store.free_first, workdir)
     if 'teacher' in wanted:
         for member in free_first(plan.members.values()):
-            teacher.run(session, member)
+            teachers.make(session, member)
     if 'logits' in wanted:
         for cache in free_first(plan.caches.values()):
             logits.run(session, cache)
@@ -132,7 +129,7 @@ def run(
         checked, plan = _with_students(checked, plan, workdir, data)
     if 'student' in wanted:
         for net in free_first(net for seeds in plan.students.values() for net in seeds):
-            student.run(session, net)
+            students.make(session, net)
     if 'baseline' in wanted:
         for fitted in free_first(plan.baselines.values()):
             baseline.run(session.alone, fitted)
@@ -204,7 +201,7 @@ def _with_members(session: Session, checked: Experiment) -> Experiment:
         folders = []
         for number, member in enumerate(members):
             net = plans.trial(f'candidate {number}', member, checked, aligned.data, {})
-            teacher.run(aligned, net)
+            teachers.make(aligned, net)
             folders.append(evaluate.run(aligned, net, 'teacher'))
         return answers.on_validation(aligned, folders)
 
@@ -228,8 +225,8 @@ def _aligned(session: Session, alignments: Sequence[plans.AlignmentPlan]) -> Ses
     """The session with its targets realigned, round after round, whichever phase was asked for."""
     for alignment in alignments:
         folder = session.workdir / alignment.recipe.name
-        if not hosts.first(functools.partial(artifacts.is_complete, folder)):
-            teacher.run(session, alignment.net)
+        if not hosts.first(functools.partial(store.is_complete, folder)):
+            teachers.make(session, alignment.net)
         session = dataclasses.replace(session, data=align.run(session.alone, alignment))
     return session
 
@@ -249,17 +246,17 @@ def _make_workdir(workdir: Path) -> None:
 def _announce(progress: Progress, plan: plans.Plan, wanted, workdir: Path) -> None:
     """Tells the progress display what work lies ahead, so that it can say how long all will take."""
     for alignment in plan.alignments:
-        if not artifacts.is_complete(workdir / alignment.recipe.name):
+        if not store.is_complete(workdir / alignment.recipe.name):
             net = alignment.net
             progress.plan(f'train {net.model}', net.work_per_step * net.task.steps)
     for net in plan.nets():
-        if net.recipe.phase in wanted and not artifacts.is_complete(workdir / net.recipe.name):
+        if net.recipe.phase in wanted and not store.is_complete(workdir / net.recipe.name):
             progress.plan(f'train {net.model}', net.work_per_step * net.task.steps)
     for cache in plan.caches.values():
-        if 'logits' in wanted and not artifacts.is_complete(workdir / cache.recipe.name):
+        if 'logits' in wanted and not store.is_complete(workdir / cache.recipe.name):
             progress.plan(cache.kind_of_work, cache.work)
     for fitted in plan.baselines.values():
-        if 'baseline' in wanted and not artifacts.is_complete(workdir / fitted.recipe.name):
+        if 'baseline' in wanted and not store.is_complete(workdir / fitted.recipe.name):
             progress.plan('k-means', fitted.clustering)
             progress.plan('features', fitted.coding * (len(fitted.examples) + fitted.evaluated))
 

@@ -5,12 +5,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from mimic_jax import artifacts, ensemble, latency, metrics_log, pipeline
+from mimic_jax import pipeline
+from mimic_jax.artifacts import store
 from mimic_jax.config import experiment as experiments
 from mimic_jax.errors import UserError
-from mimic_jax.phases import report as report_phase
+from mimic_jax.mimic import ensemble, latency
 from mimic_jax.reporting import figures
+from mimic_jax.reporting import run as report_phase
 from mimic_jax.reporting.answers import Answers
+from mimic_jax.training import metrics_log
 
 
 @pytest.fixture(scope='module')
@@ -84,7 +87,7 @@ def test_timings_stand_beside_the_rows(finished):
         assert all(value > 0 for value in timing['milliseconds'].values())
     assert absorbed['training_seconds'] == mimic['training_seconds'] > 0
     costs = report['costs']['teacher']['artifacts']
-    seconds = sum(artifacts.manifest(workdir / name)['seconds'] for name in costs)
+    seconds = sum(store.manifest(workdir / name)['seconds'] for name in costs)
     assert teachers['training_seconds'] == pytest.approx(seconds, abs=0.06)
     page = (workdir / 'tiny' / 'report.md').read_text()
     assert '128 at a time, ms' in page and 'section 2.3' in page and '~190k' in page

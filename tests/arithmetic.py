@@ -15,11 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mimic_jax import train_step
 from mimic_jax.data import preprocess, views
 from mimic_jax.data.settings import Views
 from mimic_jax.models import absorb, net
-from mimic_jax.ops import plateau
+from mimic_jax.training import plateau, train_step
 from mimic_jax.training.settings import LOSSES, Loss, Train
 
 FILE = Path(__file__).parent / 'arithmetic.json'

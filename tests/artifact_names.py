@@ -14,12 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mimic_jax import trials
-from mimic_jax.artifacts import Recipe
+from mimic_jax.artifacts.store import Recipe
 from mimic_jax.config import experiment as experiments
-from mimic_jax.data import flite, sources, speech, splits, timit_source, timit_splits
+from mimic_jax.data import sources, splits
+from mimic_jax.mimic import plan as plans
 from mimic_jax.mimic.settings import Member
-from mimic_jax.plans import experiment as plans
+from mimic_jax.search import trials
+from mimic_jax.speech import corpora, flite, timit_source, timit_splits
 
 ROOT = Path(__file__).parent.parent
 FILE = Path(__file__).parent / 'artifact_names.json'
@@ -44,14 +45,14 @@ def corpus(split):
     test = (*timit_splits.DEV_SPEAKERS, *timit_splits.CORE_SPEAKERS) if official else ()
     train = [f'm{number:03d}0' for number in range(462 if official else 16)]
     utterances = [
-        speech.Spoken(part, 'dr1', speaker, f'sx{number}', np.zeros(40, np.int32))
+        corpora.Spoken(part, 'dr1', speaker, f'sx{number}', np.zeros(40, np.int32))
         for part, speakers in (('train', train), ('test', test))
         for speaker in speakers
         for number in range(8)
     ]
     bounds = np.arange(len(utterances) + 1) * 300
     frames = np.broadcast_to(np.float32(0), (bounds[-1], 123))
-    return speech.Speech(frames, np.zeros(bounds[-1], np.int32), bounds, tuple(utterances), ())
+    return corpora.Speech(frames, np.zeros(bounds[-1], np.int32), bounds, tuple(utterances), ())
 
 
 def divided(data):

@@ -8,18 +8,19 @@ import json
 import numpy as np
 import pytest
 
-from mimic_jax import artifacts, decoded_files, decoding, sharding
+from mimic_jax.artifacts import store
 from mimic_jax.config import experiment as experiments
-from mimic_jax.data.speech import Speech, Spoken
 from mimic_jax.data.splits import Dataset
 from mimic_jax.errors import UserError
-from mimic_jax.ops import per, phones
-from mimic_jax.phases import decode, report
-from mimic_jax.plans import experiment as plans
-from mimic_jax.progress import Progress
-from mimic_jax.reporting import html_report, speech_figures, tables
+from mimic_jax.mimic import plan as plans
+from mimic_jax.reporting import html_report, tables
+from mimic_jax.reporting import run as report
 from mimic_jax.reporting.answers import Answers
-from mimic_jax.session import Session
+from mimic_jax.runtime import sharding
+from mimic_jax.runtime.progress import Progress
+from mimic_jax.speech import decode, decoded_files, decoding, figures, per, phones
+from mimic_jax.speech.corpora import Speech, Spoken
+from mimic_jax.training.session import Session
 
 WORDS = ('h# b aa q s h#', 'h# s iy t aa h#', 'h# aa t iy h#', 'h# iy b s aa b h#')
 SPEAKERS = {
@@ -135,7 +136,7 @@ def plant(session, net, logits):
             np.save(folder / f'{split}.npy', array)
         return {'seconds': 0.0}
 
-    artifacts.make(session.workdir, net.evaluation, build)
+    store.make(session.workdir, net.evaluation, build)
 
 
 def folder(session, plan, source, seed=0):
@@ -163,7 +164,7 @@ def test_what_was_said_is_decoded(made):
     assert choice['language_model'] == 'bigram' and len(choice['grid']) == 1
     assert choice['test'] == choice['validation']
     assert choice['test']['unit']['per'] == 0 and choice['test']['sclite']['correct'] == 23
-    manifest = artifacts.manifest(folder(session, plan, 'logits.both'))
+    manifest = store.manifest(folder(session, plan, 'logits.both'))
     assert manifest['real_time_factor'] > 0 and manifest['seconds'] > 0
 
 
@@ -285,12 +286,12 @@ def test_a_source_is_one_line_of_the_table(made):
 
 def test_pictures_show_whose_phones_are_taken_for_which(made, tmp_path):
     session, plan, _ = made
-    assert speech_figures.draw(session, plan, tmp_path) == ['confusions.png', 'utterance.png']
+    assert figures.draw(session, plan, tmp_path) == ['confusions.png', 'utterance.png']
     assert all(
         (tmp_path / f'{name}.png').stat().st_size > 5000 for name in ('confusions', 'utterance')
     )
     heard = decoded_files.read_split(folder(session, plan, 'students.mimic', 1), 'test')
-    matrix = speech_figures.confusions(heard)
+    matrix = figures.confusions(heard)
     place = phones.CLASSES.index
     assert matrix.sum() == 23 and np.trace(matrix) == 19
     assert matrix[place('b'), place('s')] == 2 and matrix[place('iy'), place('s')] == 1
@@ -306,7 +307,7 @@ def test_the_utterance_is_its_spectrogram_with_the_labels_above_what_was_decoded
     words = WORDS[1].split(), ['h#', 's', 'iy', 't', 'b', 'h#']
     heard[1]['decoded'] = ' '.join(words[1])
     figure, axes = plt.subplots(3, 1)
-    speech_figures._utterance(axes, session, heard, 'mimic')
+    figures._utterance(axes, session, heard, 'mimic')
     picture, *strips = axes
     assert picture.get_title() == f'{heard[1]["key"]} decoded by mimic: 0 errors in 6 phones'
     shown = picture.images[0].get_array()
@@ -323,7 +324,7 @@ def test_the_utterance_is_its_spectrogram_with_the_labels_above_what_was_decoded
 
 def test_segments_of_targets_may_leave_parts_out():
     targets = [0, 1, 2, 4, 3, 5, 4, 4, 8]
-    sequence, starts = speech_figures.segments(targets)
+    sequence, starts = figures.segments(targets)
     assert sequence.tolist() == [0, 1, 1, 1, 2] and starts.tolist() == [0, 3, 4, 6, 8]
 
 

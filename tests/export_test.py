@@ -12,15 +12,19 @@ import numpy as np
 import pytest
 from conftest import random_variables, tiny_digits
 
-from mimic_jax import artifacts, checkpoint, exporting, pipeline, sharding
+from mimic_jax import pipeline
+from mimic_jax.artifacts import store
 from mimic_jax.config import experiment as experiments
-from mimic_jax.data import preprocess
+from mimic_jax.data import prepare, preprocess
 from mimic_jax.errors import UserError
+from mimic_jax.export import plan as exporting
+from mimic_jax.export import run as export
+from mimic_jax.mimic import plan
 from mimic_jax.models import net
-from mimic_jax.phases import export, prepare
-from mimic_jax.plans import experiment as plan
-from mimic_jax.progress import Progress
-from mimic_jax.session import Session
+from mimic_jax.runtime import sharding
+from mimic_jax.runtime.progress import Progress
+from mimic_jax.training import checkpoint
+from mimic_jax.training.session import Session
 
 # What a person writes who has the file and jax, and not this package.
 LOADER = """
@@ -54,7 +58,7 @@ def plant(session, planned, seed=0):
             checkpoints.save(1, variables)
         return {'seconds': 1.0, 'variables_sha256': checkpoint.digest(variables)}
 
-    artifacts.make(session.workdir, planned.recipe, build)
+    store.make(session.workdir, planned.recipe, build)
 
 
 @pytest.fixture(scope='module')
@@ -109,7 +113,7 @@ def test_the_file_is_loaded_without_the_package(opened, exported, tmp_path):
 
 
 def test_the_export_says_what_it_is(exported):
-    artifacts.verify(exported)
+    store.verify(exported)
     facts = json.loads((exported / 'export.json').read_text())
     assert facts['student'] == 'mimic' and facts['seed'] == 0
     assert (facts['trained_model'], facts['model']) == ('64L-32', '32')
@@ -130,13 +134,13 @@ def test_the_export_says_what_it_is(exported):
 
 
 def test_a_second_export_writes_nothing_and_says_the_same(opened, exported, device, capsys):
-    before = (exported / artifacts.MARKER).stat().st_mtime_ns
+    before = (exported / store.MARKER).stat().st_mtime_ns
     pipeline.run(
         settings(), workdir=exported.parent, experiment='tiny', phase='export', devices=device
     )
     said = capsys.readouterr().out
     assert said.strip() == export.summary(exported)
-    assert (exported / artifacts.MARKER).stat().st_mtime_ns == before
+    assert (exported / store.MARKER).stat().st_mtime_ns == before
     assert len(list(exported.parent.glob('export-*'))) == 1
     assert 'bottleneck absorbed' in said and '| ensemble of 2' in said
     assert f'{(exported / exporting.FILE).stat().st_size:,} bytes' in said
@@ -212,7 +216,7 @@ def test_a_file_that_answers_otherwise_is_refused(opened, monkeypatch):
     monkeypatch.setattr(exporting, 'load', lambda path: lambda inputs: real(path)(inputs) + 0.01)
     with pytest.raises(UserError, match=r'differ from the trained net by 1\.0e-02'):
         export.run(session, dataclasses.replace(chosen, recipe=recipe))
-    assert not artifacts.is_complete(session.workdir / recipe.name)
+    assert not store.is_complete(session.workdir / recipe.name)
 
 
 def test_which_student(opened, tmp_path):

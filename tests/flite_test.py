@@ -8,13 +8,12 @@ import wave
 import numpy as np
 import pytest
 
-from mimic_jax import artifacts
-from mimic_jax.data import flite, timit, timit_files
+from mimic_jax.artifacts import store
+from mimic_jax.data import prepare
 from mimic_jax.data.settings import Data
 from mimic_jax.errors import UserError
-from mimic_jax.ops import phones
-from mimic_jax.phases import prepare
-from mimic_jax.progress import Progress
+from mimic_jax.runtime.progress import Progress
+from mimic_jax.speech import flite, phones, timit, timit_files
 
 pytest.importorskip('soundfile', reason="needs soundfile: the extra 'speech'")
 pytest.importorskip('kaldi_native_fbank', reason="needs kaldi-native-fbank: the extra 'speech'")
@@ -123,7 +122,7 @@ def test_a_label_of_the_corpus_that_has_changed_is_found_though_it_reads_well(st
         prepare.run(data, tmp_path, Progress(stream=io.StringIO()))
     (labels, *_) = sorted(tmp_path.glob('corpus-*/TRAIN/*/*/*.PHN'))
     labels.write_text(labels.read_text().replace(' aa', ' ae'))
-    artifacts._verified_manifest.cache_clear()
+    store._verified_manifest.cache_clear()
     with pytest.raises(UserError, match=r'SX1\.PHN has changed since it was written; delete '):
         prepare.run(data, tmp_path, Progress(stream=io.StringIO()))
 

@@ -14,18 +14,20 @@ import pytest
 from html_reader import Page, assert_alone
 from PIL import Image
 
-from mimic_jax import artifacts, sharding
+from mimic_jax.artifacts import store
 from mimic_jax.config import experiment as experiments
+from mimic_jax.data import prepare
 from mimic_jax.data.splits import Dataset
+from mimic_jax.mimic import plan as plans
 from mimic_jax.ops import metrics
-from mimic_jax.phases import prepare, report
-from mimic_jax.plans import experiment as plans
-from mimic_jax.progress import Progress
 from mimic_jax.reporting import comparisons, html_page, html_plots, html_provenance
+from mimic_jax.reporting import run as report
 from mimic_jax.reporting.answers import Answers
 from mimic_jax.reporting.html_plots import Series
 from mimic_jax.reporting.settings import Report, Row
-from mimic_jax.session import Session
+from mimic_jax.runtime import sharding
+from mimic_jax.runtime.progress import Progress
+from mimic_jax.training.session import Session
 
 SPITEFUL = '<script>alert("&")</script>'
 
@@ -60,10 +62,10 @@ def reported(tmp_path_factory, device):
         return {'seconds': 0.25}
 
     for net in plan.nets():
-        artifacts.make(workdir, net.recipe, functools.partial(trained, net=net))
-        artifacts.make(workdir, net.evaluation, evaluated)
+        store.make(workdir, net.recipe, functools.partial(trained, net=net))
+        store.make(workdir, net.evaluation, evaluated)
     for cache in plan.caches.values():
-        artifacts.make(workdir, cache.recipe, lambda folder: {'seconds': 2.0})
+        store.make(workdir, cache.recipe, lambda folder: {'seconds': 2.0})
     report.run(session, plan, checked, 'tiny', 'run https://example.org/<b>')
     return session, plan, checked
 

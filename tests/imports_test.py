@@ -112,7 +112,7 @@ def test_the_check_sees_every_form_of_import(tmp_path, monkeypatch):
     monkeypatch.setitem(globals(), 'PACKAGE', tmp_path / 'mimic_jax')
     cases = {
         'ops/bad.py': ['from mimic_jax import errors', 'from mimic_jax.ops import losses'],
-        'data/bad.py': ['from mimic_jax import models', 'import mimic_jax.train_step'],
+        'data/bad.py': ['from mimic_jax import models', 'import mimic_jax.training.train_step'],
         'models/bad.py': ['from ..data.views import view', 'from .. import data'],
         'phases/bad.py': ['from . import teacher', 'def f():\n    from mimic_jax import pipeline'],
         'errors.py': ['from .config.fields import section'],

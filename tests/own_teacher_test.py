@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from conftest import ROOT, refusal
 
-from mimic_jax import ensemble, own_answers, pipeline
+from mimic_jax import pipeline
 from mimic_jax.data import views
-from mimic_jax.phases import evaluate, logits
+from mimic_jax.mimic import ensemble, evaluate, external_answers, logits
 
 COUNT, FEATURES, CLASSES = 100, 6, 3
 RANDOM = np.random.default_rng(0)
@@ -168,7 +168,7 @@ def test_probabilities_become_their_logarithms(make_session, settings, module):
     _, cache, opened = written(make_session, settings)
     expected = jax.nn.log_softmax(INPUTS @ WEIGHTS)[cache.examples]
     np.testing.assert_allclose(opened.view(0), expected, rtol=1e-3, atol=1e-4)
-    floor = own_answers.checked(np.eye(3), 3, 3, True, 'it')
+    floor = external_answers.checked(np.eye(3), 3, 3, True, 'it')
     np.testing.assert_allclose(floor, np.where(np.eye(3), 0, np.log(1e-6)))
 
 
@@ -331,7 +331,7 @@ def test_members_or_a_source_but_not_both(make_session, settings):
     ],
 )
 def test_what_are_no_probabilities_is_refused(values, words):
-    assert words in refusal(own_answers.checked, np.array(values), 1, 3, True, 'it')
+    assert words in refusal(external_answers.checked, np.array(values), 1, 3, True, 'it')
 
 
 # ONNX.
@@ -361,16 +361,16 @@ def fake_onnx(monkeypatch):
 
 def test_images_go_to_an_onnx_model_as_it_wants_them(fake_onnx):
     inputs = RANDOM.integers(0, 256, (7, 4, 5, 3)).astype(np.uint8)
-    found = own_answers.onnx_model('model.onnx', (4, 5, 3), 'here')(inputs)
+    found = external_answers.onnx_model('model.onnx', (4, 5, 3), 'here')(inputs)
     np.testing.assert_array_equal(found, inputs.sum(axis=(1, 2)))
-    message = refusal(own_answers.onnx_model, 'model.onnx', (9, 5, 3), 'here')
+    message = refusal(external_answers.onnx_model, 'model.onnx', (9, 5, 3), 'here')
     assert 'wants examples of shape [3, 4, 5], but the data have [9, 5, 3]' in message
-    assert '(no protobuf)' in refusal(own_answers.onnx_model, 'broken.onnx', (4, 5, 3), 'here')
+    assert '(no protobuf)' in refusal(external_answers.onnx_model, 'broken.onnx', (4, 5, 3), 'here')
 
 
 def test_without_onnxruntime_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, 'onnxruntime', None)
-    assert '.[onnx]' in refusal(own_answers.onnx_model, 'model.onnx', (4, 5, 3), 'here')
+    assert '.[onnx]' in refusal(external_answers.onnx_model, 'model.onnx', (4, 5, 3), 'here')
 
 
 def test_an_onnx_model_becomes_a_cache(tmp_path, make_session, settings):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mimic_jax.ops import phones
+from mimic_jax.speech import phones
 
 # Lee & Hon's folding as published, typed in apart from the code's own table.
 TABLE = """

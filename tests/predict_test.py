@@ -10,20 +10,24 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mimic_jax import artifacts, checkpoint, decoded_files, exporting, sharding
+from mimic_jax.artifacts import store
 from mimic_jax.config import experiment as experiments
-from mimic_jax.data import fbank, raw_files
-from mimic_jax.data.speech import Speech, Spoken
 from mimic_jax.data.splits import Dataset
 from mimic_jax.errors import UserError
-from mimic_jax.interrupt import Interrupted
+from mimic_jax.export import plan as exporting
+from mimic_jax.export import predict, raw_files
+from mimic_jax.export import run as export
+from mimic_jax.mimic import evaluate
+from mimic_jax.mimic import plan as plans
 from mimic_jax.models import net
-from mimic_jax.ops import phones
-from mimic_jax.phases import decode, evaluate, export, predict
-from mimic_jax.plans import experiment as plans
-from mimic_jax.progress import Progress
+from mimic_jax.runtime import sharding
+from mimic_jax.runtime.interrupt import Interrupted
+from mimic_jax.runtime.progress import Progress
 from mimic_jax.runtime.settings import Run
-from mimic_jax.session import Session
+from mimic_jax.speech import decode, decoded_files, fbank, phones
+from mimic_jax.speech.corpora import Speech, Spoken
+from mimic_jax.training import checkpoint
+from mimic_jax.training.session import Session
 
 pytest.importorskip('kaldi_native_fbank', reason='needs the speech extra')
 soundfile = pytest.importorskip('soundfile', reason='needs the speech extra')
@@ -68,7 +72,7 @@ def exported(session):
         (folder / exporting.DESCRIPTION).write_text(json.dumps(facts))
         return {}
 
-    return artifacts.make(session.workdir, artifacts.Recipe('export', {}), build)
+    return store.make(session.workdir, store.Recipe('export', {}), build)
 
 
 def right(images):
@@ -300,7 +304,7 @@ def speech(folder, device):
             checkpoints.save(1, variables)
         return {}
 
-    artifacts.make(folder, student.recipe, build)
+    store.make(folder, student.recipe, build)
     return session, plan
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from readme_test import commands
 
 from mimic_jax import pipeline
-from mimic_jax.phases import gather
+from mimic_jax.reporting import gather
 
 
 def of_readme(*words):

@@ -5,20 +5,23 @@ import signal
 import jax
 import numpy as np
 import pytest
+from mimic_jax.phases import student, teacher
 
-from mimic_jax import artifacts, interrupt, metrics_log, train
+from mimic_jax.artifacts import store
 from mimic_jax.errors import UserError
-from mimic_jax.phases import logits, student, teacher
+from mimic_jax.mimic import logits
+from mimic_jax.runtime import interrupt
+from mimic_jax.training import loop, metrics_log
 
 
 def digest(session, plan):
-    return artifacts.manifest(session.workdir / plan.recipe.name)['variables_sha256']
+    return store.manifest(session.workdir / plan.recipe.name)['variables_sha256']
 
 
 def interrupt_at(monkeypatch, step: int, kill=None):
     """Makes the loop see a signal, or die, once `step` steps have been made."""
     calls = []
-    original = train._Window.add
+    original = loop._Window.add
 
     def add(self, count, sums):
         calls.append(count)
@@ -28,7 +31,7 @@ def interrupt_at(monkeypatch, step: int, kill=None):
             os.kill(os.getpid(), signal.SIGTERM)
         return original(self, count, sums)
 
-    monkeypatch.setattr(train._Window, 'add', add)
+    monkeypatch.setattr(loop._Window, 'add', add)
 
 
 @pytest.fixture
@@ -59,7 +62,7 @@ def test_sigterm_inside_an_epoch_resumes_to_the_same_bits(
             teacher.run(other, net)
     interrupt._Request.pending = False
     folder = other.workdir / net.recipe.name
-    assert not artifacts.is_complete(folder)
+    assert not store.is_complete(folder)
     assert sorted(int(path.name) for path in (folder / 'checkpoints').iterdir())[-1] == 6
     teacher.run(other, net)
     assert digest(other, net) == uninterrupted
@@ -85,7 +88,7 @@ def test_death_between_checkpoints_resumes_to_the_same_bits(
         interrupt_at(patch, step=25, kill=RuntimeError('killed'))  # of 3 epochs × 10 steps
         with pytest.raises(RuntimeError):
             student.run(session, net)
-    artifacts._verified_manifest.cache_clear()
+    store._verified_manifest.cache_clear()
     student.run(session, net)
     assert digest(session, net) == uninterrupted
 
@@ -123,7 +126,7 @@ def test_a_loss_that_is_not_finite_stops_with_step_rate_and_checkpoint(config, m
     with pytest.raises(UserError, match=r'not finite at step \d+, learning rate .*checkpoint'):
         student.run(session, net)
     folder = session.workdir / net.recipe.name
-    assert not artifacts.is_complete(folder)
+    assert not store.is_complete(folder)
     assert 'NaN' not in (folder / 'metrics.jsonl').read_text()
 
 
@@ -131,7 +134,7 @@ def test_seeds_share_one_compiled_step(config, make_session):
     session, plan = make_session(config)
     first, second = plan.students['labels']
     student.run(session, first)
-    call = train._train_call(session.mesh)
+    call = loop._train_call(session.mesh)
     compiled = call._cache_size()
     student.run(session, second)
     assert call._cache_size() == compiled
@@ -142,7 +145,7 @@ def test_no_transfer_between_host_and_device_but_an_epochs_ids(config, make_sess
     """Nothing in a step reads from the device; its ids are there, sent once an epoch."""
     session, plan = make_session(config)
     net = plan.members['cnn_1']
-    original = train._train_call
+    original = loop._train_call
     sent = []
 
     def guarded(mesh):
@@ -159,7 +162,7 @@ def test_no_transfer_between_host_and_device_but_an_epochs_ids(config, make_sess
     import shutil
 
     shutil.rmtree(session.workdir / net.recipe.name)
-    monkeypatch.setattr(train, '_train_call', guarded)
+    monkeypatch.setattr(loop, '_train_call', guarded)
     teacher.run(session, net)
     assert len(sent) == net.task.steps == 8
     assert len({id(index) for index in sent}) == net.task.train.epochs == 2
@@ -204,7 +207,7 @@ def test_student_epochs_read_the_caches_views_in_turn(config, make_session, monk
 
 
 def variables(session, net):
-    from mimic_jax import checkpoint
+    from mimic_jax.training import checkpoint
 
     example = jax.ShapeDtypeStruct((1, *session.data.input_shape), np.float32)
     shapes = jax.eval_shape(net.task.net.init, jax.random.key(0), example)

@@ -12,15 +12,18 @@ import ml_collections
 import numpy as np
 import pytest
 from conftest import refusal, tiny_digits
+from mimic_jax.phases import student, teacher
 from pictures import fill, images, read_by_fours
 
-from mimic_jax import artifacts, ensemble, metrics_log, pipeline
+from mimic_jax import pipeline
+from mimic_jax.artifacts import store
 from mimic_jax.config import experiment as experiments
-from mimic_jax.data import batches, cifar10, duplicates, mapped, tfds_builder, unlabelled
+from mimic_jax.data import batches, cifar10, duplicates, mapped, prepare, tfds_builder, unlabelled
 from mimic_jax.data.settings import Data, Transfer
-from mimic_jax.phases import logits, prepare, student, teacher
-from mimic_jax.progress import Progress
+from mimic_jax.mimic import ensemble, logits
 from mimic_jax.reporting import tables
+from mimic_jax.runtime.progress import Progress
+from mimic_jax.training import metrics_log
 
 # Digests.
 
@@ -121,10 +124,10 @@ def test_artifacts_that_do_not_tell_whose_images_they_hold_count_all(tmp_path, o
     settings = own(test=True) | {'transfer': elsewhere(tmp_path, images(9, 3))}
     prepared(tmp_path, **settings)
     (folder,) = tmp_path.glob('data-*')
-    facts = artifacts.manifest(folder)
+    facts = store.manifest(folder)
     assert facts['transferred'] == 9
-    artifacts.seal(folder, {key: facts[key] for key in facts if key != 'transferred'})
-    artifacts._verified_manifest.cache_clear()
+    store.seal(folder, {key: facts[key] for key in facts if key != 'transferred'})
+    store._verified_manifest.cache_clear()
     assert prepared(tmp_path, **settings, unlabelled=8)[0].cut == 12
 
 
@@ -167,8 +170,8 @@ def test_a_sources_own_unlabelled_images_are_looked_at_as_well(tmp_path, own):
     # Artifacts of the first versions hold no digests.
     (folder,) = tmp_path.glob('data-*')
     (folder / prepare.DIGESTS).unlink()
-    artifacts.seal(folder, artifacts.manifest(folder))
-    artifacts._verified_manifest.cache_clear()
+    store.seal(folder, store.manifest(folder))
+    store._verified_manifest.cache_clear()
     assert prepared(tmp_path, **settings)[0].removed == 1
 
 
@@ -192,8 +195,8 @@ def test_labelled_images_that_are_left_over_are_looked_at_too(tmp_path, own, sto
         prepared(workdir, **settings)
         (folder,) = workdir.glob('data-*')
         (folder / prepare.DIGESTS).unlink()
-        artifacts.seal(folder, artifacts.manifest(folder))
-        artifacts._verified_manifest.cache_clear()
+        store.seal(folder, store.manifest(folder))
+        store._verified_manifest.cache_clear()
     dataset, said = prepared(workdir, **settings)
     assert dataset.splits['unlabelled'].tolist() == [three, *others]
     assert dataset.removed == 2 and '2 unlabelled images equal a validation or test' in said
@@ -216,8 +219,8 @@ def test_without_a_transfer_set_data_artifacts_are_what_they_always_were(tmp_pat
     settings = own(test=True)
     dataset, _ = prepared(tmp_path, **settings)
     (folder,) = tmp_path.glob('data-*')
-    identity = {'name': 'npz', 'sha256': artifacts.file_digest(tmp_path / 'own.npz')}
-    assert folder.name == artifacts.Recipe('data', identity).name
+    identity = {'name': 'npz', 'sha256': store.file_digest(tmp_path / 'own.npz')}
+    assert folder.name == store.Recipe('data', identity).name
     expected = np.concatenate([images(20), images(5, 1), images(4, 2)])
     np.save(tmp_path / 'expected.npy', expected)
     assert (folder / 'inputs.npy').read_bytes() == (tmp_path / 'expected.npy').read_bytes()
@@ -287,7 +290,7 @@ def test_labelling_and_training_stream_to_the_same_numbers(tmp_path, make_sessio
         logits.run(session, cache)
         (net,) = plan.students['mimic']
         folder = student.run(session, net)
-        facts = artifacts.manifest(folder)
+        facts = store.manifest(folder)
         view = ensemble.open_checked(session, cache).view(0)
         found[placement] = view, facts['variables_sha256']
         assert bool(session.arrays()) == (placement == 'device')

@@ -14,7 +14,7 @@ from PIL import Image
 
 from mimic_jax.data import unlabelled
 from mimic_jax.data.settings import Transfer
-from mimic_jax.interrupt import Interrupted
+from mimic_jax.runtime.interrupt import Interrupted
 
 
 def read(settings, shape=SHAPE):

@@ -21,15 +21,15 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mimic_jax import own_answers
 from mimic_jax.config import experiment as experiments
 from mimic_jax.config import presets
-from mimic_jax.data import array_files, sources, splits, timit_files, unlabelled
+from mimic_jax.data import array_files, sources, splits, unlabelled
 from mimic_jax.data.settings import Data, Transfer
 from mimic_jax.errors import UserError
+from mimic_jax.mimic import external_answers
+from mimic_jax.mimic import plan as plans
 from mimic_jax.models import notation
-from mimic_jax.ops import phones
-from mimic_jax.plans import experiment as plans
+from mimic_jax.speech import phones, timit_files
 
 PACKAGE = Path(__file__).parent.parent / 'mimic_jax'
 IMAGES = np.arange(6 * 4 * 5 * 3, dtype=np.uint8).reshape(6, 4, 5, 3)
@@ -330,7 +330,7 @@ def test_any_damage_to_an_npz_file_is_refused_or_harmless(tmp_path, data):
         np.testing.assert_array_equal(source.inputs, IMAGES)
         np.testing.assert_array_equal(source.labels, LABELS)
     # Of two arrays or damaged, it holds no logits.
-    assert answer(own_answers.open_logits, str(path), 'a cache') is None
+    assert answer(external_answers.open_logits, str(path), 'a cache') is None
 
 
 def test_a_header_that_promises_more_than_its_file_holds_is_refused(tmp_path):

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from mimic_jax.errors import UserError
-from mimic_jax.interrupt import Interrupted
+from mimic_jax.runtime.interrupt import Interrupted
 
 IMAGE_SHAPE = (32, 32, 3)  # [H, W, C]
 NUM_CLASSES = 10

@@ -1,6 +1,6 @@
 """What classes are called, where a source has names for them."""
 
-from mimic_jax.ops import phones
+from mimic_jax.speech import phones
 
 _STATES = tuple(f'{phone}_{part}' for phone in phones.PHONES for part in range(phones.PARTS))
 NAMES = {

@@ -11,7 +11,7 @@ from PIL import Image
 from mimic_jax.data import unlabelled
 from mimic_jax.data.source import Source, Streamed
 from mimic_jax.errors import UserError
-from mimic_jax.interrupt import Interrupted
+from mimic_jax.runtime.interrupt import Interrupted
 
 LARGEST = 64_000_000  # pixels of an image: more is a mistake, or meant to exhaust memory
 CHANNELS = {'1': 1, 'L': 1, 'LA': 2, 'P': 3, 'RGB': 3, 'RGBA': 4}  # by Pillow's mode, decoded

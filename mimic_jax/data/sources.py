@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mimic_jax import artifacts
+from mimic_jax.artifacts import store
 from mimic_jax.config.fields import nearest
-from mimic_jax.data import array_files, cifar10, image_folder, tfds_labelled, timit_source
+from mimic_jax.data import array_files, cifar10, image_folder, tfds_labelled
 from mimic_jax.data.settings import Data
 from mimic_jax.data.source import Source
 from mimic_jax.errors import UserError
+from mimic_jax.speech import timit_source
 
 TABLES = ('breast_cancer', 'digits', 'iris', 'wine')  # that come with scikit-learn
 NAMES = (
@@ -31,7 +32,7 @@ def identity(data: Data) -> dict:
         case 'cifar10':
             return {'name': 'cifar10', 'version': '3.0.2'}
         case 'npz':
-            return {'name': 'npz', 'sha256': artifacts.file_digest(_npz_path(data.root))}
+            return {'name': 'npz', 'sha256': store.file_digest(_npz_path(data.root))}
         case 'folder':
             return image_folder.identity(data.root)
         case 'timit':

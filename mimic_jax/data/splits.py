@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from mimic_jax.config.fields import nearest
-from mimic_jax.data import duplicates, fbank
+from mimic_jax.data import duplicates
 from mimic_jax.data.settings import Data
-from mimic_jax.data.speech import Speech
 from mimic_jax.errors import UserError
-from mimic_jax.ops import context
+from mimic_jax.speech import context, fbank
+from mimic_jax.speech.corpora import Speech
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mimic_jax import artifacts
+from mimic_jax.artifacts import store
 from mimic_jax.data import preprocess
 from mimic_jax.data.splits import Dataset
 
@@ -42,11 +42,11 @@ def open_fitted(
             np.save(folder / f'{name}.npy', array)
         return {'examples': len(chosen), 'seconds': round(time.monotonic() - start, 3)}
 
-    recipe = artifacts.Recipe(
+    recipe = store.Recipe(
         'preprocess', {'kind': kind}, data.fingerprint, versions={'statistics': VERSION}
     )
-    folder = artifacts.make(workdir, recipe, build, say)
-    names = [name for name in artifacts.manifest(folder)['files'] if name.endswith('.npy')]
+    folder = store.make(workdir, recipe, build, say)
+    names = [name for name in store.manifest(folder)['files'] if name.endswith('.npy')]
     return {
         Path(name).stem: np.load(folder / name, mmap_mode='r', allow_pickle=False) for name in names
     }

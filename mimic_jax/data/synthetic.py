@@ -2,11 +2,10 @@
 
 import numpy as np
 
-from mimic_jax.data import splits
+from mimic_jax.data import munge, splits
 from mimic_jax.data.settings import Data
 from mimic_jax.data.source import Source
 from mimic_jax.errors import UserError
-from mimic_jax.ops import munge
 
 WHERE = 'config.data.transfer'
 

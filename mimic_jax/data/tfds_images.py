@@ -11,7 +11,7 @@ import numpy as np
 from mimic_jax.data import cifar10
 from mimic_jax.data.settings import Transfer
 from mimic_jax.errors import UserError
-from mimic_jax.interrupt import Interrupted
+from mimic_jax.runtime.interrupt import Interrupted
 
 WHERE = 'config.data.transfer'
 INFO = 'dataset_info.json'

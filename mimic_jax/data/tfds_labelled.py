@@ -10,7 +10,7 @@ from mimic_jax.data import tfds_images, unlabelled
 from mimic_jax.data.image_folder import shape_of
 from mimic_jax.data.source import Source, Streamed
 from mimic_jax.errors import UserError
-from mimic_jax.interrupt import Interrupted
+from mimic_jax.runtime.interrupt import Interrupted
 
 WHERE = 'config.data'
 

@@ -11,11 +11,11 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from mimic_jax import artifacts
+from mimic_jax.artifacts import store
 from mimic_jax.data import array_files, tfds_images
 from mimic_jax.data.settings import Transfer
 from mimic_jax.errors import UserError
-from mimic_jax.interrupt import Interrupted
+from mimic_jax.runtime.interrupt import Interrupted
 
 CHUNK_BYTES = 16 << 20  # of pixels held at a time
 KEYS = ('unlabelled', 'images')  # of an .npz file, the first that it has
@@ -36,7 +36,7 @@ def identity(settings: Transfer) -> dict:
     common = {'kind': settings.kind, 'limit': settings.limit}
     match settings.kind:
         case 'npz':
-            return {**common, 'sha256': artifacts.file_digest(_path(settings, Path.is_file))}
+            return {**common, 'sha256': store.file_digest(_path(settings, Path.is_file))}
         case 'folder':
             return {**common, 'files_sha256': listing_digest(*_listing(settings))}
         case _:

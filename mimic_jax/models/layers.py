@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from mimic_jax.ops import batch_norm, convolution, winograd
+from mimic_jax.models.kernels import batch_norm, convolution, winograd
 
 
 class ParameterLayer(nn.Module):

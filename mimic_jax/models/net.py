@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from mimic_jax.errors import UserError
 from mimic_jax.models import grammar, layers
 from mimic_jax.models.counts import count, solved_layers
-from mimic_jax.ops import pooling
+from mimic_jax.models.kernels import pooling
 
 # Part of trained nets' names: whoever changes what layers or initialisation compute, beyond
 # rounding, must raise it (tests/arithmetic_test.py).

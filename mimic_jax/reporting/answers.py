@@ -7,16 +7,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mimic_jax import artifacts, ensemble
-from mimic_jax.artifacts import Recipe
+from mimic_jax.artifacts import store
+from mimic_jax.artifacts.store import Recipe
 from mimic_jax.data import batches
+from mimic_jax.mimic import ensemble
+from mimic_jax.mimic.nets import CachePlan, NetPlan
+from mimic_jax.mimic.plan import Plan
 from mimic_jax.models import absorb, counts
-from mimic_jax.ops import metrics, selection
-from mimic_jax.plans.experiment import Plan
-from mimic_jax.plans.nets import CachePlan, NetPlan
-from mimic_jax.reporting import rows, speech_answers
+from mimic_jax.ops import metrics
+from mimic_jax.reporting import rows
 from mimic_jax.reporting.settings import Report, Row
-from mimic_jax.session import Session
+from mimic_jax.search import selection
+from mimic_jax.speech import answers
+from mimic_jax.training.session import Session
 
 
 class _Found(NamedTuple):
@@ -48,10 +51,10 @@ class Answers:
         made, data = self._row(name, row, found), self._session.data
         if data.speech is None:
             return [made]
-        of_frames = speech_answers.frame_row(made, found.outputs, data)
+        of_frames = answers.frame_row(made, found.outputs, data)
         decodings = () if row.absorbed else self._plan.decodings.get(row.source, ())
         folders = [self._session.workdir / plan.recipe.name for plan in decodings]
-        return [speech_answers.per_row(made, folders), of_frames] if folders else [of_frames]
+        return [answers.per_row(made, folders), of_frames] if folders else [of_frames]
 
     def _found(self, row: Row) -> _Found:
         group, _, entry = row.source.partition('.')
@@ -121,7 +124,7 @@ class Answers:
         if not trained:
             return None
         folders = [self._session.workdir / each.recipe.name for each in trained]
-        return sum(artifacts.manifest(folder)['seconds'] for folder in folders)
+        return sum(store.manifest(folder)['seconds'] for folder in folders)
 
     def by_members(self) -> dict[str, list[float]]:
         """Of each ensemble: its first member's accuracy on validation, that of its first two, …"""
@@ -207,7 +210,7 @@ class Answers:
 
 def outputs(folder: Path, split: str) -> np.ndarray:
     """The logits [n, K] of a split that an evaluation holds, its files checked."""
-    artifacts.manifest(folder)
+    store.manifest(folder)
     return np.load(folder / f'{split}.npy', allow_pickle=False)
 
 

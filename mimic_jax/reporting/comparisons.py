@@ -9,8 +9,8 @@ from PIL import Image
 
 from mimic_jax.data import batches
 from mimic_jax.data.splits import Dataset
+from mimic_jax.mimic.plan import Plan
 from mimic_jax.ops import metrics
-from mimic_jax.plans.experiment import Plan
 from mimic_jax.reporting.answers import Answers, chosen_rows
 from mimic_jax.reporting.settings import Report, Row
 

@@ -6,14 +6,15 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from mimic_jax import metrics_log
 from mimic_jax.data import preprocess, views
-from mimic_jax.plans.experiment import Plan
-from mimic_jax.plans.nets import NetPlan
-from mimic_jax.reporting import curve_figures, pictures, speech_figures
+from mimic_jax.mimic.nets import NetPlan
+from mimic_jax.mimic.plan import Plan
+from mimic_jax.reporting import curve_figures, pictures
 from mimic_jax.reporting.rows import by_source, of_speech
 from mimic_jax.reporting.settings import Report
-from mimic_jax.session import Session
+from mimic_jax.speech import figures
+from mimic_jax.training import metrics_log
+from mimic_jax.training.session import Session
 
 SHOWN = 8  # examples in the sheet of views, and views of each
 
@@ -57,7 +58,7 @@ def draw(
         plt.close(figure)
     if curve_figures.draw_curves(plt, settings, report['rows'], folder / 'curves.png'):
         names.append('curves.png')
-    return names + speech_figures.draw(session, plan, folder)
+    return names + figures.draw(session, plan, folder)
 
 
 def _training_curves(axes, session: Session, plan: Plan, ensemble_accuracy: float | None) -> bool:

@@ -3,15 +3,15 @@
 import json
 from collections.abc import Iterable, Iterator
 
-from mimic_jax import artifacts
-from mimic_jax.artifacts import Recipe
+from mimic_jax.artifacts import store
+from mimic_jax.artifacts.store import Recipe
 from mimic_jax.config.experiment import Experiment
 from mimic_jax.config.fields import as_json
-from mimic_jax.plans.experiment import Plan
-from mimic_jax.plans.nets import NetPlan
+from mimic_jax.mimic.nets import NetPlan
+from mimic_jax.mimic.plan import Plan
 from mimic_jax.reporting import html_page, tables
 from mimic_jax.search.address import without_password
-from mimic_jax.session import Session
+from mimic_jax.training.session import Session
 
 SHORT = 12  # digits of a fingerprint, as of an artifact's id
 
@@ -85,7 +85,7 @@ def _training(session: Session, nets: Iterable[NetPlan]) -> float:
     """What training took, by the steps that were done: a plateau may end it early."""
     work = {}
     for net in nets:
-        steps = artifacts.manifest(session.workdir / net.recipe.name).get('steps', 0)
+        steps = store.manifest(session.workdir / net.recipe.name).get('steps', 0)
         work[net.recipe.name] = net.work_per_step * steps
     return sum(work.values())
 

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mimic_jax import metrics_log
 from mimic_jax.config.experiment import Experiment
 from mimic_jax.data import class_names
-from mimic_jax.plans.experiment import Plan
+from mimic_jax.mimic.plan import Plan
 from mimic_jax.reporting import (
     comparisons,
     grids,
@@ -22,7 +21,8 @@ from mimic_jax.reporting import (
 from mimic_jax.reporting.answers import Answers, chosen_rows
 from mimic_jax.reporting.comparisons import Example
 from mimic_jax.reporting.html_plots import Series
-from mimic_jax.session import Session
+from mimic_jax.training import metrics_log
+from mimic_jax.training.session import Session
 
 # What one sees on the figures that stand in the page as they are; the others are drawn anew in it.
 PICTURES = {

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mimic_jax.ops import metrics, per
+from mimic_jax.ops import metrics
+from mimic_jax.speech import per
 
 
 def by_source(rows: Sequence[dict]) -> list[dict[str, dict]]:

@@ -14,8 +14,8 @@ import numpy as np
 from scipy import optimize
 from scipy.stats import qmc
 
-from mimic_jax.ops import gaussian_process as gp
-from mimic_jax.ops.slice_sampling import UNIFORMS, slice_sample
+from mimic_jax.search import gaussian_process as gp
+from mimic_jax.search.slice_sampling import UNIFORMS, slice_sample
 
 SAMPLES = 10  # of the hyperparameters
 BURN_IN = 10  # sweeps before the first of them

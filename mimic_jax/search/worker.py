@@ -10,7 +10,7 @@ from optuna.storages import fail_stale_trials
 from optuna.trial import TrialState
 
 from mimic_jax.errors import NotFinite
-from mimic_jax.interrupt import Interrupted
+from mimic_jax.runtime.interrupt import Interrupted
 from mimic_jax.search import study as studies
 from mimic_jax.search.space import Space
 

@@ -50,7 +50,7 @@ class Train:
 
 @dataclasses.dataclass(frozen=True)
 class Loss:
-    """What is minimised: the mean over examples of one of the losses of `mimic_jax.ops.losses`."""
+    """What is minimised: the mean over examples of one of the losses of `mimic_jax.training.losses`."""
 
     kind: str = setting(
         'cross_entropy',

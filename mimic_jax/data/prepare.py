@@ -1,0 +1,209 @@
+"""Reads a source once, keeps it as plain arrays in the workdir, and divides it into splits."""
+
+import dataclasses
+import functools
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from mimic_jax.artifacts import store
+from mimic_jax.data import (
+    class_names,
+    duplicates,
+    sources,
+    splits,
+    statistics,
+    synthetic,
+    unlabelled,
+)
+from mimic_jax.data.settings import Data
+from mimic_jax.data.source import Streamed
+from mimic_jax.errors import UserError
+from mimic_jax.runtime.progress import Progress
+from mimic_jax.speech import corpora, flite, timit_source
+from mimic_jax.training.session import Session
+
+INPUTS, LABELS, DIGESTS = 'inputs.npy', 'labels.npy', 'digests.npy'
+SPEECH = ('frames.npy', 'targets.npy', 'bounds.npy')
+
+
+def run(data: Data, workdir: Path, progress: Progress) -> splits.Dataset:
+    """The data set of a config; its arrays are memory-mapped from the artifact `data-<id>`."""
+    if data.name == 'flite':
+        data = _synthesised(data, workdir, progress)
+    identity = sources.identity(data)
+    if data.transfer.kind == 'munge':
+        identity = {**identity, 'transfer': synthetic.identity(data)}
+    elif data.transfer.kind != 'none':
+        identity = {**identity, 'transfer': unlabelled.identity(data.transfer)}
+    folder = store.make(
+        workdir,
+        store.Recipe('data', identity),
+        lambda folder: (_build_speech if data.name == 'timit' else _build)(folder, data, progress),
+        progress.say,
+    )
+    facts = store.manifest(folder)
+    if data.name == 'timit':
+        content = store.canonical_json([facts['files'][name] for name in SPEECH])
+        return timit_source.divide(corpora.load(folder), content, data, progress.say)
+    inputs = np.load(folder / INPUTS, mmap_mode='r', allow_pickle=False)
+    dataset = splits.divide(
+        inputs=inputs,
+        labels=np.load(folder / LABELS, allow_pickle=False),
+        regions=facts['regions'],
+        num_classes=facts['num_classes'],
+        content=store.canonical_json([facts['files'][name] for name in (INPUTS, LABELS)]),
+        data=data,
+        digests=_digests(folder, inputs, facts['regions'], data),
+        transferred=_transferred(facts, data),
+    )
+    names = facts.get('class_names') or class_names.of(data.name) or ()
+    dataset = dataclasses.replace(dataset, class_names=tuple(names))
+    if dataset.removed:
+        progress.say(
+            f'{dataset.removed} unlabelled images equal a validation or test image: left out'
+        )
+    if dataset.cut:
+        progress.say(
+            f'{dataset.cut} examples of config.data.transfer are beyond the {data.unlabelled} that '
+            'config.data.unlabelled allows: left out'
+        )
+    absent = np.setdiff1d(np.arange(dataset.num_classes), dataset.labels[dataset.splits['train']])
+    if len(absent):
+        some = ', '.join(map(str, absent[:5])) + (', …' if len(absent) > 5 else '')
+        progress.say(
+            f'the training split has no example of {len(absent)} of the {dataset.num_classes} '
+            f'classes ({some}); nets on labels cannot learn them'
+        )
+    return dataset
+
+
+def _build(folder: Path, data: Data, progress: Progress) -> dict:
+    """Writes the examples region after region; images from elsewhere are never all in memory."""
+    start = time.monotonic()
+    source = sources.load(data, progress.count)
+    count, images = 0, iter(())
+    if data.transfer.kind == 'munge':
+        count, images = data.transfer.limit, iter([synthetic.make(data, source)])
+    elif data.transfer.kind != 'none':
+        count, images = unlabelled.load(data.transfer, source.inputs.shape[1:])
+    regions = {
+        'pool': len(source.inputs),
+        'unlabelled': len(source.unlabelled) + count,
+        'test': len(source.test_inputs),
+    }
+
+    def parts() -> Iterator[np.ndarray]:
+        done = 0
+        yield from _chunks(source.inputs, 'reading images', progress)
+        yield source.unlabelled
+        for chunk in images:
+            yield chunk
+            done += len(chunk)
+            progress.count('reading unlabelled images', done, count)
+        yield from _chunks(source.test_inputs, 'reading test images', progress)
+
+    shape = (sum(regions.values()), *source.inputs.shape[1:])
+    _save(folder / INPUTS, shape, source.inputs.dtype, parts())
+    # After the inputs: of images that are streamed the labels are known once they have been read.
+    unknown = np.full(regions['unlabelled'], -1, np.int32)
+    np.save(folder / LABELS, np.concatenate([source.labels, unknown, source.test_labels]))
+    if _are_images(source.inputs):
+        inputs = np.load(folder / INPUTS, mmap_mode='r', allow_pickle=False)
+        watch = functools.partial(progress.count, 'looking for equal images')
+        np.save(folder / DIGESTS, duplicates.digests(inputs, watch))
+    return {
+        'regions': regions,
+        'transferred': count,
+        'num_classes': source.num_classes,
+        'class_names': list(source.class_names),
+        'seconds': round(time.monotonic() - start, 3),
+    }
+
+
+def _synthesised(data: Data, workdir: Path, progress: Progress) -> Data:
+    """The settings of the corpus `corpus-<id>`, which flite speaks and which is read like TIMIT."""
+    if data.root:
+        raise UserError(
+            f"config.data.root is {data.root!r}, but 'flite' makes its corpus in the workdir; leave "
+            "it empty, or set config.data.name to 'timit' to read the one that is there"
+        )
+    folder = store.make(
+        workdir,
+        store.Recipe('corpus', flite.identity()),
+        lambda folder: _speak(folder, progress),
+        progress.say,
+    )
+    store.manifest(folder)  # a changed label may read as well as the right one
+    return dataclasses.replace(data, name='timit', root=str(folder))
+
+
+def _speak(folder: Path, progress: Progress) -> dict:
+    start = time.monotonic()
+    count = flite.write(folder, progress.count)
+    return {'utterances': count, 'seconds': round(time.monotonic() - start, 3)}
+
+
+def _chunks(inputs: np.ndarray | Streamed, what: str, progress: Progress) -> Iterator[np.ndarray]:
+    if isinstance(inputs, np.ndarray):
+        yield inputs
+        return
+    done = 0
+    for chunk in inputs.chunks():
+        yield chunk
+        done += len(chunk)
+        progress.count(what, done, len(inputs))
+
+
+def _build_speech(folder: Path, data: Data, progress: Progress) -> dict:
+    start = time.monotonic()
+    found = timit_source.find(data)
+    facts = corpora.write(found, folder, data.skip_bad, progress.count)
+    return {**facts, 'seconds': round(time.monotonic() - start, 3)}
+
+
+def _save(path: Path, shape: tuple[int, ...], dtype: np.dtype, parts: Iterable[np.ndarray]) -> None:
+    """What `numpy.save` writes of the parts together, without holding more than one of them."""
+    header = {
+        'descr': np.lib.format.dtype_to_descr(dtype),
+        'fortran_order': False,
+        'shape': shape,
+    }
+    with path.open('wb') as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for part in parts:
+            file.write(np.ascontiguousarray(part).data)
+
+
+def _digests(folder: Path, inputs: np.ndarray, regions: dict, data: Data) -> np.ndarray | None:
+    # Where `train` is 0, nothing of the pool is left over.
+    if not _are_images(inputs) or not (regions['unlabelled'] or data.train):
+        return None
+    path = folder / DIGESTS
+    # Artifacts of the first versions hold none.
+    return np.load(path, allow_pickle=False) if path.is_file() else duplicates.digests(inputs)
+
+
+def _are_images(inputs: np.ndarray | Streamed) -> bool:
+    # Equal features, unlike equal pixels, may well be of different things.
+    return inputs.ndim == 4
+
+
+def _transferred(facts: dict, data: Data) -> int:
+    """How many examples of a data artifact are those of `data.transfer`."""
+    if data.transfer.kind == 'none':
+        return 0
+    # Artifacts of the first versions do not tell them from the source's own unlabelled examples.
+    return facts.get('transferred', facts['regions']['unlabelled'])
+
+
+def fit(session: Session) -> None:
+    """Writes the artifact `preprocess-<id>` where the data's kind of preprocessing is fitted.
+
+    Before any net is trained, so that data which cannot be fitted to is told of at once.
+    """
+    progress = session.progress
+    watch = functools.partial(progress.count, f'fitting {session.data.preprocess}')
+    statistics.open_fitted(session.workdir, session.data, progress.say, watch)

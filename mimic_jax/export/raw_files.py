@@ -1,0 +1,138 @@
+"""Examples that a person has in files: images, arrays and recordings, checked and never resized."""
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mimic_jax.data import array_files, unlabelled
+from mimic_jax.errors import UserError
+from mimic_jax.runtime.interrupt import Interrupted
+from mimic_jax.speech import timit_files
+
+ARRAYS = ('.npy', '.npz')
+KEYS = ('images', 'features')  # of an .npz file, the first that it has
+
+
+def examples(
+    path: Path, shape: tuple[int, ...], dtype: np.dtype, size: int
+) -> tuple[int, Iterator[tuple[list[str], np.ndarray]]]:
+    """How many examples `path` holds, and their names and raw inputs [n, ...], `size` at a time.
+
+    path: an image file; a folder, all files below which are images, hidden ones aside, in the order
+    of their names; or an .npy or .npz file of [N, ...]. A name is a file's, below the folder, or a
+    row's number.
+    shape, dtype: of an example as the net takes it. uint8 must be that; other numbers become float32.
+    An image of another size is refused before any of its pixels is decoded.
+
+    Raises:
+      UserError: here or while iterating: nothing there, or what is no example of that shape, by name.
+    """
+    if path.suffix.lower() in ARRAYS and path.is_file():
+        array = _array(path, shape, dtype)
+        parts = ((start, array[start : start + size]) for start in range(0, len(array), size))
+        return len(array), (
+            ([str(start + row) for row in range(len(part))], _numbers(part, start, path, dtype))
+            for start, part in parts
+        )
+    if len(shape) != 3 or dtype != np.uint8:
+        raise UserError(f'{path} is no .npy or .npz file; the net takes {_wanted(shape, dtype)}')
+    files = _files(path)
+    return len(files), (
+        (names, np.stack([_image(files[name], shape) for name in names]))
+        for names in _chunks(list(files), size)
+    )
+
+
+def recordings(path: Path) -> tuple[int, Iterator[tuple[str, np.ndarray]]]:
+    """How many recordings `path` is, a file or all .wav below a folder; their names and samples [n].
+
+    Samples are as `timit_files.read_audio` gives them.
+
+    Raises:
+      UserError: here or while iterating: nothing there, or what cannot be read, by name.
+    """
+    files = _files(path)
+    if path.is_dir():
+        files = {name: file for name, file in files.items() if file.suffix.lower() == '.wav'}
+    if not files:
+        raise UserError(f'{path} holds no .wav files; give a folder of recordings, or one')
+    return len(files), ((name, _samples(file)) for name, file in files.items())
+
+
+def _files(path: Path) -> dict[str, Path]:
+    """A file, or all below a folder but hidden ones, by name in the names' order."""
+    if path.is_file():
+        return {path.name: path}
+    if not path.is_dir():
+        raise UserError(f'{path} is neither a file nor a folder; give one that is there')
+    below = {file.relative_to(path): file for file in path.rglob('*') if file.is_file()}
+    names = {
+        name.as_posix(): file
+        for name, file in below.items()
+        if not any(part.startswith('.') for part in name.parts)
+    }
+    if not names:
+        raise UserError(f'{path} holds no files; give a folder that does')
+    return dict(sorted(names.items()))
+
+
+def _image(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    with warnings.catch_warnings():
+        # Pillow warns of a header that promises very many pixels; its size is then refused in a line.
+        warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+        return unlabelled.decode(path, str(path), shape)
+
+
+def _array(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    array = _opened(path)
+    if array.shape[1:] != shape or array.ndim != len(shape) + 1 or not len(array):
+        raise UserError(f'{path} has shape {array.shape}; the net takes {_wanted(shape, dtype)}')
+    if (array.dtype != np.uint8) if dtype == np.uint8 else (array.dtype.kind not in 'fiu'):
+        raise UserError(f'{path} is {array.dtype}; the net takes {_wanted(shape, dtype)}')
+    return array
+
+
+def _opened(path: Path) -> np.ndarray:
+    if path.suffix.lower() == '.npz':
+        arrays = array_files.read_npz(path, KEYS)
+        if not arrays:
+            held = ', '.join(array_files.names(path)) or 'nothing'
+            raise UserError(f'{path} holds {held}; it needs {" or ".join(KEYS)}')
+        return next(arrays[key] for key in KEYS if key in arrays)
+    try:
+        return np.lib.format.open_memmap(path, mode='r')  # which unpickles nothing
+    except Interrupted:
+        raise
+    except Exception as error:  # of a strange header NumPy and ast raise a dozen kinds
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(
+            f'{path} cannot be read as .npy ({reason}); write a plain array with numpy.save'
+        ) from None
+
+
+def _numbers(part: np.ndarray, start: int, path: Path, dtype: np.dtype) -> np.ndarray:
+    with np.errstate(over='ignore'):  # beyond float32 becomes infinite, which is told below
+        part = np.asarray(part).astype(dtype)
+    if not np.isfinite(part).all():
+        row = start + int(np.flatnonzero(~np.isfinite(part.reshape(len(part), -1)).all(axis=1))[0])
+        raise UserError(f'{path}: row {row} holds numbers that are not finite; replace them')
+    return part
+
+
+def _samples(path: Path) -> np.ndarray:
+    try:
+        return timit_files.read_audio(path)
+    except timit_files.BadUtterance as error:  # which speaks of the corpus's own setting
+        raise UserError(f'{str(error).rpartition(";")[0]}; mend it or leave it out') from None
+
+
+def _chunks(names: list[str], size: int) -> Iterator[list[str]]:
+    return (names[start : start + size] for start in range(0, len(names), size))
+
+
+def _wanted(shape: tuple[int, ...], dtype: np.dtype) -> str:
+    kind = 'uint8' if dtype == np.uint8 else 'numbers'
+    return f'[N, {", ".join(map(str, shape))}] {kind}'

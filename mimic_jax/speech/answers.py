@@ -1,0 +1,86 @@
+"""A report's rows on speech: phone error rate and frame accuracy, with what each speaker adds."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mimic_jax.data.splits import Dataset
+from mimic_jax.ops import metrics
+from mimic_jax.reporting import rows
+from mimic_jax.speech import decoded_files, per
+
+
+def per_row(row: dict, folders: Sequence[Path]) -> dict:
+    """The row of the phone error rate on test.
+
+    row: the source's, on frame accuracy.  folders: of its decode artifacts, one a seed.
+
+    PER counts unit costs after folding to 39 classes. `insertions`, `deletions`, `substitutions` and
+    `tokens` (of the reference) are of the whole split, the errors means over the seeds; `sclite` has
+    the same by sclite's weights. `speakers` has each speaker's tokens, and errors one a seed.
+    `validation` has values, mean and std of the rate that decoding was tuned for.
+    """
+    seeds = [decoded_files.read_split(folder, 'test') for folder in folders]
+    choices = [decoded_files.read_choice(folder) for folder in folders]
+    speakers: dict[str, dict] = {}
+    for seed, utterances in enumerate(seeds):
+        for utterance in utterances:
+            counts = utterance['unit']
+            own = speakers.setdefault(
+                utterance['speaker'], {'tokens': 0, 'errors': [0] * len(seeds)}
+            )
+            own['errors'][seed] += counts.errors
+            own['tokens'] += counts.reference if seed == 0 else 0
+    unit, sclite = (_mean_counts(seeds, name) for name in ('unit', 'sclite'))
+    return {
+        **row,
+        'metric': 'per',
+        **rows.over_speakers('per', speakers),
+        'agreement': None,
+        **unit,
+        'sclite': sclite,
+        'lm_scales': [choice['lm_scale'] for choice in choices],
+        'insertion_penalties': [choice['insertion_penalty'] for choice in choices],
+        'validation': _mean_rate([choice['validation']['unit']['per'] for choice in choices]),
+        'speakers': speakers,
+    }
+
+
+def frame_row(row: dict, outputs: Sequence[np.ndarray], data: Dataset) -> dict:
+    """The row of frame accuracy on test, with its interval over speakers and each one's counts.
+
+    row: the source's.  outputs: logits [n, K] of the test frames, one a seed.
+    """
+    labels = data.labels[data.splits['test']]
+    spoken = [data.speech.utterances[position] for position in data.utterances['test']]
+    runs = data.speech.runs(data.utterances['test'])
+    speaker = np.repeat([each.speaker for each in spoken], [stop - start for start, stop in runs])
+    wrong = np.stack([logits.argmax(axis=1) != labels for logits in outputs])
+    speakers = {
+        str(name): {
+            'tokens': int(np.sum(speaker == name)),
+            'errors': wrong[:, speaker == name].sum(axis=1).tolist(),
+        }
+        for name in dict.fromkeys(speaker)
+    }
+    # The figure that stands beside is the paper's PER.
+    return {**row, **rows.over_speakers('accuracy', speakers), 'paper': None, 'speakers': speakers}
+
+
+def _mean_rate(values: list[float]) -> dict:
+    mean, std = metrics.mean_std(values)
+    return {'values': values, 'mean': mean, 'std': std}
+
+
+def _mean_counts(seeds: Sequence[list[dict]], alignment: str) -> dict:
+    """Counts of a split and its reference tokens, means over the seeds."""
+    totals = [
+        sum((utterance[alignment] for utterance in utterances), per.Counts())
+        for utterances in seeds
+    ]
+    kinds = ('insertions', 'deletions', 'substitutions')
+    return {
+        **{kind: float(np.mean([getattr(total, kind) for total in totals])) for kind in kinds},
+        'tokens': totals[0].reference,
+    }
