@@ -79,11 +79,9 @@ def slope(amounts, values) -> float:
 
 def pipeline(folder: Path, rows: int, members: int, views: int) -> dict:
     """Seconds and peak memory of preparing, labelling and training."""
-    from mimic_jax.phases import student, teacher
-
     from mimic_jax.config import experiment as experiments
     from mimic_jax.data import prepare
-    from mimic_jax.mimic import logits
+    from mimic_jax.mimic import logits, students, teachers
     from mimic_jax.mimic import plan as plans
     from mimic_jax.runtime import sharding
     from mimic_jax.runtime.progress import Progress
@@ -106,11 +104,11 @@ def pipeline(folder: Path, rows: int, members: int, views: int) -> dict:
         plan = plans.make(checked, data)
         session = Session(workdir, data, checked.run, quiet, sharding.make_mesh())
         for member in plan.members.values():
-            teacher.run(session, member)
+            teachers.make(session, member)
         with transfer_memory.measured(peaks, 'label'):
             logits.run(session, plan.caches['tiny'])
         with transfer_memory.measured(peaks, 'train'):
-            student.run(session, plan.students['mimic'][0])
+            students.make(session, plan.students['mimic'][0])
     return {
         **{f'{phase}, s': found['seconds'] for phase, found in peaks.items()},
         'peak, MiB': max(found['anonymous'] for found in peaks.values()),

@@ -11,14 +11,13 @@ import sys
 import pytest
 from conftest import ROOT
 from hard_disk import one_net, told
-from mimic_jax.phases import teacher
 
 from mimic_jax import pipeline
 from mimic_jax.artifacts import store, verify
 from mimic_jax.artifacts.store import Recipe
 from mimic_jax.data import mapped
 from mimic_jax.errors import UserError
-from mimic_jax.mimic import ensemble
+from mimic_jax.mimic import ensemble, teachers
 from mimic_jax.training import loop
 
 RECIPE = Recipe('teacher', {'model': '8c3'})
@@ -178,13 +177,13 @@ def test_a_workdir_that_vanishes_in_the_middle_leaves_nothing_that_looks_whole(
     with monkeypatch.context() as patch:
         at_step(patch, 3, lambda: shutil.rmtree(session.workdir))
         with pytest.raises((UserError, OSError)) as caught:
-            teacher.run(session, net)
+            teachers.make(session, net)
     line = told(caught.value, 'nowhere')
     assert str(session.workdir) in line and '\n' not in line
     assert not list(session.workdir.glob('*/COMPLETE'))
     shutil.rmtree(session.workdir, ignore_errors=True)
     again, plan = make_session(one_net())
-    teacher.run(again, plan.members['cnn_1'])
+    teachers.make(again, plan.members['cnn_1'])
     store.verify(again.workdir / net.recipe.name)
 
 

@@ -6,13 +6,12 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from mimic_jax.phases import teacher
 
 from mimic_jax.artifacts import store
 from mimic_jax.data import prepare
 from mimic_jax.data.settings import Data
 from mimic_jax.errors import NotFinite, UserError
-from mimic_jax.mimic import ensemble, evaluate, logit_cache, students
+from mimic_jax.mimic import ensemble, evaluate, logit_cache, students, teachers
 from mimic_jax.runtime.progress import Progress
 from mimic_jax.training import loop, train_step
 
@@ -49,7 +48,7 @@ def test_a_net_that_explodes_on_validation_is_stopped(config, make_session, monk
     session, plan = make_session(config)
     net = plan.members['cnn_1']
     with pytest.raises(NotFinite, match='cnn_1: validation loss not finite after step 4'):
-        teacher.run(session, net)
+        teachers.make(session, net)
     folder = session.workdir / net.recipe.name
     assert not store.is_complete(folder)
     assert 'Infinity' not in (folder / 'metrics.jsonl').read_text()

@@ -426,7 +426,7 @@ def test_a_cache_that_was_begun_elsewhere_is_held_to_no_more_than_the_tolerance(
     """Its first view has another backend's last digits, whatever finishes it."""
     session, plan = make_session(config)
     for member in plan.members.values():
-        pipeline.teacher.run(session, member)
+        pipeline.teachers.make(session, member)
     cache = plan.caches['ensemble']
     here, load = ensemble.where_written(session), ensemble.load
     with monkeypatch.context() as elsewhere:
@@ -448,7 +448,7 @@ def test_a_net_that_another_process_trains_comes_last(config, make_session, devi
     """So that two processes with the same command share the work."""
     session, plan = make_session(config)
     first, second = plan.members.values()
-    order, train = [], pipeline.teacher.run
+    order, train = [], pipeline.teachers.make
 
     def watched(session, member):
         order.append(member.name)

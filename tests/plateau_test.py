@@ -6,9 +6,9 @@ import signal
 import jax
 import numpy as np
 import pytest
-from mimic_jax.phases import student
 
 from mimic_jax.artifacts import store
+from mimic_jax.mimic import students
 from mimic_jax.runtime import interrupt
 from mimic_jax.training import loop, metrics_log, plateau
 
@@ -95,7 +95,7 @@ def test_training_follows_its_validation_errors_and_resumes_exactly(
 ):
     session, plan = make_session(slow_to_learn)
     net = plan.students['labels'][0]
-    student.run(session, net)
+    students.make(session, net)
     folder = session.workdir / net.recipe.name
     errors, rates, last = stopping_point(folder)
     expected = by_hand(np.float32(errors).tolist())
@@ -114,9 +114,9 @@ def test_training_follows_its_validation_errors_and_resumes_exactly(
         with monkeypatch.context() as patch:
             stop_after(patch, steps)
             with pytest.raises(interrupt.Interrupted):
-                student.run(other, net)
+                students.make(other, net)
         interrupt._Request.pending = False
-    student.run(other, net)
+    students.make(other, net)
     folder = other.workdir / net.recipe.name
     again = store.manifest(folder)
     assert again['variables_sha256'] == facts['variables_sha256']
@@ -126,7 +126,7 @@ def test_training_follows_its_validation_errors_and_resumes_exactly(
     (folder / 'COMPLETE').unlink()
     shutil.rmtree(folder / 'events', ignore_errors=True)
     store._verified_manifest.cache_clear()
-    student.run(other, net)
+    students.make(other, net)
     assert store.manifest(folder)['variables_sha256'] == facts['variables_sha256']
 
 

@@ -12,7 +12,6 @@ import ml_collections
 import numpy as np
 import pytest
 from conftest import refusal, tiny_digits
-from mimic_jax.phases import student, teacher
 from pictures import fill, images, read_by_fours
 
 from mimic_jax import pipeline
@@ -20,7 +19,7 @@ from mimic_jax.artifacts import store
 from mimic_jax.config import experiment as experiments
 from mimic_jax.data import batches, cifar10, duplicates, mapped, prepare, tfds_builder, unlabelled
 from mimic_jax.data.settings import Data, Transfer
-from mimic_jax.mimic import ensemble, logits
+from mimic_jax.mimic import ensemble, logits, students, teachers
 from mimic_jax.reporting import tables
 from mimic_jax.runtime.progress import Progress
 from mimic_jax.training import metrics_log
@@ -284,12 +283,12 @@ def test_labelling_and_training_stream_to_the_same_numbers(tmp_path, make_sessio
         assert isinstance(session.data.inputs, np.memmap)
         released.clear()
         for member in plan.members.values():
-            teacher.run(session, member)
+            teachers.make(session, member)
         (cache,) = plan.caches.values()
         assert len(cache.examples) > 1900
         logits.run(session, cache)
         (net,) = plan.students['mimic']
-        folder = student.run(session, net)
+        folder = students.make(session, net)
         facts = store.manifest(folder)
         view = ensemble.open_checked(session, cache).view(0)
         found[placement] = view, facts['variables_sha256']
