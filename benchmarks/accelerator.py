@@ -33,11 +33,11 @@ import record
 from mimic_jax import pipeline
 from mimic_jax.artifacts import store
 from mimic_jax.data import batches
+from mimic_jax.data.dataset import Dataset
 from mimic_jax.data.settings import Views
-from mimic_jax.data.splits import Dataset
 from mimic_jax.models import net as nets
 from mimic_jax.models.counts import count
-from mimic_jax.reporting import tables
+from mimic_jax.ops.text import aligned
 from mimic_jax.runtime import allocator, compiled, sharding
 from mimic_jax.runtime.progress import Progress
 from mimic_jax.runtime.settings import Run
@@ -143,7 +143,7 @@ def row(name: str, value: float, unit: str) -> dict:
 
 def table(rows: list[dict]) -> str:
     body = [[each['name'], f'{each["value"]:,.10g}', each['unit']] for each in rows]
-    return tables.aligned([['', 'measured', 'unit'], *body])
+    return aligned([['', 'measured', 'unit'], *body])
 
 
 def utilisation(scale: Scale, folder: Path) -> list[dict]:

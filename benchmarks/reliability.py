@@ -18,7 +18,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mimic_jax.reporting import tables
+from mimic_jax.ops.text import aligned
 
 ROOT = Path(__file__).parent.parent
 RESULT = Path('results') / 'reliability.json'
@@ -227,7 +227,7 @@ ROWS = {
 
 
 def table(rows: list[dict]) -> str:
-    return tables.aligned([('what', 'how much', 'what came of it'), *(_cells(row) for row in rows)])
+    return aligned([('what', 'how much', 'what came of it'), *(_cells(row) for row in rows)])
 
 
 def _cells(row: dict) -> tuple[str, str, str]:

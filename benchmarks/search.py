@@ -24,7 +24,7 @@ import optuna
 import record
 
 from mimic_jax.artifacts import store
-from mimic_jax.reporting import tables
+from mimic_jax.ops.text import aligned
 from mimic_jax.search.sampler import GaussianProcessSampler
 from mimic_jax.search.space import Parameter
 from mimic_jax.search.study import distributions, suggest
@@ -242,7 +242,7 @@ def table(rows: list[dict]) -> str:
             found.setdefault(name, {OURS: row['ours']})[peer] = row['peer']
     samplers = list(next(iter(found.values())))
     body = [[name, *(f'{regrets[s]:.2g}' for s in samplers)] for name, regrets in found.items()]
-    return tables.aligned([['', *samplers], *body])
+    return aligned([['', *samplers], *body])
 
 
 if __name__ == '__main__':

@@ -30,7 +30,7 @@ from ml_collections import config_flags
 from mimic_jax.config import describe, shipped
 from mimic_jax.errors import UserError
 from mimic_jax.runtime import allocator, interrupt, progress
-from mimic_jax.search.address import without_password
+from mimic_jax.runtime.address import without_password
 
 _PHASES = (
     *('all', 'search', 'teacher', 'logits', 'student'),

@@ -102,7 +102,7 @@ def test_the_net_that_is_timed_as_absorbed_has_no_bottleneck(finished, make_sess
     monkeypatch.setattr(latency, 'measure_call', lambda _, call: timed.append(call))
     settings = experiments.read(config).report
     answers = Answers(session, plan, settings)
-    report_phase._timings(session, settings, answers, settings.rows['absorbed'], ())
+    report_phase._timings(answers, settings.rows['absorbed'])
     (call,) = timed
     test = session.data.splits['test']
     inputs = session.data.inputs[test]

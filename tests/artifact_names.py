@@ -14,10 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
+from mimic_jax import plan as plans
 from mimic_jax.artifacts.store import Recipe
 from mimic_jax.config import experiment as experiments
 from mimic_jax.data import sources, splits
-from mimic_jax.mimic import plan as plans
+from mimic_jax.mimic.plan import trial
 from mimic_jax.mimic.settings import Member
 from mimic_jax.search import trials
 from mimic_jax.speech import corpora, flite, timit_source, timit_splits
@@ -73,7 +74,8 @@ def of(settings) -> dict[str, str]:
     checked = experiments.read(settings)
     data = divided(checked.data)
     found = {name: recipe.name for name, recipe in _data_recipes(checked.data)}
-    planned = trials.without_students(_with_members(checked))
+    students = trials.known(checked.students)
+    planned = dataclasses.replace(checked, members=_members(checked), students=students)
     plan = plans.make(planned, data)
     for number, alignment in enumerate(plan.alignments, 1):
         found[f'alignment {number}'] = alignment.recipe.name
@@ -90,17 +92,17 @@ def of(settings) -> dict[str, str]:
     if checked.search.kind:
         aligned = plans.realigned(planned, data)
         middle = trials.middle(checked.search)
-        found['trial'] = plans.trial('trial', middle, planned, aligned, plan.caches).recipe.name
+        net = trial('trial', middle, checked.views, aligned, plan.caches)
+        found['trial'] = net.recipe.name
     return found
 
 
-def _with_members(checked):
-    """Members that a study is to find, each a stand-in of its rank."""
-    members = {
+def _members(checked):
+    """Members; of those that a study is to find, each a stand-in of its rank."""
+    return {
         name: Member('8c3-p2-10', seed=member.from_study.rank) if member.from_study.rank else member
         for name, member in checked.members.items()
     }
-    return dataclasses.replace(checked, members=members)
 
 
 def _data_recipes(data):

@@ -489,6 +489,7 @@ def test_a_members_views_are_placeholders():
         ({'named': {'a': 3}}, 'config.named.a is 3; it must be a group of settings'),
         ({'named': {'a': {'high': 2.0}}}, 'config.named.a has no low; set it'),
         ({'count': 2.5}, 'config.count is 2.5; it must be of type int'),
+        ({'count': {'a': 1}}, "config.count is {'a': 1}; it must be of type int"),
         ({'loose': {'rate': 'fast'}}, "config.loose.rate is 'fast'; it must be of type float"),
     ],
 )

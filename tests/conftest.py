@@ -114,9 +114,9 @@ def device():
 @pytest.fixture
 def make_session(tmp_path, device):
     """Makes a session and a plan of a config, in a fresh workdir unless one is given."""
+    from mimic_jax import plan
     from mimic_jax.config import experiment as experiments
     from mimic_jax.data import prepare
-    from mimic_jax.mimic import plan
     from mimic_jax.runtime import sharding
     from mimic_jax.runtime.progress import Progress
     from mimic_jax.training.session import Session

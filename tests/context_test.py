@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from mimic_jax.speech import context
+from mimic_jax.ops import context
 
 BOUNDS = np.array([0, 3, 4, 30, 47])
 FRAMES = np.random.default_rng(0).normal(size=(47, 123)).astype(np.float32)

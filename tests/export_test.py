@@ -12,14 +12,13 @@ import numpy as np
 import pytest
 from conftest import random_variables, tiny_digits
 
-from mimic_jax import pipeline
+from mimic_jax import pipeline, plan
 from mimic_jax.artifacts import store
 from mimic_jax.config import experiment as experiments
 from mimic_jax.data import prepare, preprocess
 from mimic_jax.errors import UserError
 from mimic_jax.export import plan as exporting
 from mimic_jax.export import run as export
-from mimic_jax.mimic import plan
 from mimic_jax.models import net
 from mimic_jax.runtime import sharding
 from mimic_jax.runtime.progress import Progress
@@ -78,7 +77,7 @@ def opened(tmp_path_factory, device):
 @pytest.fixture(scope='module')
 def exported(opened):
     session, made = opened
-    chosen = exporting.make(made, session.data, 'digits')
+    chosen = exporting.make(made, session.data)
     return export.run(session, chosen)
 
 
@@ -210,7 +209,7 @@ def test_preprocessing_is_inside(kind, spec, shape, tmp_path):
 
 def test_a_file_that_answers_otherwise_is_refused(opened, monkeypatch):
     session, made = opened
-    chosen = exporting.make(made, session.data, 'digits')
+    chosen = exporting.make(made, session.data)
     recipe = dataclasses.replace(chosen.recipe, config={'version': 'another'})
     real = exporting.load
     monkeypatch.setattr(exporting, 'load', lambda path: lambda inputs: real(path)(inputs) + 0.01)
@@ -221,15 +220,15 @@ def test_a_file_that_answers_otherwise_is_refused(opened, monkeypatch):
 
 def test_which_student(opened, tmp_path):
     session, made = opened
-    assert exporting.make(made, session.data, 'digits').name == 'mimic'
-    assert exporting.make(made, session.data, 'digits', 'labels').name == 'labels'
+    assert exporting.make(made, session.data).name == 'mimic'
+    assert exporting.make(made, session.data, 'labels').name == 'labels'
     with pytest.raises(UserError, match="did you mean 'mimic'"):
-        exporting.make(made, session.data, 'digits', 'mimc')
+        exporting.make(made, session.data, 'mimc')
     second = {**made.students, 'other': made.students['mimic']}
     several = dataclasses.replace(made, students=second)
     with pytest.raises(UserError, match='--student=NAME, one of labels, mimic, other'):
-        exporting.make(several, session.data, 'digits')
-    untrained = exporting.make(made, session.data, 'digits', 'labels')
+        exporting.make(several, session.data)
+    untrained = exporting.make(made, session.data, 'labels')
     with pytest.raises(UserError, match='--phase=student'):
         export.run(session, untrained)
 
@@ -246,7 +245,7 @@ def test_as_onnx(opened, monkeypatch):
     onnxruntime = pytest.importorskip('onnxruntime', reason="needs the extra 'onnx'")
     pytest.importorskip('onnx', reason="needs the extra 'onnx'")
     session, made = opened
-    chosen = exporting.make(made, session.data, 'digits', file_format='onnx')
+    chosen = exporting.make(made, session.data, file_format='onnx')
     folder = export.run(session, chosen)
     images = session.data.inputs[:37]
     model = onnxruntime.InferenceSession(folder / 'student.onnx')
@@ -257,7 +256,7 @@ def test_as_onnx(opened, monkeypatch):
     assert facts['parity']['argmax_equal'] and facts['parity']['max_difference'] < 1e-5
     assert set(facts['latency'][0]['milliseconds']) == {'1', '128'}
     assert 'student.onnx, ' in export.summary(folder) and 'opset 18' in export.summary(folder)
-    assert exporting.make(made, session.data, 'digits').recipe.name != folder.name
+    assert exporting.make(made, session.data).recipe.name != folder.name
     monkeypatch.setitem(sys.modules, 'onnxruntime', None)
     with pytest.raises(UserError, match=r'onnxruntime, which is not installed.*\.\[onnx\]'):
-        exporting.make(made, session.data, 'digits', file_format='onnx')
+        exporting.make(made, session.data, file_format='onnx')

@@ -498,7 +498,7 @@ def test_a_study_that_is_not_named_is_the_configs_own(tmp_path, monkeypatch):
         return [{'model': f'{len(asked)}c3'}]
 
     monkeypatch.setattr(trials, '_ranked', ranked)
-    found = trials.with_members(experiment, tmp_path, 'data', None).members
+    found = trials.found_members(experiment.members, experiment.search, tmp_path, 'data', None)
     expected = {
         'own': ('tiny', 'sqlite:///own.db'),
         'other': ('other', 'sqlite:///own.db'),
@@ -516,9 +516,14 @@ def test_ranks_beyond_the_trials_are_refused_before_the_search(tmp_path, device)
     assert message.startswith('config.search.trials is 1, but config.members.best_2.from_study has')
     assert not [*tmp_path.iterdir()]
     config.members.best_2.from_study.update(rank=7, study='other')  # whose trials are its own
-    trials.check_ranks(experiments.read(config))
+    check_ranks(config)
     config.members.best_2.from_study.update(study='tiny', storage='sqlite:///other.db')
-    trials.check_ranks(experiments.read(config))
+    check_ranks(config)
+
+
+def check_ranks(config):
+    checked = experiments.read(config)
+    trials.check_ranks(checked.members, checked.search)
 
 
 def test_ranks_of_a_greedy_choice_follow_what_the_members_say(tmp_path, monkeypatch):
@@ -540,7 +545,7 @@ def test_ranks_of_a_greedy_choice_follow_what_the_members_say(tmp_path, monkeypa
         asked.extend(members)
         return logits, labels
 
-    found = trials.with_members(experiment, tmp_path, 'data', ask).members
+    found = trials.found_members(experiment.members, experiment.search, tmp_path, 'data', ask)
     assert asked == nets
     assert (found['best_1'], found['best_2']) == (nets[0], nets[2])
 

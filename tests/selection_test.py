@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mimic_jax.search import selection
+from mimic_jax.ops import selection
 
 
 def brute_force(logits, labels, count):

@@ -9,7 +9,7 @@ import pytest
 from mimic_jax import pipeline
 from mimic_jax.artifacts import store
 from mimic_jax.data import preprocess, statistics
-from mimic_jax.data.splits import Dataset
+from mimic_jax.data.dataset import Dataset
 from mimic_jax.errors import UserError
 
 

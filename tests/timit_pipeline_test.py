@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 
 from mimic_jax import pipeline
+from mimic_jax import plan as plans
 from mimic_jax.artifacts import store
 from mimic_jax.config import experiment as experiments
 from mimic_jax.data import batches, prepare, statistics
 from mimic_jax.data.settings import Data
 from mimic_jax.errors import UserError
-from mimic_jax.mimic import plan as plans
 from mimic_jax.models import counts, net
 from mimic_jax.reporting import comparisons, html_report
 from mimic_jax.runtime import sharding

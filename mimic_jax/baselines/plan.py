@@ -8,7 +8,7 @@ from mimic_jax.artifacts.store import Recipe
 from mimic_jax.baselines import kmeans_features
 from mimic_jax.baselines.settings import Baseline
 from mimic_jax.config.fields import differing
-from mimic_jax.data.splits import Dataset
+from mimic_jax.data.dataset import Dataset
 from mimic_jax.errors import UserError
 
 VERSION = 1  # raise when the same settings and data would give other decision values
@@ -30,6 +30,12 @@ class BaselinePlan:
     model: str
     clustering: float  # FLOPs of k-means
     coding: float  # FLOPs of one image's features
+
+    @property
+    def work(self) -> dict[str, float]:
+        """FLOPs by what they are spent on."""
+        coded = len(self.examples) + self.evaluated
+        return {'k-means': self.clustering, 'features': self.coding * coded}
 
 
 def make(name: str, settings: Baseline, data: Dataset) -> BaselinePlan:
@@ -73,7 +79,7 @@ def make(name: str, settings: Baseline, data: Dataset) -> BaselinePlan:
 
 
 def _positions(settings: Baseline, data: Dataset, where: str) -> int:
-    if data.speech is not None or len(data.input_shape) != 3:
+    if not data.images:
         raise UserError(
             f'{where} takes patches of images, but the inputs have shape {data.input_shape}; '
             'remove it, or give images [N, H, W, C]'

@@ -264,5 +264,7 @@ def _value(hint, value, where: str):
                 f'{where} is larger than any float; it must be a smaller number'
             ) from None
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        raise UserError(f'{where} is {value!r}; it must be of type {hint.__name__}')
+        # A ConfigDict's repr has several lines.
+        shown = as_json(value) if hasattr(value, 'items') else value
+        raise UserError(f'{where} is {shown!r}; it must be of type {hint.__name__}')
     return value

@@ -10,7 +10,6 @@ import numpy as np
 
 from mimic_jax.artifacts import store
 from mimic_jax.data import (
-    class_names,
     duplicates,
     sources,
     splits,
@@ -18,21 +17,18 @@ from mimic_jax.data import (
     synthetic,
     unlabelled,
 )
+from mimic_jax.data.dataset import Dataset
 from mimic_jax.data.settings import Data
 from mimic_jax.data.source import Streamed
-from mimic_jax.errors import UserError
 from mimic_jax.runtime.progress import Progress
-from mimic_jax.speech import corpora, flite, timit_source
-from mimic_jax.training.session import Session
 
 INPUTS, LABELS, DIGESTS = 'inputs.npy', 'labels.npy', 'digests.npy'
-SPEECH = ('frames.npy', 'targets.npy', 'bounds.npy')
 
 
-def run(data: Data, workdir: Path, progress: Progress) -> splits.Dataset:
+def run(data: Data, workdir: Path, progress: Progress) -> Dataset:
     """The data set of a config; its arrays are memory-mapped from the artifact `data-<id>`."""
-    if data.name == 'flite':
-        data = _synthesised(data, workdir, progress)
+    if data.name in sources.REGISTERED:
+        return sources.REGISTERED[data.name](data, workdir, progress)
     identity = sources.identity(data)
     if data.transfer.kind == 'munge':
         identity = {**identity, 'transfer': synthetic.identity(data)}
@@ -41,13 +37,10 @@ def run(data: Data, workdir: Path, progress: Progress) -> splits.Dataset:
     folder = store.make(
         workdir,
         store.Recipe('data', identity),
-        lambda folder: (_build_speech if data.name == 'timit' else _build)(folder, data, progress),
+        lambda folder: _build(folder, data, progress),
         progress.say,
     )
     facts = store.manifest(folder)
-    if data.name == 'timit':
-        content = store.canonical_json([facts['files'][name] for name in SPEECH])
-        return timit_source.divide(corpora.load(folder), content, data, progress.say)
     inputs = np.load(folder / INPUTS, mmap_mode='r', allow_pickle=False)
     dataset = splits.divide(
         inputs=inputs,
@@ -57,10 +50,9 @@ def run(data: Data, workdir: Path, progress: Progress) -> splits.Dataset:
         content=store.canonical_json([facts['files'][name] for name in (INPUTS, LABELS)]),
         data=data,
         digests=_digests(folder, inputs, facts['regions'], data),
-        transferred=_transferred(facts, data),
+        transferred=facts['transferred'],
     )
-    names = facts.get('class_names') or class_names.of(data.name) or ()
-    dataset = dataclasses.replace(dataset, class_names=tuple(names))
+    dataset = dataclasses.replace(dataset, class_names=tuple(facts['class_names']))
     if dataset.removed:
         progress.say(
             f'{dataset.removed} unlabelled images equal a validation or test image: left out'
@@ -123,29 +115,6 @@ def _build(folder: Path, data: Data, progress: Progress) -> dict:
     }
 
 
-def _synthesised(data: Data, workdir: Path, progress: Progress) -> Data:
-    """The settings of the corpus `corpus-<id>`, which flite speaks and which is read like TIMIT."""
-    if data.root:
-        raise UserError(
-            f"config.data.root is {data.root!r}, but 'flite' makes its corpus in the workdir; leave "
-            "it empty, or set config.data.name to 'timit' to read the one that is there"
-        )
-    folder = store.make(
-        workdir,
-        store.Recipe('corpus', flite.identity()),
-        lambda folder: _speak(folder, progress),
-        progress.say,
-    )
-    store.manifest(folder)  # a changed label may read as well as the right one
-    return dataclasses.replace(data, name='timit', root=str(folder))
-
-
-def _speak(folder: Path, progress: Progress) -> dict:
-    start = time.monotonic()
-    count = flite.write(folder, progress.count)
-    return {'utterances': count, 'seconds': round(time.monotonic() - start, 3)}
-
-
 def _chunks(inputs: np.ndarray | Streamed, what: str, progress: Progress) -> Iterator[np.ndarray]:
     if isinstance(inputs, np.ndarray):
         yield inputs
@@ -155,13 +124,6 @@ def _chunks(inputs: np.ndarray | Streamed, what: str, progress: Progress) -> Ite
         yield chunk
         done += len(chunk)
         progress.count(what, done, len(inputs))
-
-
-def _build_speech(folder: Path, data: Data, progress: Progress) -> dict:
-    start = time.monotonic()
-    found = timit_source.find(data)
-    facts = corpora.write(found, folder, data.skip_bad, progress.count)
-    return {**facts, 'seconds': round(time.monotonic() - start, 3)}
 
 
 def _save(path: Path, shape: tuple[int, ...], dtype: np.dtype, parts: Iterable[np.ndarray]) -> None:
@@ -181,9 +143,7 @@ def _digests(folder: Path, inputs: np.ndarray, regions: dict, data: Data) -> np.
     # Where `train` is 0, nothing of the pool is left over.
     if not _are_images(inputs) or not (regions['unlabelled'] or data.train):
         return None
-    path = folder / DIGESTS
-    # Artifacts of the first versions hold none.
-    return np.load(path, allow_pickle=False) if path.is_file() else duplicates.digests(inputs)
+    return np.load(folder / DIGESTS, allow_pickle=False)
 
 
 def _are_images(inputs: np.ndarray | Streamed) -> bool:
@@ -191,19 +151,10 @@ def _are_images(inputs: np.ndarray | Streamed) -> bool:
     return inputs.ndim == 4
 
 
-def _transferred(facts: dict, data: Data) -> int:
-    """How many examples of a data artifact are those of `data.transfer`."""
-    if data.transfer.kind == 'none':
-        return 0
-    # Artifacts of the first versions do not tell them from the source's own unlabelled examples.
-    return facts.get('transferred', facts['regions']['unlabelled'])
-
-
-def fit(session: Session) -> None:
+def fit(workdir: Path, data: Dataset, progress: Progress) -> None:
     """Writes the artifact `preprocess-<id>` where the data's kind of preprocessing is fitted.
 
-    Before any net is trained, so that data which cannot be fitted to is told of at once.
+    Called before any net is trained, so that data which cannot be fitted to is refused at once.
     """
-    progress = session.progress
-    watch = functools.partial(progress.count, f'fitting {session.data.preprocess}')
-    statistics.open_fitted(session.workdir, session.data, progress.say, watch)
+    watch = functools.partial(progress.count, f'fitting {data.preprocess}')
+    statistics.open_fitted(workdir, data, progress.say, watch)

@@ -8,16 +8,26 @@ import numpy as np
 from mimic_jax.artifacts import store
 from mimic_jax.config.fields import nearest
 from mimic_jax.data import array_files, cifar10, image_folder, tfds_labelled
+from mimic_jax.data.dataset import Dataset
 from mimic_jax.data.settings import Data
 from mimic_jax.data.source import Source
 from mimic_jax.errors import UserError
-from mimic_jax.speech import timit_source
+from mimic_jax.runtime.progress import Progress
 
+CIFAR10 = ('airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck')
 TABLES = ('breast_cancer', 'digits', 'iris', 'wine')  # that come with scikit-learn
 NAMES = (
-    *('digits', 'cifar10', 'npz', 'folder', 'timit', 'flite', 'tfds:NAME'),
+    *('digits', 'cifar10', 'npz', 'folder', 'tfds:NAME'),
     *(f'sklearn:{name}' for name in TABLES),
 )
+
+# Kinds of data set that other rooms bring, by config.data.name: each prepares its Dataset itself.
+REGISTERED: dict[str, Callable[[Data, Path, Progress], Dataset]] = {}
+
+
+def register(name: str, prepare: Callable[[Data, Path, Progress], Dataset]) -> None:
+    """Makes `prepare(data, workdir, progress)` what is done for the data sets of a name."""
+    REGISTERED[name] = prepare
 
 
 def identity(data: Data) -> dict:
@@ -35,21 +45,17 @@ def identity(data: Data) -> dict:
             return {'name': 'npz', 'sha256': store.file_digest(_npz_path(data.root))}
         case 'folder':
             return image_folder.identity(data.root)
-        case 'timit':
-            return timit_source.identity(data)
     kind, _, name = data.name.partition(':')
     if kind == 'tfds':
         return tfds_labelled.identity(name, data.root)
     if kind == 'sklearn' and name in TABLES:
         return {'name': data.name, 'version': 1}
-    raise UserError(f'config.data.name is {data.name!r}; {nearest(data.name, NAMES)}')
+    known = (*NAMES, *REGISTERED)
+    raise UserError(f'config.data.name is {data.name!r}; {nearest(data.name, known)}')
 
 
 def load(data: Data, progress: Callable[[str, int, int], None] | None = None) -> Source:
-    """The arrays of the source that `data` names; calls `progress(what, done, total)` on the way.
-
-    Not of 'timit', whose arrays are larger than memory may be: see `speech.write`.
-    """
+    """The arrays of the source that `data` names; calls `progress(what, done, total)` on the way."""
     kind, _, name = data.name.partition(':')
     match kind:
         case 'digits':
@@ -69,6 +75,7 @@ def load(data: Data, progress: Callable[[str, int, int], None] | None = None) ->
                 test_inputs=arrays['test_images'],
                 test_labels=arrays['test_labels'],
                 num_classes=10,
+                class_names=CIFAR10,
             )
         case _:
             return load_npz(_npz_path(data.root))
@@ -118,7 +125,7 @@ def _load_digits() -> Source:
     # 15 grey levels a step: 0 … 16 become 0 … 240, the nearest whole multiple within uint8.
     inputs = (images.reshape(-1, 8, 8, 1) * 15).astype(np.uint8)
     labels = labels.astype(np.int32)
-    return Source(inputs, labels, inputs[:0], inputs[:0], labels[:0], num_classes=10)
+    return Source(inputs, labels, inputs[:0], inputs[:0], labels[:0], 10, tuple('0123456789'))
 
 
 def _load_table(name: str) -> Source:

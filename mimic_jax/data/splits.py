@@ -1,71 +1,15 @@
 """A source divided into train, validation, test and unlabelled examples, all addressed by index."""
 
-import dataclasses
-import functools
 import hashlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from mimic_jax.config.fields import nearest
 from mimic_jax.data import duplicates
+from mimic_jax.data.dataset import Dataset
 from mimic_jax.data.settings import Data
 from mimic_jax.errors import UserError
-from mimic_jax.speech import context, fbank
-from mimic_jax.speech.corpora import Speech
-
-
-@dataclasses.dataclass(frozen=True)
-class Dataset:
-    """Raw examples and the splits over them; an example is its index.
-
-    inputs: [N, ...] raw, possibly memory-mapped.  labels: [N] int32, -1 outside the labelled splits.
-    splits: index arrays [n] int32 by name.  fingerprint: hash of content and splits.
-    removed: unlabelled examples left out because they equal a validation or test example.
-    cut: examples of config.data.transfer left out because config.data.unlabelled is lower.
-    class_names: what the source calls its classes, by number; empty where it has no names.
-    speech: of a corpus of speech, whose examples are frames; None for other data.
-    utterances: of speech, the positions [n] int32 of each split's utterances in `speech.utterances`;
-    the split's frames are theirs, one utterance after another.
-    """
-
-    inputs: np.ndarray
-    labels: np.ndarray
-    splits: Mapping[str, np.ndarray]
-    num_classes: int
-    fingerprint: str
-    preprocess: str
-    removed: int = 0
-    cut: int = 0
-    speech: Speech | None = None
-    utterances: Mapping[str, np.ndarray] | None = None
-    class_names: tuple[str, ...] = ()
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Of an example as nets get it; a frame of speech comes in its context."""
-        if self.speech is not None:
-            return (2 * context.WIDTH + 1, fbank.BANDS, fbank.CHANNELS)
-        return self.inputs.shape[1:]
-
-    @functools.cached_property
-    def arrays(self) -> dict[str, np.ndarray]:
-        """What `batches.gather` makes batches of, on the host."""
-        arrays = {'inputs': self.inputs, 'labels': self.labels}
-        if self.speech is not None:
-            arrays['first'], arrays['last'] = context.edges(self.speech.bounds)
-        return arrays
-
-    def examples(self, names: tuple[str, ...], where: str) -> np.ndarray:
-        """The indices of several splits, one after another; UserError when there is none or no example."""
-        for name in names:
-            if name not in self.splits:
-                raise UserError(f'{where} names the split {name!r}; {nearest(name, self.splits)}')
-        found = np.concatenate([self.splits[name] for name in names])
-        if not len(found):
-            raise UserError(f'{where}: the splits {", ".join(names)} hold no examples')
-        return found
 
 
 def divide(

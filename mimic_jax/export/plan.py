@@ -13,8 +13,7 @@ import numpy as np
 
 from mimic_jax.artifacts.store import Recipe
 from mimic_jax.config.fields import nearest
-from mimic_jax.data import class_names
-from mimic_jax.data.splits import Dataset
+from mimic_jax.data.dataset import Dataset
 from mimic_jax.errors import UserError
 from mimic_jax.export import onnx_writer
 from mimic_jax.mimic import ensemble
@@ -51,13 +50,10 @@ class ExportPlan:
     format: str = 'jax'
 
 
-def make(
-    plan: Plan, data: Dataset, source: str, student: str = '', file_format: str = 'jax'
-) -> ExportPlan:
+def make(plan: Plan, data: Dataset, student: str = '', file_format: str = 'jax') -> ExportPlan:
     """The plan of exporting one student.
 
-    source: config.data.name.  student: its name; when empty the only one that mimics, or the only one
-    that there is.
+    student: its name; when empty the only one that mimics, or the only one that there is.
     A student on labels is timed beside the teachers of the first cache.
 
     Raises:
@@ -77,7 +73,7 @@ def make(
         versions={'export': VERSION},
     )
     teachers = cache.members if cache else ()
-    classes = data.class_names or class_names.of(source)
+    classes = data.class_names or None
     return ExportPlan(name, recipe, net, spec, reason, teachers, classes, file_format)
 
 

@@ -1,4 +1,4 @@
-"""Examples that a person has in files: images, arrays and recordings, checked and never resized."""
+"""Examples that a person has in files: images and arrays, checked and never resized."""
 
 import warnings
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ from PIL import Image
 
 from mimic_jax.data import array_files, unlabelled
 from mimic_jax.errors import UserError
+from mimic_jax.runtime import files
 from mimic_jax.runtime.interrupt import Interrupted
-from mimic_jax.speech import timit_files
 
 ARRAYS = ('.npy', '.npz')
 KEYS = ('images', 'features')  # of an .npz file, the first that it has
@@ -39,44 +39,11 @@ def examples(
         )
     if len(shape) != 3 or dtype != np.uint8:
         raise UserError(f'{path} is no .npy or .npz file; the net takes {_wanted(shape, dtype)}')
-    files = _files(path)
-    return len(files), (
-        (names, np.stack([_image(files[name], shape) for name in names]))
-        for names in _chunks(list(files), size)
+    found = files.below(path)
+    return len(found), (
+        (names, np.stack([_image(found[name], shape) for name in names]))
+        for names in _chunks(list(found), size)
     )
-
-
-def recordings(path: Path) -> tuple[int, Iterator[tuple[str, np.ndarray]]]:
-    """How many recordings `path` is, a file or all .wav below a folder; their names and samples [n].
-
-    Samples are as `timit_files.read_audio` gives them.
-
-    Raises:
-      UserError: here or while iterating: nothing there, or what cannot be read, by name.
-    """
-    files = _files(path)
-    if path.is_dir():
-        files = {name: file for name, file in files.items() if file.suffix.lower() == '.wav'}
-    if not files:
-        raise UserError(f'{path} holds no .wav files; give a folder of recordings, or one')
-    return len(files), ((name, _samples(file)) for name, file in files.items())
-
-
-def _files(path: Path) -> dict[str, Path]:
-    """A file, or all below a folder but hidden ones, by name in the names' order."""
-    if path.is_file():
-        return {path.name: path}
-    if not path.is_dir():
-        raise UserError(f'{path} is neither a file nor a folder; give one that is there')
-    below = {file.relative_to(path): file for file in path.rglob('*') if file.is_file()}
-    names = {
-        name.as_posix(): file
-        for name, file in below.items()
-        if not any(part.startswith('.') for part in name.parts)
-    }
-    if not names:
-        raise UserError(f'{path} holds no files; give a folder that does')
-    return dict(sorted(names.items()))
 
 
 def _image(path: Path, shape: tuple[int, ...]) -> np.ndarray:
@@ -120,13 +87,6 @@ def _numbers(part: np.ndarray, start: int, path: Path, dtype: np.dtype) -> np.nd
         row = start + int(np.flatnonzero(~np.isfinite(part.reshape(len(part), -1)).all(axis=1))[0])
         raise UserError(f'{path}: row {row} holds numbers that are not finite; replace them')
     return part
-
-
-def _samples(path: Path) -> np.ndarray:
-    try:
-        return timit_files.read_audio(path)
-    except timit_files.BadUtterance as error:  # which speaks of the corpus's own setting
-        raise UserError(f'{str(error).rpartition(";")[0]}; mend it or leave it out') from None
 
 
 def _chunks(names: list[str], size: int) -> Iterator[list[str]]:

@@ -18,7 +18,7 @@ from mimic_jax.export import plan as exporting
 from mimic_jax.export.plan import ExportPlan
 from mimic_jax.mimic import ensemble, latency
 from mimic_jax.models import absorb
-from mimic_jax.reporting import tables
+from mimic_jax.ops.text import aligned
 from mimic_jax.training.session import Session
 
 EXAMPLES = 1000  # of the test split, the first, that the file is checked on at most
@@ -160,4 +160,4 @@ def _table(rows: list[dict]) -> str:
         ['', *(f'batch {size}, ms' for size in sizes)],
         *([row['name'], *(f'{row["milliseconds"][size]:.2f}' for size in sizes)] for row in rows),
     ]
-    return tables.aligned(cells)
+    return aligned(cells)

@@ -6,9 +6,9 @@ import numpy as np
 
 from mimic_jax.artifacts.store import Recipe
 from mimic_jax.data import views
+from mimic_jax.data.dataset import Dataset
 from mimic_jax.data.settings import Data
 from mimic_jax.data.settings import Views as ViewSettings
-from mimic_jax.data.splits import Dataset
 from mimic_jax.errors import UserError
 from mimic_jax.mimic import external_answers
 from mimic_jax.mimic.settings import ExternalTeacher, Logits

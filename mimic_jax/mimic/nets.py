@@ -1,4 +1,4 @@
-"""What training a net makes, and what writing down an ensemble's logits makes."""
+"""What writing down an ensemble's logits makes, worked out ahead."""
 
 import dataclasses
 
@@ -9,34 +9,7 @@ from mimic_jax.data.settings import Views
 from mimic_jax.mimic.external_plan import OwnPlan
 from mimic_jax.mimic.settings import Logits
 from mimic_jax.runtime.progress import ASKING
-from mimic_jax.training.train_step import Task
-
-FORWARD_AND_BACKWARD = 3  # a training step's FLOPs over a forward pass's
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class NetPlan:
-    """A net to train: a teacher member, or a student with one of its seeds."""
-
-    name: str
-    recipe: Recipe
-    evaluation: Recipe
-    task: Task
-    examples: np.ndarray
-    seed: int
-    flops: float  # forward, one example
-    parameters: int
-    units: int  # as Ba & Caruana count them
-    cache: 'CachePlan | None' = None  # of a student on logits
-    budget: float = 0.0  # parameters that its width was solved for; 0: none
-
-    @property
-    def model(self) -> str:
-        return self.task.net.spec
-
-    @property
-    def work_per_step(self) -> float:
-        return FORWARD_AND_BACKWARD * self.flops * self.task.train.batch_size
+from mimic_jax.training.plan import NetPlan
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -1,28 +1,23 @@
-"""What an experiment makes: every artifact's recipe, worked out before anything is computed."""
+"""What teachers, caches and students make: every recipe, worked out before anything is computed."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
+from typing import Protocol
 
 import numpy as np
 
 from mimic_jax.artifacts.store import Recipe
-from mimic_jax.baselines import plan as baseline_plan
-from mimic_jax.baselines.plan import BaselinePlan
-from mimic_jax.config.experiment import Experiment
 from mimic_jax.config.fields import differing
 from mimic_jax.data import batches, views
+from mimic_jax.data.dataset import Dataset
 from mimic_jax.data.settings import Data, OwnViews, own_views
 from mimic_jax.data.settings import Views as ViewSettings
-from mimic_jax.data.splits import Dataset
 from mimic_jax.errors import UserError
 from mimic_jax.mimic import external_plan as own_plan
 from mimic_jax.mimic.external_plan import OwnPlan
 from mimic_jax.mimic.nets import CachePlan, NetPlan
 from mimic_jax.mimic.settings import Logits, Member, Student
 from mimic_jax.models import counts, net, notation
-from mimic_jax.speech import plan as speech_plan
-from mimic_jax.speech.decode_plan import DecodePlan
-from mimic_jax.speech.plan import AlignmentPlan
 from mimic_jax.training import train_step
 from mimic_jax.training.settings import Loss, Train
 from mimic_jax.training.train_step import Task
@@ -31,14 +26,27 @@ MOST_PARAMETERS = 10**10  # of a net: with gradients and momentum 120 GB
 MOST_STEPS = 2**31 - 1  # that a run can count
 
 
+class Planned(Protocol):
+    """What another room plans to make: an artifact, and its name in words."""
+
+    name: str
+    recipe: Recipe
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Plan:
-    alignments: tuple[AlignmentPlan, ...]  # of speech, one a round
+    """Everything that an experiment makes.
+
+    alignments, baselines, decodings: what other rooms plan; of speech, `decodings` are by a row's source,
+    one a seed.
+    """
+
     members: Mapping[str, NetPlan]
     caches: Mapping[str, CachePlan]
     students: Mapping[str, tuple[NetPlan, ...]]
-    baselines: Mapping[str, BaselinePlan]
-    decodings: Mapping[str, tuple[DecodePlan, ...]]  # of speech, by a row's source; one a seed
+    alignments: tuple[Planned, ...] = ()
+    baselines: Mapping[str, Planned] = dataclasses.field(default_factory=dict)
+    decodings: Mapping[str, tuple[Planned, ...]] = dataclasses.field(default_factory=dict)
 
     def own_teachers(self) -> Iterator[OwnPlan]:
         """Every teacher made elsewhere that answers for validation or test examples."""
@@ -53,119 +61,80 @@ class Plan:
             yield from seeds
 
 
-def make(experiment: Experiment, data: Dataset) -> Plan:
-    """The plan of an experiment on its data, as prepared: before any realignment.
+def make(
+    members: Mapping[str, Member],
+    logits: Mapping[str, Logits],
+    students: Mapping[str, Student],
+    common: ViewSettings,
+    data: Dataset,
+) -> Plan:
+    """The plan of teachers, caches and students.
+
+    common: the views of the caches, and of nets that set none of their own.
 
     Raises:
       UserError: a model that does not parse or fit, '?' without a budget, a net beyond its budget, a
         split that is not there.
     """
-    _check_views(experiment.views, data, 'config.views')
-    rounds, data = alignments(experiment, data)
-    members = {
-        name: _member(f'teacher {name}', member, experiment, data, f'config.members.{name}')
-        for name, member in experiment.members.items()
+    _check_views(common, data, 'config.views')
+    teachers = {
+        name: member(f'teacher {name}', settings, common, data, f'config.members.{name}')
+        for name, settings in members.items()
     }
     caches = {
-        name: _cache(name, settings, experiment, data, members)
-        for name, settings in experiment.logits.items()
+        name: _cache(name, settings, common, data, teachers) for name, settings in logits.items()
     }
-    students = {
+    planned = {
         name: tuple(
             _student(
                 f'student {name}, seed {seed}',
-                student,
+                settings,
                 seed,
-                experiment,
+                common,
                 data,
                 caches,
                 f'config.students.{name}',
             )
-            for seed in student.seeds
+            for seed in settings.seeds
         )
-        for name, student in experiment.students.items()
+        for name, settings in students.items()
     }
-    baselines = {
-        name: baseline_plan.make(name, settings, data)
-        for name, settings in experiment.baselines.items()
-    }
-    _check_rows(experiment, caches)
-    decodings = speech_plan.decodings(experiment, data, members, caches, students)
-    return Plan(rounds, members, caches, students, baselines, decodings)
+    return Plan(teachers, caches, planned)
 
 
 def trial(
     name: str,
     settings: Member | Student,
-    experiment: Experiment,
+    common: ViewSettings,
     data: Dataset,
     caches: Mapping[str, CachePlan],
 ) -> NetPlan:
     """The net of a search's trial: an artifact like any member's, or like a student's first seed.
 
-    caches: of the experiment's plan.
+    common: as in `make`.  caches: of the experiment's plan.
     """
     if isinstance(settings, Student):
         seed, where = settings.seeds[0], 'config.search.student'
-        return _student(name, settings, seed, experiment, data, caches, where)
-    return _member(name, settings, experiment, data, 'config.search.member')
-
-
-def realigned(experiment: Experiment, data: Dataset) -> Dataset:
-    """Prepared data under the name that they have after all realignment."""
-    return alignments(experiment, data)[1]
-
-
-def alignments(experiment: Experiment, data: Dataset) -> tuple[tuple[AlignmentPlan, ...], Dataset]:
-    """The rounds of realigning, and the data under the name that they have after the last."""
-    net, where = experiment.alignment.net, 'config.alignment.net'
-    return speech_plan.alignments(
-        experiment.alignment.rounds,
-        data,
-        lambda name, so_far: _member(name, net, experiment, so_far, where),
-    )
-
-
-def _check_rows(experiment: Experiment, caches: Mapping[str, CachePlan]) -> None:
-    for name, row in experiment.report.rows.items():
-        group, _, entry = row.source.partition('.')
-        if group == 'logits' and 'test' not in caches[entry].answered:
-            raise UserError(
-                f'config.report.rows.{name} is of {row.source}, whose files of logits have none of '
-                f'test examples; give config.logits.{entry}.source.test, or remove the row'
-            )
+        return _student(name, settings, seed, common, data, caches, where)
+    return member(name, settings, common, data, 'config.search.member')
 
 
 def _check_views(settings: ViewSettings, data: Dataset, where: str) -> None:
-    if data.speech is not None and not views.is_identity(settings):
-        raise UserError(
-            f'{where} augments images, but the examples are frames of speech; turn it off'
-        )
+    if not data.images and not views.is_identity(settings):
+        raise UserError(f'{where} augments images, but these examples are none; turn it off')
     views.check(settings, data.input_shape, where)
 
 
-def _subset(member: Member, data: Dataset) -> np.ndarray:
-    """The training examples that a member sees: some of them, or all frames of some utterances."""
-    whole = data.splits['train']
-    if member.subset == 1:
-        return whole
-    things = whole if data.speech is None else data.utterances['train']
-    drawn = np.random.default_rng([member.seed, len(things)]).permutation(len(things))
-    kept = things[np.sort(drawn[: round(member.subset * len(things))])]
-    return kept if data.speech is None else data.speech.rows(kept)
-
-
-def _member(
-    name: str, member: Member, experiment: Experiment, data: Dataset, where: str
-) -> NetPlan:
-    augmentation = own_views(member.views, experiment.views)
+def member(name: str, settings: Member, common: ViewSettings, data: Dataset, where: str) -> NetPlan:
+    """A teacher to train on labels.  common: as in `make`.  where: its place in the config."""
+    augmentation = own_views(settings.views, common)
     _check_views(
-        augmentation, data, 'config.views' if member.views == OwnViews() else f'{where}.views'
+        augmentation, data, 'config.views' if settings.views == OwnViews() else f'{where}.views'
     )
-    examples = _subset(member, data)
+    examples = data.drawn(settings.subset, settings.seed)
     recipe = Recipe(
         phase='teacher',
-        config={**differing(member), **_inputs(data, augmentation)},
+        config={**differing(settings), **_inputs(data, augmentation)},
         data=data.fingerprint,
         versions=_versions(augmentation),
     )
@@ -174,24 +143,22 @@ def _member(
         where,
         recipe,
         data,
-        member.model,
-        member.train,
+        settings.model,
+        settings.train,
         Loss(),
         augmentation,
         examples,
-        member.seed,
+        settings.seed,
     )
 
 
-def _cache(
-    name: str, settings: Logits, experiment: Experiment, data: Dataset, members
-) -> CachePlan:
+def _cache(name: str, settings: Logits, common: ViewSettings, data: Dataset, members) -> CachePlan:
     chosen = tuple(members[member] for member in settings.members)
     examples = _transfer(name, settings, data)
     own = None
     if settings.source.path:
-        own = own_plan.make(name, settings, experiment.views, examples, data)
-    inputs = _inputs(data, experiment.views)
+        own = own_plan.make(name, settings, common, examples, data)
+    inputs = _inputs(data, common)
     recipe = Recipe(
         phase='logits',
         config={
@@ -202,9 +169,9 @@ def _cache(
         },
         data=data.fingerprint,
         reads=tuple(member.recipe.name for member in chosen),
-        versions=_view_version(experiment.views),
+        versions=_view_version(common),
     )
-    return CachePlan(name, recipe, settings, experiment.views, chosen, examples, own)
+    return CachePlan(name, recipe, settings, common, chosen, examples, own)
 
 
 def _transfer(name: str, settings: Logits, data: Dataset) -> np.ndarray:
@@ -221,7 +188,7 @@ def _student(
     name: str,
     student: Student,
     seed: int,
-    experiment: Experiment,
+    common: ViewSettings,
     data: Dataset,
     caches,
     where: str,
@@ -229,7 +196,7 @@ def _student(
     model = _solved(student, data, where)
     cache = caches[student.logits] if student.target == 'logits' else None
     # A cache's name holds its views.
-    drawn = ViewSettings() if cache else own_views(OwnViews(), experiment.views)
+    drawn = ViewSettings() if cache else own_views(OwnViews(), common)
     recipe = Recipe(
         phase='student',
         config={
@@ -250,7 +217,7 @@ def _student(
         model,
         student.train,
         student.loss,
-        experiment.views,
+        common,
         examples,
         seed,
         cache,

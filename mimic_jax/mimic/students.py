@@ -7,8 +7,8 @@ import numpy as np
 from mimic_jax.artifacts import store
 from mimic_jax.data import batches
 from mimic_jax.mimic import ensemble
-from mimic_jax.mimic.plan import NetPlan
 from mimic_jax.training import loop
+from mimic_jax.training.plan import NetPlan, Targets
 from mimic_jax.training.session import Session
 
 
@@ -26,26 +26,18 @@ def make(session: Session, student: NetPlan) -> Path:
     return store.make(
         session.workdir,
         student.recipe,
-        lambda folder: loop.run(folder, _job(session, student), session),
+        lambda folder: loop.run(folder, student, _targets(session, student), session),
         session.progress.say,
         together=True,
     )
 
 
-def _job(session: Session, student: NetPlan) -> loop.Job:
-    common = {
-        'name': student.name,
-        'task': student.task,
-        'examples': student.examples,
-        'seed': student.seed,
-        'work_per_step': student.work_per_step,
-    }
+def _targets(session: Session, student: NetPlan) -> Targets:
     if student.cache is None:
-        return loop.Job(**common, view_seed=student.seed)
+        return Targets(view_seed=student.seed)
     cache = ensemble.open_checked(session, student.cache)
     rows = batches.rows_of(cache.examples, len(session.data.labels))
-    return loop.Job(
-        **common,
+    return Targets(
         view_seed=student.cache.views.seed,  # the very views that the teacher was asked about
         views=cache.views,
         teacher=lambda view: {'teacher_logits': cache.view(view), 'rows': rows},

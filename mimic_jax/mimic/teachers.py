@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from mimic_jax.artifacts import store
-from mimic_jax.mimic.nets import NetPlan
 from mimic_jax.training import loop
+from mimic_jax.training.plan import NetPlan, Targets
 from mimic_jax.training.session import Session
 
 
@@ -14,18 +14,11 @@ def make(session: Session, member: NetPlan) -> Path:
     Raises:
       NotFinite: training diverged.
     """
-    job = loop.Job(
-        name=member.name,
-        task=member.task,
-        examples=member.examples,
-        seed=member.seed,
-        view_seed=member.seed,  # no two members see the same augmented images
-        work_per_step=member.work_per_step,
-    )
+    targets = Targets(view_seed=member.seed)  # no two members see the same augmented images
     return store.make(
         session.workdir,
         member.recipe,
-        lambda folder: loop.run(folder, job, session),
+        lambda folder: loop.run(folder, member, targets, session),
         session.progress.say,
         together=True,
     )

@@ -14,11 +14,10 @@ from mimic_jax.mimic import ensemble
 from mimic_jax.mimic.nets import CachePlan, NetPlan
 from mimic_jax.mimic.plan import Plan
 from mimic_jax.models import absorb, counts
-from mimic_jax.ops import metrics
-from mimic_jax.reporting import rows
+from mimic_jax.ops import metrics, selection
+from mimic_jax.reporting.part import PLAIN, Part
+from mimic_jax.reporting.rows import ensemble_model
 from mimic_jax.reporting.settings import Report, Row
-from mimic_jax.search import selection
-from mimic_jax.speech import answers
 from mimic_jax.training.session import Session
 
 
@@ -38,35 +37,35 @@ class _Found(NamedTuple):
 
 
 class Answers:
-    """The evaluated nets' logits, and what rows are made of them."""
+    """What the evaluated nets answer, and what rows are made of it.
 
-    def __init__(self, session: Session, plan: Plan, report: Report):
-        self._session, self._plan = session, plan
-        name = report.ensemble or next(iter(plan.caches), '')
+    chosen: the rows that the config names, or one for every teacher, ensemble, student and baseline;
+    each with its name.
+    """
+
+    def __init__(self, session: Session, plan: Plan, settings: Report, part: Part = PLAIN):
+        self.session, self.plan, self.settings, self.part = session, plan, settings, part
+        self.chosen = list(_chosen(plan, settings))
+        name = settings.ensemble or next(iter(plan.caches), '')
         self._ensemble = plan.caches.get(name)
 
     def rows(self, name: str, row: Row) -> list[dict]:
-        """The rows of report.json on a source: its accuracy; of speech, PER and frame accuracy."""
+        """The rows of report.json on a source: its accuracy, or what the data's part makes of that."""
         found = self._found(row)
-        made, data = self._row(name, row, found), self._session.data
-        if data.speech is None:
-            return [made]
-        of_frames = answers.frame_row(made, found.outputs, data)
-        decodings = () if row.absorbed else self._plan.decodings.get(row.source, ())
-        folders = [self._session.workdir / plan.recipe.name for plan in decodings]
-        return [answers.per_row(made, folders), of_frames] if folders else [of_frames]
+        return self.part.rows(self._row(name, row, found), row, found.outputs)
 
     def _found(self, row: Row) -> _Found:
-        group, _, entry = row.source.partition('.')
-        return {
-            'logits': self._of_ensemble,
-            'baselines': self._of_baseline,
-            'members': self._of_member,
-            'students': self._of_absorbed if row.absorbed else self._of_student,
-        }[group](entry)
+        match row.group:
+            case 'logits':
+                return self._of_ensemble(self.plan.caches[row.entry])
+            case 'baselines':
+                return self._of_baseline(self.plan.baselines[row.entry])
+            case 'members':
+                return self._of_nets([self.plan.members[row.entry]])
+        nets = self.plan.students[row.entry]
+        return self._of_absorbed(nets) if row.absorbed else self._of_nets(nets)
 
     def _row(self, name: str, row: Row, found: _Found) -> dict:
-        group = row.source.partition('.')[0]
         labels = self._labels('test')
         values = [metrics.accuracy(logits, labels) for logits in found.outputs]
         mean, std = metrics.mean_std(values)
@@ -81,7 +80,7 @@ class Answers:
             'mean': mean,
             'std': std,
             'n': len(values),
-            'agreement': None if group == 'logits' else self._agreement(found.outputs),
+            'agreement': None if row.group == 'logits' else self._agreement(found.outputs),
             'paper': row.paper if row.paper >= 0 else None,
             'units': found.units,
             'paper_parameters': row.paper_parameters or None,
@@ -92,11 +91,10 @@ class Answers:
 
     def _cache(self, row: Row) -> str | None:
         """The logit cache that a row's students learned from, or whose members' mean it is."""
-        group, _, entry = row.source.partition('.')
-        if group == 'students':
-            cache = self._plan.students[entry][0].cache
+        if row.group == 'students':
+            cache = self.plan.students[row.entry][0].cache
             return cache.name if cache else None
-        return entry if group == 'logits' else None
+        return row.entry if row.group == 'logits' else None
 
     def on_test(self, row: Row) -> list[np.ndarray]:
         """What a row's source says of the test examples: logits [n, K], one a seed."""
@@ -107,23 +105,22 @@ class Answers:
 
         Of an absorbed row the net as trained, with its bottleneck.
         """
-        group, _, entry = row.source.partition('.')
-        match group:
+        match row.group:
             case 'logits':
-                return list(self._plan.caches[entry].members)
+                return list(self.plan.caches[row.entry].members)
             case 'members':
-                return [self._plan.members[entry]]
+                return [self.plan.members[row.entry]]
             case 'students':
-                return [self._plan.students[entry][0]]
+                return [self.plan.students[row.entry][0]]
         return []
 
     def training_seconds(self, row: Row) -> float | None:
         """What a row's nets or its baseline took to train; None of a teacher made elsewhere."""
-        group, _, entry = row.source.partition('.')
-        trained = [self._plan.baselines[entry]] if group == 'baselines' else self.nets(row)
+        of_baseline = row.group == 'baselines'
+        trained = [self.plan.baselines[row.entry]] if of_baseline else self.nets(row)
         if not trained:
             return None
-        folders = [self._session.workdir / each.recipe.name for each in trained]
+        folders = [self.session.workdir / each.recipe.name for each in trained]
         return sum(store.manifest(folder)['seconds'] for folder in folders)
 
     def by_members(self) -> dict[str, list[float]]:
@@ -133,7 +130,7 @@ class Answers:
             name: selection.accuracies(
                 [self._outputs(member.evaluation, 'validation') for member in cache.members], labels
             )
-            for name, cache in self._plan.caches.items()
+            for name, cache in self.plan.caches.items()
             if len(cache.members) > 1
         }
 
@@ -142,30 +139,22 @@ class Answers:
             return None
         return metrics.accuracy(self._mean_logits(self._ensemble, split), self._labels(split))
 
-    def _of_ensemble(self, entry: str) -> _Found:
-        cache = self._plan.caches[entry]
+    def _of_ensemble(self, cache: CachePlan) -> _Found:
         if cache.own:
             return _Found(cache.own.model, None, None, None, [self._mean_logits(cache, 'test')])
         return _Found(
-            model=rows.ensemble_model([member.model for member in cache.members]),
+            model=ensemble_model([member.model for member in cache.members]),
             parameters=sum(member.parameters for member in cache.members),
             units=sum(member.units for member in cache.members),
             target=None,
             outputs=[self._mean_logits(cache, 'test')],
         )
 
-    def _of_baseline(self, entry: str) -> _Found:
-        fitted = self._plan.baselines[entry]
+    def _of_baseline(self, fitted) -> _Found:
         outputs = [self._outputs(fitted.recipe, 'test')]
         return _Found(fitted.model, fitted.parameters, fitted.units, 'labels', outputs)
 
-    def _of_member(self, entry: str) -> _Found:
-        return self._of_nets([self._plan.members[entry]])
-
-    def _of_student(self, entry: str) -> _Found:
-        return self._of_nets(self._plan.students[entry])
-
-    def _of_nets(self, nets) -> _Found:
+    def _of_nets(self, nets: Sequence[NetPlan]) -> _Found:
         first = nets[0]
         outputs = [self._outputs(net.evaluation, 'test') for net in nets]
         target = 'logits' if first.cache else 'labels'
@@ -174,15 +163,14 @@ class Answers:
             first.model, first.parameters, first.units, target, outputs, shortfall=shortfall
         )
 
-    def _of_absorbed(self, entry: str) -> _Found:
+    def _of_absorbed(self, nets: Sequence[NetPlan]) -> _Found:
         """Students without their bottleneck (Ba & Caruana 2014, section 2.3)."""
-        whole = self._of_student(entry)
-        session = self._session
+        whole, session = self._of_nets(nets), self.session
         model = absorb.absorbed(whole.model)
         counted = counts.count(model, session.data.input_shape, session.data.num_classes)
         size = session.run.evaluation_batch_size
         ids = list(batches.in_order(session.data.splits['test'], size, session.padded(size)))
-        outputs = [ensemble.load_absorbed(session, net)(ids) for net in self._plan.students[entry]]
+        outputs = [ensemble.load_absorbed(session, net)(ids) for net in nets]
         apart = max(
             float(np.abs(one - other).max())
             for one, other in zip(outputs, whole.outputs, strict=True)
@@ -197,11 +185,11 @@ class Answers:
         return float(np.mean([metrics.agreement(logits, reference) for logits in outputs]))
 
     def _labels(self, split: str) -> np.ndarray:
-        return self._session.data.labels[self._session.data.splits[split]]
+        return self.session.data.labels[self.session.data.splits[split]]
 
     def _outputs(self, recipe: Recipe, split: str) -> np.ndarray:
         """The logits, or a baseline's decision values, that an artifact holds of a split."""
-        return outputs(self._session.workdir / recipe.name, split)
+        return outputs(self.session.workdir / recipe.name, split)
 
     def _mean_logits(self, cache: CachePlan, split: str) -> np.ndarray:
         teachers = [self._outputs(recipe, split) for recipe in cache.evaluations]
@@ -220,14 +208,23 @@ def on_validation(session: Session, folders: Sequence[Path]) -> tuple[list[np.nd
     return [outputs(folder, 'validation') for folder in folders], labels
 
 
-def chosen_rows(plan: Plan, report: Report) -> Iterator[tuple[str, Row]]:
-    """The rows that the config names, or one for every teacher, ensemble, student and baseline."""
-    if report.rows:
-        for name in report.order or report.rows:
-            yield name, report.rows[name]
+def _chosen(plan: Plan, settings: Report) -> Iterator[tuple[str, Row]]:
+    if settings.rows:
+        for name in settings.order or settings.rows:
+            yield name, settings.rows[name]
         return
-    for group in ('members', 'logits', 'students', 'baselines'):
-        entries = plan.caches if group == 'logits' else getattr(plan, group)
-        for name in entries:
-            if group != 'logits' or 'test' in entries[name].answered:
-                yield name, Row(source=f'{group}.{name}')
+    for _, group, name in sources(plan):
+        yield name, Row(source=f'{group}.{name}')
+
+
+def sources(plan: Plan) -> Iterator[tuple[str, str, str]]:
+    """What answers for test examples: what it is in a word, its group in the config, its name."""
+    for kind, group, entries in (
+        ('teacher', 'members', plan.members),
+        ('ensemble', 'logits', plan.caches),
+        ('student', 'students', plan.students),
+        ('baseline', 'baselines', plan.baselines),
+    ):
+        for name, entry in entries.items():
+            if group != 'logits' or 'test' in entry.answered:
+                yield kind, group, name

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mimic_jax.artifacts import store
 from mimic_jax.errors import UserError
+from mimic_jax.ops.text import aligned
 from mimic_jax.reporting import html_page, html_results, tables
 from mimic_jax.reporting.rows import of_speech
 
@@ -37,7 +38,7 @@ def run(workdir: Path, names: Sequence[str], command: str) -> str:
         {'experiment': name, **row} for name, report in reports.items() for row in report['rows']
     ]
     result = {'experiments': names, 'rows': rows, 'command': command, 'seconds': seconds}
-    text = '\n\n'.join([_lead(len(names), rows, seconds), *map(tables.aligned, map(_cells, kinds))])
+    text = '\n\n'.join([_lead(len(names), rows, seconds), *map(aligned, map(_cells, kinds))])
     store.write_atomically(workdir / 'report.json', json.dumps(result, indent=1))
     store.write_atomically(workdir / 'report.md', f'# {_title(names)}\n\n{text}\n\n`{command}`\n')
     page = _page(reports, kinds, _lead(len(names), rows, seconds), command)

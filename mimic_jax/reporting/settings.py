@@ -31,6 +31,16 @@ class Row:
     against: str = setting('', "The row whose own accuracy is this one's x.")
     line: bool = setting(False, "Draw the row's accuracy as a line across the figure.")
 
+    @property
+    def group(self) -> str:
+        """The part of the config that the source is in: 'members', 'logits', 'students', 'baselines'."""
+        return self.source.partition('.')[0]
+
+    @property
+    def entry(self) -> str:
+        """The source's name in its group."""
+        return self.source.partition('.')[2]
+
 
 @dataclasses.dataclass(frozen=True)
 class Gap:

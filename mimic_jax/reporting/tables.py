@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from mimic_jax.ops import metrics
+from mimic_jax.ops.text import aligned
 from mimic_jax.reporting import grids
 from mimic_jax.reporting.rows import by_source, of_speech
 
@@ -30,19 +31,6 @@ def cells(rows: Sequence[dict]) -> list[dict[str, str]]:
         columns.add('shortfall')
     cells_of = _speech_cells if of_speech(rows) else _cells
     return [cells_of(source, columns) for source in by_source(rows)]
-
-
-def aligned(lines: Sequence[Sequence[str]]) -> str:
-    """A Markdown table of lines of cells, the head first, that reads as plain text too."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    text = [
-        '| '
-        + ' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        + ' |'
-        for line in lines
-    ]
-    text.insert(1, '|' + '|'.join('-' * (width + 2) for width in widths) + '|')
-    return '\n'.join(text)
 
 
 def headline(rows: Sequence[dict]) -> str | None:

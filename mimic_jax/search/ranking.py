@@ -7,8 +7,8 @@ import optuna
 from optuna.trial import TrialState
 
 from mimic_jax.errors import UserError
+from mimic_jax.runtime.address import without_password
 from mimic_jax.search import study as studies
-from mimic_jax.search.address import without_password
 
 # The user attribute of a trial that holds its net's settings.
 MEMBER, STUDENT = 'member', 'student'

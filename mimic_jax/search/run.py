@@ -1,14 +1,16 @@
 """Searches: each trial is a teacher, or a student, at a point that Bayesian optimisation suggests."""
 
 import dataclasses
+from collections.abc import Mapping
 
 from mimic_jax.artifacts import store
-from mimic_jax.config.experiment import Experiment
 from mimic_jax.config.fields import as_json, differing
+from mimic_jax.data.dataset import Dataset
 from mimic_jax.data.settings import OwnViews, Views, own_views
 from mimic_jax.errors import UserError
 from mimic_jax.mimic import plan as plans
 from mimic_jax.mimic import students, teachers
+from mimic_jax.mimic.nets import CachePlan, NetPlan
 from mimic_jax.mimic.settings import Member, Student
 from mimic_jax.search import trials
 from mimic_jax.search.settings import Search
@@ -18,14 +20,14 @@ from mimic_jax.training.session import Session
 _DIRECTION = {'validation_accuracy': 'maximize', 'validation_loss': 'minimize'}
 
 
-def run(session: Session, experiment: Experiment, plan: plans.Plan) -> None:
+def run(session: Session, search: Search, common: Views, caches: Mapping[str, CachePlan]) -> None:
     """Runs trials of `config.search` until its study has as many as it asks for.
 
     A trial writes the artifact `teacher-<id>` or `student-<id>`, as the phase of that name would, and
     its outcome into the study: the objective on the validation split after the last step, that of the
     net that is kept.
 
-    plan: of the experiment, for the caches that students learn from.
+    common: the config's views.  caches: of the experiment's plan, which students learn from.
 
     Raises:
       UserError: what `check` refuses, a cache that is not there, a database that fails later.
@@ -33,10 +35,10 @@ def run(session: Session, experiment: Experiment, plan: plans.Plan) -> None:
     trials.require_optuna()
     from mimic_jax.search import ranking, study, worker
 
-    search, say = experiment.search, session.progress.say
+    say = session.progress.say
 
-    def planned(name: str, settings) -> plans.NetPlan:
-        return plans.trial(name, settings, experiment, session.data, plan.caches)
+    def planned(name: str, settings) -> NetPlan:
+        return plans.trial(name, settings, common, session.data, caches)
 
     typical = planned('trial', trials.middle(search))
     if typical.cache:
@@ -51,15 +53,15 @@ def run(session: Session, experiment: Experiment, plan: plans.Plan) -> None:
         seed=search.seed,
         startup=search.startup,
     )
-    expected = _work(typical)
+    expected = typical.work
 
     def outcome(trial, point) -> float:
         name = f'trial {trial.number}'
         settings = trials.net_at(search, point)
         net = planned(name, settings)
         session.progress.plan('trials', -expected)  # it goes on under the net's own name
-        session.progress.plan(f'train {net.model}', _work(net))
-        trial.set_user_attr(search.kind, as_json(_resolved(settings, experiment.views)))
+        session.progress.plan(f'train {net.model}', net.work)
+        trial.set_user_attr(search.kind, as_json(_resolved(settings, common)))
         trial.set_user_attr(ranking.ARTIFACT, net.recipe.name)
         make = students.make if search.kind == 'student' else teachers.make
         value = _value(make(session, net), search)
@@ -67,7 +69,7 @@ def run(session: Session, experiment: Experiment, plan: plans.Plan) -> None:
         return value
 
     with study.in_use(database):
-        ours = _shared(search, session, typical)
+        ours = _shared(search, session.data, typical)
         _check_shared(record, ours)
         for key in ours.keys() - record.user_attrs.keys():
             record.set_user_attr(key, ours[key])
@@ -76,10 +78,16 @@ def run(session: Session, experiment: Experiment, plan: plans.Plan) -> None:
         say(f'study {search.study!r}: {worker.ended(record)} trials, the best {_best(record)}')
 
 
-def check(experiment: Experiment, session: Session, plan: plans.Plan) -> None:
+def check(
+    session: Session,
+    search: Search,
+    common: Views,
+    caches: Mapping[str, CachePlan],
+    data: Dataset,
+) -> None:
     """What can be refused before anything is trained; arguments as in `run`.
 
-    session: its data may be under the name that realignment will give them.
+    data: the session's, under the name that realignment will give them.
 
     Raises:
       UserError: no Optuna, a budget that the largest net of the space exceeds, a database out of
@@ -88,9 +96,8 @@ def check(experiment: Experiment, session: Session, plan: plans.Plan) -> None:
     trials.require_optuna()
     from mimic_jax.search import study
 
-    search = experiment.search
     typical, _ = (
-        plans.trial('trial', settings, experiment, session.data, plan.caches)
+        plans.trial('trial', settings, common, data, caches)
         for settings in (trials.middle(search), trials.largest(search))
     )
     database = trials.database(session.workdir, search.storage)
@@ -98,10 +105,10 @@ def check(experiment: Experiment, session: Session, plan: plans.Plan) -> None:
     if record is not None:
         with study.in_use(database):
             study.check_space(record, search.space, _DIRECTION[search.objective])
-            _check_shared(record, _shared(search, session, typical))
+            _check_shared(record, _shared(search, data, typical))
 
 
-def _shared(search: Search, session: Session, net: plans.NetPlan) -> dict:
+def _shared(search: Search, data: Dataset, net: NetPlan) -> dict:
     """What all trials of a study have in common; net: any of them."""
     from mimic_jax.search import ranking
 
@@ -113,7 +120,7 @@ def _shared(search: Search, session: Session, net: plans.NetPlan) -> dict:
         else {}
     )
     return {
-        ranking.DATA: session.data.fingerprint,
+        ranking.DATA: data.fingerprint,
         'kind': search.kind,
         'template': {**differing(template), **more, 'views': differing(net.task.views)},
         'sets': as_json(search.sets),
@@ -130,10 +137,6 @@ def _resolved(settings: Member | Student, common: Views) -> Member | Student:
     return dataclasses.replace(
         settings, views=OwnViews(**{name: views[name] for name in views if name != 'seed'})
     )
-
-
-def _work(net: plans.NetPlan) -> float:
-    return net.work_per_step * net.task.steps
 
 
 def _value(folder, search: Search) -> float:

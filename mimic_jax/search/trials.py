@@ -12,11 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from mimic_jax.artifacts.store import canonical_json
-from mimic_jax.config.experiment import Experiment
 from mimic_jax.config.fields import as_json, nearest, section
 from mimic_jax.errors import UserError
 from mimic_jax.mimic.settings import FromStudy, Member, Student
-from mimic_jax.search import selection
+from mimic_jax.ops import selection
 from mimic_jax.search.settings import Search
 from mimic_jax.search.space import Parameter
 
@@ -62,24 +61,24 @@ def largest(search: Search) -> Member | Student:
     )
 
 
-def with_stand_ins(experiment: Experiment) -> Experiment:
-    """The experiment with the middle of its search in the place of members still to be found.
+def with_stand_ins(members: Mapping[str, Member], search: Search) -> dict[str, Member]:
+    """Members with the middle of the search in the place of those still to be found.
 
-    Its plan shows mistakes in the rest of a config before the search has taken hours.
+    Their plan shows mistakes in the rest of a config before the search has taken hours.
     """
-    stand_in = middle(experiment.search)
-    members = {
-        name: stand_in if member.from_study.rank else member
-        for name, member in experiment.members.items()
+    stand_in = middle(search)
+    return {
+        name: stand_in if member.from_study.rank else member for name, member in members.items()
     }
-    return dataclasses.replace(experiment, members=members)
 
 
-def check_ranks(experiment: Experiment) -> None:
-    """UserError where the search is to end before its study has every rank that is asked of it."""
-    search = experiment.search
+def check_ranks(nets: Mapping[str, Member | Student], search: Search) -> None:
+    """UserError where the search is to end before its study has every rank that is asked of it.
+
+    nets: of the search's kind, members or students.
+    """
     group = f'{search.kind}s'
-    for name, net in getattr(experiment, group).items():
+    for name, net in nets.items():
         found = source(net, search)
         if not found.rank or (found.study, found.storage) != (search.study, search.storage):
             continue
@@ -90,46 +89,52 @@ def check_ranks(experiment: Experiment) -> None:
             )
 
 
-def without_students(experiment: Experiment) -> Experiment:
-    """The experiment without the students that are still to be read from a study."""
-    known = {name: net for name, net in experiment.students.items() if not net.from_study.rank}
-    return dataclasses.replace(experiment, students=known)
+def known(students: Mapping[str, Student]) -> dict[str, Student]:
+    """The students that are not still to be read from a study."""
+    return {name: net for name, net in students.items() if not net.from_study.rank}
 
 
-def with_members(experiment: Experiment, workdir: Path, data: str, ask: Ask) -> Experiment:
-    """The experiment with every member `from_study` as the study's trials give it.
+def found_members(
+    members: Mapping[str, Member], search: Search, workdir: Path, data: str, ask: Ask
+) -> dict[str, Member]:
+    """Members, each that is `from_study` as the study's trials give it.
 
+    search: the config's, whose study is meant where a member names none.
     data: fingerprint of the experiment's data, which must be the study's.  ask: what members say of
     the validation examples, for a greedy choice among all that a study found.
 
     Raises:
       UserError: no Optuna, no such study, other data, or fewer finished trials than ranks asked for.
     """
-    members = dict(experiment.members)
-    for study, ranks in _wanted(members, experiment.search).items():
+    members = dict(members)
+    for study, ranks in _wanted(members, search).items():
         count = max(ranks.values())
         found = _ranked(study, 'member', count, workdir, data, {})
         nets = [section(Member, settings, 'config.members') for settings in found]
         if study.choice == 'greedy':
             nets = [nets[index] for index in selection.greedy(*ask(nets), count)]
         members.update({name: nets[rank - 1] for name, rank in ranks.items()})
-    return dataclasses.replace(experiment, members=members)
+    return members
 
 
-def with_students(
-    experiment: Experiment, workdir: Path, data: str, caches: Mapping[str, str]
-) -> Experiment:
-    """The experiment with every student `from_study` as the study's trials give it.
+def found_students(
+    students: Mapping[str, Student],
+    search: Search,
+    workdir: Path,
+    data: str,
+    caches: Mapping[str, str],
+) -> dict[str, Student]:
+    """Students, each that is `from_study` as the study's trials give it.
 
-    data, raises: as in `with_members`.  caches: names of the artifacts of config.logits, which must be
-    what the study's trials learned from.
+    search, data, raises: as in `found_members`.  caches: names of the artifacts of config.logits, which
+    must be what the study's trials learned from.
     """
-    students = dict(experiment.students)
-    for study, ranks in _wanted(students, experiment.search).items():
+    students = dict(students)
+    for study, ranks in _wanted(students, search).items():
         found = _ranked(study, 'student', max(ranks.values()), workdir, data, caches)
         for name, rank in ranks.items():
             students[name] = section(Student, found[rank - 1], f'config.students.{name}')
-    return dataclasses.replace(experiment, students=students)
+    return students
 
 
 def trained(search: Search, workdir: Path) -> set[str]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from mimic_jax.artifacts import store
 from mimic_jax.data import batches
-from mimic_jax.data.splits import Dataset
+from mimic_jax.data.dataset import Dataset
 from mimic_jax.mimic import ensemble
 from mimic_jax.ops import padding
 from mimic_jax.speech import state_statistics, timit_source, viterbi

@@ -1,14 +1,13 @@
 """A report's rows on speech: phone error rate and frame accuracy, with what each speaker adds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from mimic_jax.data.splits import Dataset
 from mimic_jax.ops import metrics
-from mimic_jax.reporting import rows
 from mimic_jax.speech import decoded_files, per
+from mimic_jax.speech.dataset import SpeechDataset
 
 
 def per_row(row: dict, folders: Sequence[Path]) -> dict:
@@ -36,7 +35,7 @@ def per_row(row: dict, folders: Sequence[Path]) -> dict:
     return {
         **row,
         'metric': 'per',
-        **rows.over_speakers('per', speakers),
+        **over_speakers('per', speakers),
         'agreement': None,
         **unit,
         'sclite': sclite,
@@ -47,7 +46,7 @@ def per_row(row: dict, folders: Sequence[Path]) -> dict:
     }
 
 
-def frame_row(row: dict, outputs: Sequence[np.ndarray], data: Dataset) -> dict:
+def frame_row(row: dict, outputs: Sequence[np.ndarray], data: SpeechDataset) -> dict:
     """The row of frame accuracy on test, with its interval over speakers and each one's counts.
 
     row: the source's.  outputs: logits [n, K] of the test frames, one a seed.
@@ -65,7 +64,34 @@ def frame_row(row: dict, outputs: Sequence[np.ndarray], data: Dataset) -> dict:
         for name in dict.fromkeys(speaker)
     }
     # The figure that stands beside is the paper's PER.
-    return {**row, **rows.over_speakers('accuracy', speakers), 'paper': None, 'speakers': speakers}
+    return {**row, **over_speakers('accuracy', speakers), 'paper': None, 'speakers': speakers}
+
+
+def over_speakers(metric: str, speakers: Mapping[str, Mapping]) -> dict:
+    """The figures of a row of speech: values, mean, std, n, interval and n_speakers.
+
+    metric: 'per', errors over reference tokens, or 'accuracy', 1 minus wrong frames over frames.
+    speakers: of each the number of `tokens` (or frames) and the `errors` in them, one a seed.
+    `interval` is the 95% interval of the mean over a population of speakers, `per.speaker_interval` of
+    their errors over all seeds; None for one speaker.
+    """
+    tokens = np.array([counts['tokens'] for counts in speakers.values()])
+    errors = np.array([counts['errors'] for counts in speakers.values()])  # [speakers, seeds]
+    seeds = errors.shape[1]
+    values = (errors.sum(axis=0) / tokens.sum()).tolist()
+    interval = per.speaker_interval(errors.sum(axis=1), seeds * tokens)
+    if metric == 'accuracy':
+        values = [1 - value for value in values]
+        interval = interval and (1 - interval[1], 1 - interval[0])
+    mean, std = metrics.mean_std(values)
+    return {
+        'values': values,
+        'mean': mean,
+        'std': std,
+        'n': seeds,
+        'interval': interval and list(interval),
+        'n_speakers': len(tokens),
+    }
 
 
 def _mean_rate(values: list[float]) -> dict:

@@ -4,7 +4,7 @@ import dataclasses
 
 from mimic_jax.artifacts.store import Recipe
 from mimic_jax.config.fields import differing
-from mimic_jax.data.splits import Dataset
+from mimic_jax.data.dataset import Dataset
 from mimic_jax.speech.settings import Decoding
 
 VERSION = 1  # raise when the same logits would be decoded or counted otherwise

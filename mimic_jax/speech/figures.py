@@ -1,33 +1,41 @@
 """The report's figures of speech: which phones are taken for which, and one utterance decoded."""
 
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from mimic_jax.mimic.plan import Plan
-from mimic_jax.reporting import pictures
 from mimic_jax.speech import decoded_files, fbank, per, phones
+from mimic_jax.speech.dataset import SpeechDataset
+from mimic_jax.speech.decode_plan import DecodePlan
 from mimic_jax.speech.decoding import FRAME_SECONDS
 from mimic_jax.training.session import Session
 
+FRAME_WIDTH = 3  # pixels across of a frame, one down of a mel band: about a square
+# What one sees on each, by its file's name.
+CAPTIONS = {
+    'confusions.png': 'Which phones are taken for which.',
+    'utterance.png': 'A test utterance: mel bands, its labels, and the phones that were decoded.',
+}
 
-def draw(session: Session, plan: Plan, folder: Path) -> list[str]:
-    """Draws both into `folder`, of the first source whose phones are decoded; returns their names.
 
-    An ensemble is preferred; of a student's seeds the first is taken.
+def draw(
+    session: Session, decodings: Mapping[str, Sequence[DecodePlan]]
+) -> Iterator[tuple[str, object]]:
+    """The name and figure of each, of the first source whose phones are decoded.
+
+    An ensemble is preferred; of a student's seeds the first is taken. Figures are left to be closed.
     """
-    sources = sorted(plan.decodings, key=lambda source: not source.startswith('logits.'))
+    sources = sorted(decodings, key=lambda source: not source.startswith('logits.'))
     if not sources:
-        return []
+        return
     import matplotlib.pyplot as plt
 
-    decoding = plan.decodings[sources[0]][0]
-    name = decoding.name.partition('.')[2]
+    decoding = decodings[sources[0]][0]
+    name = sources[0].partition('.')[2]
     utterances = decoded_files.read_split(session.workdir / decoding.recipe.name, 'test')
     figure, axes = plt.subplots(figsize=(8, 7.6), dpi=120, layout='constrained')
     _confusions(figure, axes, utterances, name)
-    pictures.save(figure, folder / 'confusions.png')
-    plt.close(figure)
+    yield 'confusions.png', figure
     figure, axes = plt.subplots(
         3,
         1,
@@ -37,10 +45,13 @@ def draw(session: Session, plan: Plan, folder: Path) -> list[str]:
         sharex=True,
         height_ratios=(6, 1, 1),
     )
-    _utterance(axes, session, utterances, name)
-    pictures.save(figure, folder / 'utterance.png')
-    plt.close(figure)
-    return ['confusions.png', 'utterance.png']
+    _utterance(axes, session.data, utterances, name)
+    yield 'utterance.png', figure
+
+
+def window(frames: np.ndarray) -> np.ndarray:
+    """A frame in its context, [T, 41, 3], as an image: mel bands, low ones below, time to the right."""
+    return frames[:, 1:, :1].transpose(1, 0, 2)[::-1].repeat(FRAME_WIDTH, axis=1)
 
 
 def confusions(utterances: list[dict]) -> np.ndarray:
@@ -82,9 +93,8 @@ def _confusions(figure, axes, utterances: list[dict], name: str) -> None:
     figure.colorbar(image, ax=axes, shrink=0.7, ticks=(0, 1, 5, 20, 50, 100))
 
 
-def _utterance(axes, session: Session, utterances: list[dict], name: str) -> None:
+def _utterance(axes, data: SpeechDataset, utterances: list[dict], name: str) -> None:
     """The test utterance of median length: log-mel bands, the labels, the decoded phones."""
-    data = session.data
     positions = data.utterances['test']
     lengths = [stop - start for start, stop in data.speech.runs(positions)]
     chosen = int(np.argsort(lengths, kind='stable')[len(lengths) // 2])

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from mimic_jax.data.settings import Data
-from mimic_jax.data.splits import Dataset
 from mimic_jax.errors import UserError
 from mimic_jax.speech import corpora, fbank, phones, timit, timit_splits
 from mimic_jax.speech.corpora import Speech
+from mimic_jax.speech.dataset import STATES, SpeechDataset
 
 
 def identity(data: Data) -> dict:
@@ -51,7 +51,7 @@ def positions(utterances: Sequence, data: Data) -> dict[str, np.ndarray]:
             return timit_splits.fold(utterances, data.seed, data.fold, data.folds, data.validation)
 
 
-def divide(found: Speech, content: str, data: Data, say: Callable[[str], None]) -> Dataset:
+def divide(found: Speech, content: str, data: Data, say: Callable[[str], None]) -> SpeechDataset:
     """The corpus in the splits that `data` asks for; there are no unlabelled examples.
 
     content: the hash of frames, targets and bounds.
@@ -67,7 +67,7 @@ def divide(found: Speech, content: str, data: Data, say: Callable[[str], None]) 
     labels = np.full(len(found.targets), -1, np.int32)
     for rows in splits.values():
         labels[rows] = found.targets[rows]
-    return Dataset(
+    return SpeechDataset(
         inputs=found.frames,
         labels=labels,
         splits={**splits, 'unlabelled': np.zeros(0, np.int32)},
@@ -76,10 +76,12 @@ def divide(found: Speech, content: str, data: Data, say: Callable[[str], None]) 
         preprocess=data.preprocess,
         speech=found,
         utterances=chosen,
+        split=data.split,
+        class_names=STATES,
     )
 
 
-def realigned(data: Dataset, targets: np.ndarray, name: str) -> Dataset:
+def realigned(data: SpeechDataset, targets: np.ndarray, name: str) -> SpeechDataset:
     """The data set with other targets [N] int32, which the artifact `name` holds."""
     fingerprint = hashlib.sha256(f'{data.fingerprint} {name}'.encode()).hexdigest()
     return dataclasses.replace(data, labels=targets, fingerprint=fingerprint)

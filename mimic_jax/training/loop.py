@@ -1,8 +1,7 @@
 """The one training loop, for teachers and students alike."""
 
-import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax
@@ -16,9 +15,9 @@ from mimic_jax.runtime import compiled, hosts, interrupt, sharding
 from mimic_jax.training import checkpoint, plateau
 from mimic_jax.training.checkpoint import Checkpoints
 from mimic_jax.training.metrics_log import MetricsLog, NoLog
+from mimic_jax.training.plan import NetPlan, Targets
 from mimic_jax.training.session import Session
 from mimic_jax.training.train_step import (
-    Task,
     TrainState,
     create_train_state,
     eval_step,
@@ -29,29 +28,8 @@ from mimic_jax.training.train_step import (
 IN_FLIGHT = 2  # calls sent off and not waited for
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Job:
-    """One net to train.
-
-    examples: indices [n] of the training examples.  view_seed: of the views it sees; epoch e sees
-    view e modulo `views` (0: ever new ones).  teacher: the rows of the logit cache at a view,
-    `teacher(view) -> {teacher_logits [M, K], rows [N]}`; None when training on labels.
-    constants: further arrays of the loss.
-    """
-
-    name: str
-    task: Task
-    examples: np.ndarray
-    seed: int
-    view_seed: int
-    work_per_step: float
-    views: int = 0
-    teacher: Callable[[int], Mapping] | None = None
-    constants: Mapping = dataclasses.field(default_factory=dict)
-
-
-def run(folder: Path, job: Job, session: Session) -> dict:
-    """Trains a job to its last step in `folder`, from wherever an earlier sitting left off.
+def run(folder: Path, net: NetPlan, targets: Targets, session: Session) -> dict:
+    """Trains a net to its last step in `folder`, from wherever an earlier sitting left off.
 
     Returns facts of the finished net: steps, parameters, digest of the variables, seconds.
 
@@ -59,14 +37,14 @@ def run(folder: Path, job: Job, session: Session) -> dict:
       NotFinite: a loss or gradient is not, on training or validation examples.
       Interrupted: after a checkpoint of the step it stopped at.
     """
-    compiled.make_room(job.task)
-    loop = _Loop(folder, job, session)
+    compiled.make_room(net.task)
+    loop = _Loop(folder, net, targets, session)
     with Checkpoints(folder) as checkpoints:
         state, start = loop.restore(checkpoints)
         with (
             MetricsLog(folder, start) if hosts.is_first() else NoLog() as log,
             session.progress.task(
-                job.name, _kind(job), job.task.steps, job.work_per_step, start
+                net.name, f'train {net.model}', net.task.steps, net.work_per_step, start
             ) as bar,
             interrupt.deferred(),
         ):
@@ -85,13 +63,13 @@ def run(folder: Path, job: Job, session: Session) -> dict:
 
 
 class _Loop:
-    def __init__(self, folder: Path, job: Job, session: Session):
-        self.folder, self.job, self.session = folder, job, session
-        train = job.task.train
-        self.epoch_steps = batches.steps(len(job.examples), train.batch_size)
+    def __init__(self, folder: Path, net: NetPlan, targets: Targets, session: Session):
+        self.folder, self.net, self.targets, self.session = folder, net, targets, session
+        train = net.task.train
+        self.epoch_steps = batches.steps(len(net.examples), train.batch_size)
         self.step_call = _train_call(session.mesh)
         self.eval_call = _eval_call(session.mesh)
-        self.schedule = learning_rate(train, job.task.steps)
+        self.schedule = learning_rate(train, net.task.steps)
         self.adaptive = train.schedule == 'plateau'
         self.scale = 1.0  # on the schedule's rate
         self.finished = False
@@ -99,11 +77,11 @@ class _Loop:
 
     def restore(self, checkpoints: Checkpoints) -> tuple[TrainState, int]:
         """The state of the last checkpoint, or a new one, laid out on the mesh."""
-        job, session = self.job, self.session
+        net, targets, session = self.net, self.targets, self.session
         # Copies: a step gives its state's buffers away, and the session's are for every net.
-        constants = jax.tree.map(jnp.array, {**session.constants, **job.constants})
+        constants = jax.tree.map(jnp.array, {**session.constants, **targets.constants})
         state = create_train_state(
-            job.task, session.data.input_shape, job.seed, job.view_seed, constants
+            net.task, session.data.input_shape, net.seed, targets.view_seed, constants
         )
         state = sharding.shard_state(session.mesh, state)
         step = checkpoints.latest_step
@@ -122,12 +100,12 @@ class _Loop:
         ), step
 
     def to_the_end(self, state, step: int, checkpoints, log, bar) -> TrainState:
-        run, job = self.session.run, self.job
+        run, net, targets = self.session.run, self.net, self.targets
         window = _Window(self, log, checkpoints)
-        while step < job.task.steps and not self.finished:
+        while step < net.task.steps and not self.finished:
             epoch = step // self.epoch_steps
-            view = epoch % job.views if job.views else epoch
-            extra = job.teacher(view) if job.teacher else {}
+            view = epoch % targets.views if targets.views else epoch
+            extra = targets.teacher(view) if targets.teacher else {}
             arrays = self.session.arrays(extra)
             for count, ids in self._epoch(epoch, step % self.epoch_steps, view, extra):
                 state, sums = self.step_call(state, arrays, ids, count)
@@ -142,7 +120,7 @@ class _Loop:
                     window.flush(step)
                     checkpoints.save(step, state.variables, _training(state))
                     interrupt.check()
-            self.finished = step == job.task.steps
+            self.finished = step == net.task.steps
             if self.finished or self.adaptive or self._due(step, run.evaluation_steps):
                 window.flush(step)
                 error = self._evaluate(state, step, log)
@@ -174,10 +152,8 @@ class _Loop:
 
     def _epoch(self, epoch: int, skip: int, view: int, extra):
         """(steps, what they take) for each call that is left of an epoch after its first `skip` steps."""
-        size = self.job.task.train.batch_size
-        ids = batches.epoch(
-            self.job.examples, size, self.job.seed, epoch, self.session.padded(size)
-        )
+        net, size = self.net, self.net.task.train.batch_size
+        ids = batches.epoch(net.examples, size, net.seed, epoch, self.session.padded(size))
         return self.session.calls(list(ids), view, extra, skip)
 
     def _evaluate(self, state, step: int, log) -> float:
@@ -193,7 +169,7 @@ class _Loop:
         values = metrics.summarise(jax.device_get(sums))
         if not np.isfinite(values['loss']):
             raise NotFinite(
-                f'{self.job.name}: validation loss not finite after step {step}, its logits or '
+                f'{self.net.name}: validation loss not finite after step {step}, its logits or '
                 f'statistics have exploded, in {self.folder}; lower train.learning_rate or set '
                 'train.clip_norm'
             )
@@ -254,10 +230,10 @@ class _Window:
         self.log.write(step, epoch=epoch, **values, learning_rate=rate)
 
     def _stop(self, step: int) -> None:
-        job, good = self.loop.job, self.checkpoints.latest_step
+        net, good = self.loop.net, self.checkpoints.latest_step
         kept = f'the last good checkpoint is step {good}' if good else 'no checkpoint was due yet'
         raise NotFinite(
-            f'{job.name}: loss or gradient not finite at step {step}, learning rate '
+            f'{net.name}: loss or gradient not finite at step {step}, learning rate '
             f'{self.loop.rate(step):.3g}; {kept} in {self.loop.folder}; lower '
             'train.learning_rate or set train.clip_norm'
         )
@@ -265,10 +241,6 @@ class _Window:
 
 def _training(state: TrainState) -> dict:
     return {'step': state.step, 'opt_state': state.opt_state}
-
-
-def _kind(job: Job) -> str:
-    return f'train {job.task.net.spec}'
 
 
 @functools.cache

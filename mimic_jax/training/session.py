@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from mimic_jax.data import batches, mapped, statistics
-from mimic_jax.data.splits import Dataset
+from mimic_jax.data.dataset import Dataset
 from mimic_jax.runtime import sharding
 from mimic_jax.runtime.progress import Progress
 from mimic_jax.runtime.settings import Run

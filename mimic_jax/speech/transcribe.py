@@ -1,0 +1,78 @@
+"""The phones of a person's recordings, as an exported net hears them and a finished tuning decodes them."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from mimic_jax.errors import UserError
+from mimic_jax.ops import context
+from mimic_jax.runtime import files
+from mimic_jax.speech import fbank, phones, speech_decoding, timit_files
+from mimic_jax.speech.decode_plan import DecodePlan
+from mimic_jax.speech.decoding import FRAME_SECONDS
+from mimic_jax.training.session import Session
+
+FRAMES = 128  # whose windows, 15 times as large, are made at a time
+_SMALLEST = 1e-37  # probability, whose logarithm is taken: float32 has none much smaller
+
+
+def run(
+    session: Session,
+    decoding: DecodePlan | None,
+    probabilities: Callable[[np.ndarray], np.ndarray],
+    source: Path,
+) -> Iterator[tuple[str, list[str], list[float]]]:
+    """Of each recording its name, its phones, and where they start in seconds.
+
+    probabilities: of windows of frames [n, 15, 41, 3], [n, S].  source: see `recordings`.
+
+    Raises:
+      UserError: while iterating: no decoding, one that is not finished, or what cannot be read.
+    """
+    if decoding is None:
+        raise UserError(
+            'this student is not among the rows of config.report, so that nothing says how to '
+            'decode it; add a row of it and run --phase=decode'
+        )
+    decode = speech_decoding.tuned(session, decoding)
+    count, found = recordings(source)
+    for number, (name, samples) in enumerate(found, 1):
+        likely = _of_frames(probabilities, fbank.features(samples))
+        (heard,) = decode([np.log(np.maximum(likely, _SMALLEST))])
+        spoken = [phones.PHONES[phone] for phone in heard.phones]
+        session.progress.count('transcribing', number, count)
+        yield name, spoken, (heard.starts * FRAME_SECONDS).tolist()
+
+
+def recordings(path: Path) -> tuple[int, Iterator[tuple[str, np.ndarray]]]:
+    """How many recordings `path` is, a file or all .wav below a folder; their names and samples [n].
+
+    Samples are as `timit_files.read_audio` gives them.
+
+    Raises:
+      UserError: here or while iterating: nothing there, or what cannot be read, by name.
+    """
+    found = files.below(path)
+    if path.is_dir():
+        found = {name: file for name, file in found.items() if file.suffix.lower() == '.wav'}
+    if not found:
+        raise UserError(f'{path} holds no .wav files; give a folder of recordings, or one')
+    return len(found), ((name, _samples(file)) for name, file in found.items())
+
+
+def _samples(path: Path) -> np.ndarray:
+    try:
+        return timit_files.read_audio(path)
+    except timit_files.BadUtterance as error:  # which speaks of the corpus's own setting
+        raise UserError(f'{str(error).rpartition(";")[0]}; mend it or leave it out') from None
+
+
+def _of_frames(probabilities: Callable, frames: np.ndarray) -> np.ndarray:
+    """[T, S] of a recording's frames [T, 123]."""
+    first, last = context.edges(np.array([0, len(frames)]))
+    parts = []
+    for start in range(0, len(frames), FRAMES):
+        rows = np.arange(start, min(start + FRAMES, len(frames)))
+        parts.append(probabilities(context.windows(frames, first[rows], last[rows], rows)))
+    return np.concatenate(parts)
