@@ -27,8 +27,8 @@ WHOLE = {  # cifar_student.py's, with fewer labels
     'student': '128c5-p3/2-1200L-30k',
     'plain_student': '128c5-p3/2-30k',
     'dropout_student': 'd.2-128c5-p3/2-1200L-30k-d.5',
-    'on_labels': {'epochs': 160, 'learning_rate': 0.01},
-    'on_logits': {'epochs': 80, 'learning_rate': 0.03},
+    'on_labels': {**cifar.student_train(), 'epochs': 80},  # of half as many images
+    'on_logits': cifar.student_train(),
     'losses': {},  # those trained otherwise
     'others': {'presets': ('losses,small and the like take up to 45 minutes on 2 CPU cores',)},
 }

@@ -29,7 +29,7 @@ behind shallow nets on the same labels. A trial takes 6 to 8 minutes of a core, 
 halve that.
 """
 
-from mimic_jax.config import presets, urban
+from mimic_jax.config import cifar, presets, urban
 
 CONVOLUTIONS = {  # the paper's names of its nets on labels
     'conv_1': 'c-mp-lfc-fc',
@@ -127,9 +127,7 @@ def bc_teacher(seed):
     """Ba & Caruana's teacher as cifar_student.py has it, whose artifacts serve where they are."""
     colours = ('hue', 'saturation', 'value', 'saturation_scale', 'value_scale')
     return {
-        'model': '128c5-p3/2-128c5-p3/2-128c5-p3/2-1k-d.5',
-        'seed': seed,
-        'train': {'epochs': 80, 'learning_rate': 0.02, 'weight_decay': 5e-4},
+        **cifar.member(cifar.TEACHER, cifar.teacher_train(), seed),
         'views': {'shift': 4, 'padding': 'reflect', 'crop': 0, **dict.fromkeys(colours, 0.0)},
     }
 

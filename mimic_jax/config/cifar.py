@@ -29,10 +29,30 @@ def members(count: int, model: str, train: dict, prefix: str = 'cnn') -> dict:
     return {f'{prefix}_{seed}': member(model, train, seed) for seed in range(1, count + 1)}
 
 
+TEACHER = '128c5-p3/2-128c5-p3/2-128c5-p3/2-1k-d.5'
+
+
+def teacher_train() -> dict:
+    """How the paper's CNN is trained; kernels, rates and epochs are not in the paper.
+
+    After 150 steps, by validation accuracy (2,000 images, one seed): rate .03 44.1%, .1 48.6, .2 45.9, all
+    clipped at norm 1. A long run has half of the best of a short one.
+    """
+    return {'epochs': 40, 'learning_rate': 0.05, 'weight_decay': 5e-4, 'clip_norm': 1.0}
+
+
 def teachers(prefix: str = 'cnn') -> dict:
-    """The ensemble of four CNNs. The kernels, the rate and the epochs are not in the paper."""
-    train = {'epochs': 80, 'learning_rate': 0.02, 'weight_decay': 5e-4}
-    return members(4, '128c5-p3/2-128c5-p3/2-128c5-p3/2-1k-d.5', train, prefix)
+    """The paper's ensemble of four CNNs."""
+    return members(4, TEACHER, teacher_train(), prefix)
+
+
+def student_train() -> dict:
+    """How the paper's shallow nets are trained, on labels and on logits alike.
+
+    SNN-30k on labels after 100 steps, by validation accuracy (1,000 images, one seed): rate .1 52.6%, .3
+    51.3.
+    """
+    return {'epochs': 40, 'learning_rate': 0.1}
 
 
 def small_teachers() -> dict:

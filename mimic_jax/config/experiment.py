@@ -83,18 +83,19 @@ def _check_report(result: Experiment) -> None:
         for row in (*gap.low, *gap.high):
             _known(row, shown, f'config.report.gaps.{name}', 'config.report')
     for name, row in report.rows.items():
-        group, _, entry = row.source.partition('.')
         where = f'config.report.rows.{name}.source'
-        if group not in ('members', 'logits', 'students', 'baselines'):
+        if row.group not in ('members', 'logits', 'students', 'baselines'):
             raise UserError(
                 f'{where} is {row.source!r}; write members.NAME, logits.NAME, students.NAME or '
                 'baselines.NAME'
             )
-        _known(entry, getattr(result, group), where, f'config.{group}')
+        _known(row.entry, getattr(result, row.group), where, f'config.{row.group}')
         if row.against:
             _known(row.against, shown, f'config.report.rows.{name}.against', 'config.report')
-        if row.absorbed and group != 'students':
-            raise UserError(f'config.report.rows.{name}.absorbed is of students, not of {group}')
+        if row.absorbed and row.group != 'students':
+            raise UserError(
+                f'config.report.rows.{name}.absorbed is of students, not of {row.group}'
+            )
 
 
 def _check_student(student: Student, result: Experiment, where: str) -> None:
