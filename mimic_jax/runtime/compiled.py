@@ -16,6 +16,8 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
+from mimic_jax.runtime import backend
+
 # What YNNPACK, a library of the CPU backend, computes: all that it does unasked but convolutions.
 # It runs most of those on one core (jax 0.10.2), where Eigen's take all; benchmarks/layers.py has both.
 OPTIONS = {
@@ -49,13 +51,13 @@ def jit(function: Callable, **how) -> Callable:
 
     What it returns cannot be called inside another jit: JAX takes options from the outermost alone.
     """
-    return jax.jit(function, compiler_options=_options(jax.default_backend()), **how)
+    return jax.jit(function, compiler_options=_options(backend.name()), **how)
 
 
 @functools.cache
-def _options(backend: str) -> dict[str, str] | None:
+def _options(target: str) -> dict[str, str] | None:
     """None where they are of no use, or unknown to the version of XLA."""
-    if backend != 'cpu':
+    if target != 'cpu':
         return None
     try:
         jax.jit(jnp.negative, compiler_options=OPTIONS).lower(0.0).compile()

@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
+from mimic_jax.runtime import backend
+
 
 def global_norm(gradients):
     """The Euclidean norm of all arrays of a tree taken as one vector, float32 [].
@@ -13,7 +15,7 @@ def global_norm(gradients):
     number slowly beside other work there: of a training step of a net of 8,000 hidden units (65 MB of
     gradients) it took 18 of 48 ms with jax 0.10.2 on 2 CPU cores, and takes 2 so.
     """
-    if jax.default_backend() != 'cpu':
+    if not backend.is_cpu():
         return optax.tree.norm(gradients)
     rows = [
         jnp.sum(jnp.square(jnp.atleast_1d(leaf).astype(jnp.float32)), axis=-1)
@@ -30,7 +32,7 @@ def clip_by_norm(limit: float) -> optax.GradientTransformationExtraArgs:
     infinity: new parameters then wait for every gradient, so that XLA can write them in the old ones'
     place and has no need to copy those first, which it otherwise does.
     """
-    if not limit and jax.default_backend() == 'cpu':
+    if not limit and backend.is_cpu():
         limit = jnp.inf
 
     def update(updates, state, params=None, *, norm):

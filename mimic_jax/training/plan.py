@@ -27,7 +27,7 @@ class NetPlan:
     flops: float  # forward, one example
     parameters: int
     units: int  # as Ba & Caruana count them
-    cache: object = None  # the logit cache that a student learns from (`mimic.nets.CachePlan`)
+    cache: object = None  # the logit cache that a student learns from (`mimic.cache_plan.CachePlan`)
     budget: float = 0.0  # parameters that its width was solved for; 0: none
 
     @property

@@ -10,7 +10,7 @@ import numpy as np
 
 from mimic_jax.data import batches, mapped, statistics
 from mimic_jax.data.dataset import Dataset
-from mimic_jax.runtime import sharding
+from mimic_jax.runtime import backend, sharding
 from mimic_jax.runtime.progress import Progress
 from mimic_jax.runtime.settings import Run
 
@@ -29,14 +29,14 @@ class Session:
     @property
     def steps_per_call(self) -> int:
         # On the CPU backend a convolution inside `lax.scan` is many times slower than one a call.
-        return self.run.steps_per_call or (1 if jax.default_backend() == 'cpu' else 16)
+        return self.run.steps_per_call or (1 if backend.is_cpu() else 16)
 
     @property
     def on_device(self) -> bool:
         if self.run.placement == 'auto':
             if self.mesh.is_multi_process:  # each of which reads its share alone
                 return False
-            limit = HOST_BYTES if jax.default_backend() == 'cpu' else DEVICE_BYTES
+            limit = HOST_BYTES if backend.is_cpu() else DEVICE_BYTES
             return self.data.inputs.nbytes <= limit
         return self.run.placement == 'device'
 

@@ -5,6 +5,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from mimic_jax.runtime import backend
+
 
 def conv2d(inputs, kernel, padding):
     """Convolves images with a bank of filters.
@@ -27,7 +29,7 @@ def conv2d(inputs, kernel, padding):
     chex.assert_rank([inputs, kernel], 4)
     _check_padding(padding)
     pads = lax.padtype_to_pads(inputs.shape[1:3], kernel.shape[:2], (1, 1), padding)
-    convolve = _cpu_conv if jax.default_backend() == 'cpu' else _conv
+    convolve = _cpu_conv if backend.is_cpu() else _conv
     return convolve(inputs, kernel, tuple(pads))
 
 

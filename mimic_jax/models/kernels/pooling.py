@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from mimic_jax.runtime import backend
+
 
 def max_pool(inputs, window, stride, padding):
     """The maximum of each window, [B, H', W', C].
@@ -24,7 +26,7 @@ def max_pool(inputs, window, stride, padding):
     without ties all are equal.
     """
     _check(inputs, padding)
-    if jax.default_backend() != 'cpu':
+    if not backend.is_cpu():
         return _reduce_window_max(inputs, window, stride, padding)
     if any(length > step for length, step in zip(window, stride, strict=True)):
         return _overlapping_max(inputs, window, stride, padding)

@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mimic_jax.runtime import backend
+
 OUTPUTS = 4  # on the side of a tile: fewer save less, more round worse
 POINTS = (0, 1, -1, 2, -2, 0.5, -0.5)  # and infinity
 MOST_TAPS = len(POINTS) + 2 - OUTPUTS
@@ -59,7 +61,9 @@ def pays(inputs, kernel, padding) -> bool:
     """
     batch, *sides, channels = inputs.shape
     *taps, _, filters = kernel.shape
-    if jax.default_backend() != 'cpu' or inputs.dtype != jnp.float32 or max(taps) > MOST_TAPS:
+    if not backend.is_cpu() or inputs.dtype != jnp.float32 or max(taps) > MOST_TAPS:
+        return False
+    if not isinstance(batch, int):  # an export's, which may be of any size
         return False
     axes = [_multiplications(*axis, padding) for axis in zip(sides, taps, strict=True)]
     direct, tiled = (math.prod(each) for each in zip(*axes, strict=True))
