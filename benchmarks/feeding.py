@@ -21,8 +21,8 @@ import numpy as np
 import record
 
 from mimic_jax.data import batches
-from mimic_jax.data.settings import Views
 from mimic_jax.data.dataset import Dataset
+from mimic_jax.data.settings import Views
 from mimic_jax.models import net as nets
 from mimic_jax.runtime import allocator, compiled, sharding
 from mimic_jax.runtime.progress import Progress

@@ -16,10 +16,9 @@ from pathlib import Path
 import config_files
 from absl import logging
 
-from mimic_jax import pipeline
+from mimic_jax import pipeline, plan
 from mimic_jax.config import experiment as experiments
 from mimic_jax.data import prepare
-from mimic_jax import plan
 from mimic_jax.reporting.run import machine
 from mimic_jax.runtime import allocator
 from mimic_jax.runtime.progress import Progress

@@ -16,8 +16,10 @@ can be killed, resumed, moved and shared.
     report    evaluations, metrics       <experiment>/report.json, .md, .html, figures
     export    data, a student            export-<id>, a file that jax alone can run
     predict   an export                  what it says of a person's own examples
+    views     data                       a cache's views as arrays, for a teacher elsewhere to answer
 
-Export and predict are what a student is for, and no part of a run of all. Nor is `phases/gather.py`,
+Export and predict are what a student is for, views what a teacher elsewhere needs: no parts of a run of
+all. Nor is `reporting/gather.py`,
 which puts several experiments' reports into one and needs no config.
 
 A search is part of a run where the config has one, and comes first: members `from_study` are known only
@@ -42,7 +44,7 @@ from mimic_jax.errors import UserError
 from mimic_jax.export import plan as exporting
 from mimic_jax.export import predict
 from mimic_jax.export import run as export
-from mimic_jax.mimic import evaluate, logits, students, teachers
+from mimic_jax.mimic import evaluate, logits, students, teachers, views_phase
 from mimic_jax.mimic.plan import Plan, trial
 from mimic_jax.mimic.settings import Member
 from mimic_jax.reporting import answers, tables
@@ -94,6 +96,9 @@ def run(
     checked = experiments.read(settings)
     searched = _checked(checked, wanted, source, output)
     session = _prepared(checked, workdir, devices)
+    if phase == 'views':
+        _write_views(session, checked, output)
+        return
     if searched == 'member':
         _search_members(session, checked)
         if phase == 'search':
@@ -150,6 +155,8 @@ def _checked(checked: Experiment, wanted: Sequence[str], source: str, output: st
             raise UserError(f'--phase={phase} is for one process; leave --distributed out')
     if 'predict' in wanted:
         predict.check(source, output)
+    if 'views' in wanted:
+        views_phase.check(checked.logits, output)
     kind = checked.search.kind
     if 'search' not in wanted or (not kind and len(wanted) > 1):
         return ''
@@ -181,6 +188,13 @@ def _prepared(checked: Experiment, workdir: Path, devices: Sequence | None) -> S
     return Session(workdir, data, checked.run, progress, mesh)
 
 
+def _write_views(session: Session, checked: Experiment, output: str) -> None:
+    """The views of caches; they bear the name that the data have after all realignment."""
+    session = dataclasses.replace(session, data=plans.realigned(checked, session.data))
+    for folder in views_phase.run(session, checked.logits, checked.views, output):
+        print(folder)
+
+
 def _each(session: Session, planned: Iterable, make: Callable[[Session, object], object]) -> None:
     """Makes what is planned; what another process is making comes last."""
     for plan in store.free_first(session.workdir, planned):
@@ -195,9 +209,7 @@ def _report(
         part = speech_report.Part(session, plan.alignments, plan.decodings)
     if checked.search.kind:
         searched = trials.trained(checked.search, session.workdir)
-    result = report.run(
-        session, plan, checked.report, experiment, command, checked, searched, part
-    )
+    result = report.run(session, plan, checked.report, experiment, command, checked, searched, part)
     lead = tables.headline(result['rows'])
     print('\n'.join(filter(None, (lead, '', tables.table(result['rows'])))))
     print(session.workdir / experiment / 'report.md')

@@ -70,9 +70,8 @@ def announce(plan: Plan, wanted: Sequence[str], session: Session) -> None:
 
 def _check_rows(experiment: Experiment, plan: Plan) -> None:
     for name, row in experiment.report.rows.items():
-        group, _, entry = row.source.partition('.')
-        if group == 'logits' and 'test' not in plan.caches[entry].answered:
+        if row.group == 'logits' and 'test' not in plan.caches[row.entry].answered:
             raise UserError(
                 f'config.report.rows.{name} is of {row.source}, whose files of logits have none of '
-                f'test examples; give config.logits.{entry}.source.test, or remove the row'
+                f'test examples; give config.logits.{row.entry}.source.test, or remove the row'
             )

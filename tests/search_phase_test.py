@@ -224,14 +224,14 @@ def stand_in(monkeypatch):
     def by(outcome):
         calls = []
 
-        def run_job(folder, job, session):
-            calls.append(job)
-            value = outcome(len(calls), job)
+        def run_net(folder, net, targets, session):
+            calls.append(net)
+            value = outcome(len(calls), net)
             record = {'step': 1, 'seconds': 0.0, 'validation_accuracy': value}
             (folder / 'metrics.jsonl').write_text(json.dumps(record) + '\n')
             return {'seconds': 0.0}
 
-        monkeypatch.setattr(loop, 'run', run_job)
+        monkeypatch.setattr(loop, 'run', run_net)
         return calls
 
     return by

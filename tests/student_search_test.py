@@ -136,17 +136,17 @@ def test_a_search_that_was_stopped_or_diverged_goes_on(searched, device, tmp_pat
     config.students.found.from_study.study = 'other'
     jobs = []
 
-    def run_job(folder, job, session):
-        jobs.append(job)
+    def run_net(folder, net, targets, session):
+        jobs.append(net)
         if len(jobs) == 2:
-            raise NotFinite(f'{job.name}: loss or gradient not finite at step 7')
+            raise NotFinite(f'{net.name}: loss or gradient not finite at step 7')
         if len(jobs) == 3:
             raise interrupt.Interrupted
         record = {'step': 1, 'seconds': 0.0, 'validation_accuracy': 0.5}
         (folder / 'metrics.jsonl').write_text(json.dumps(record) + '\n')
         return {'seconds': 0.0}
 
-    monkeypatch.setattr(loop, 'run', run_job)
+    monkeypatch.setattr(loop, 'run', run_net)
     with pytest.raises(interrupt.Interrupted):
         run(config, workdir, device, phase='search')
     run(config, workdir, device, phase='search')

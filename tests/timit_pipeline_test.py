@@ -18,10 +18,11 @@ from mimic_jax.data import batches, prepare, statistics
 from mimic_jax.data.settings import Data
 from mimic_jax.errors import UserError
 from mimic_jax.models import counts, net
-from mimic_jax.reporting import comparisons, html_report
+from mimic_jax.reporting import comparisons
 from mimic_jax.runtime import sharding
 from mimic_jax.runtime.progress import Progress
-from mimic_jax.speech import corpora, fbank, phones, timit_splits, viterbi
+from mimic_jax.speech import corpora, fbank, figures, phones, timit_splits, viterbi
+from mimic_jax.speech import report as speech_report
 from mimic_jax.training.session import Session
 
 soundfile = pytest.importorskip('soundfile', reason="needs soundfile: the extra 'speech'")
@@ -236,17 +237,18 @@ def test_the_report_has_phones_decoded_and_their_errors(finished, root, device):
     page = (folder / 'report.html').read_text()
     for name in ('confusions.png', 'utterance.png'):
         assert (folder / name).stat().st_size > 5000
-        assert html_report.PICTURES[name] in page
+        assert figures.CAPTIONS[name] in page
 
 
 def test_a_frame_that_is_disagreed_on_is_shown_as_its_windows_spectrogram(finished, root, device):
-    data = opened(experiment(root), finished, device)[0].data
+    session, _ = opened(experiment(root), finished, device)
+    data, part = session.data, speech_report.Part(session, (), {})
 
     def brightest(phone):
         """The row, counted from the top, in which the middle of a phone's middle frame is brightest."""
         (number,) = phones.numbers([phone])
         frames = np.flatnonzero(data.labels == 3 * number + 1)
-        png = comparisons.picture(data, int(frames[len(frames) // 2]))
+        png = comparisons.picture(data, int(frames[len(frames) // 2]), part)
         picture = np.asarray(Image.open(io.BytesIO(png)))
         assert picture.shape == (40, 45) and picture.dtype == np.uint8
         return picture[:, 22].argmax()

@@ -119,17 +119,6 @@ def test_a_limit_that_leaves_images_of_ones_own_out_is_told_of(tmp_path, own):
     assert len(prepared(tmp_path, **settings, unlabelled=2)[0].splits['unlabelled']) == 2
 
 
-def test_artifacts_that_do_not_tell_whose_images_they_hold_count_all(tmp_path, own):
-    settings = own(test=True) | {'transfer': elsewhere(tmp_path, images(9, 3))}
-    prepared(tmp_path, **settings)
-    (folder,) = tmp_path.glob('data-*')
-    facts = store.manifest(folder)
-    assert facts['transferred'] == 9
-    store.seal(folder, {key: facts[key] for key in facts if key != 'transferred'})
-    store._verified_manifest.cache_clear()
-    assert prepared(tmp_path, **settings, unlabelled=8)[0].cut == 12
-
-
 def test_images_of_the_test_split_are_removed_and_told_of(tmp_path, own):
     others = images(9, 3)
     others[1], others[4], others[7] = images(4, 2)[3], images(4, 2)[0], images(4, 2)[3]
@@ -166,16 +155,9 @@ def test_a_sources_own_unlabelled_images_are_looked_at_as_well(tmp_path, own):
     np.savez(settings['root'], **arrays)
     dataset, _ = prepared(tmp_path, **settings)
     assert dataset.removed == 1 and 22 not in dataset.splits['unlabelled']
-    # Artifacts of the first versions hold no digests.
-    (folder,) = tmp_path.glob('data-*')
-    (folder / prepare.DIGESTS).unlink()
-    store.seal(folder, store.manifest(folder))
-    store._verified_manifest.cache_clear()
-    assert prepared(tmp_path, **settings)[0].removed == 1
 
 
-@pytest.mark.parametrize('stored', [True, False])
-def test_labelled_images_that_are_left_over_are_looked_at_too(tmp_path, own, stored):
+def test_labelled_images_that_are_left_over_are_looked_at_too(tmp_path, own):
     settings = own(test=True)
     with np.load(settings['root']) as file:
         arrays = {key: file[key] for key in file if key != 'unlabelled'}
@@ -190,12 +172,6 @@ def test_labelled_images_that_are_left_over_are_looked_at_too(tmp_path, own, sto
     np.savez(settings['root'], **arrays)
     workdir = tmp_path / 'duplicates'
     workdir.mkdir()
-    if not stored:  # as artifacts of the first versions were
-        prepared(workdir, **settings)
-        (folder,) = workdir.glob('data-*')
-        (folder / prepare.DIGESTS).unlink()
-        store.seal(folder, store.manifest(folder))
-        store._verified_manifest.cache_clear()
     dataset, said = prepared(workdir, **settings)
     assert dataset.splits['unlabelled'].tolist() == [three, *others]
     assert dataset.removed == 2 and '2 unlabelled images equal a validation or test' in said

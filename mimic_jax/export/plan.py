@@ -17,11 +17,11 @@ from mimic_jax.data.dataset import Dataset
 from mimic_jax.errors import UserError
 from mimic_jax.export import onnx_writer
 from mimic_jax.mimic import ensemble
-from mimic_jax.mimic.nets import NetPlan
 from mimic_jax.mimic.plan import Plan
 from mimic_jax.models import absorb, counts, grammar
 from mimic_jax.models.net import Net
 from mimic_jax.runtime import compiled
+from mimic_jax.training.plan import NetPlan
 
 VERSION = 2  # raise when the same student would be exported otherwise
 PLATFORMS = ('cpu', 'cuda', 'tpu')

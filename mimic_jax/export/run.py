@@ -19,6 +19,7 @@ from mimic_jax.export.plan import ExportPlan
 from mimic_jax.mimic import ensemble, latency
 from mimic_jax.models import absorb
 from mimic_jax.ops.text import aligned
+from mimic_jax.runtime import backend
 from mimic_jax.training.session import Session
 
 EXAMPLES = 1000  # of the test split, the first, that the file is checked on at most
@@ -123,7 +124,7 @@ def _parity(session: Session, plan: ExportPlan, call: Callable) -> dict:
     expected = scipy.special.softmax(ensemble.load(session, plan.net)(ids), axis=1)
     inputs = batches.gather(session.data.arrays, {'index': examples})['inputs']
     found = exporting.ask(call, np.asarray(inputs))
-    exact = plan.net.task.train.dtype == 'float32' and jax.default_backend() == 'cpu'
+    exact = plan.net.task.train.dtype == 'float32' and backend.is_cpu()
     tolerance = EXACT if exact else ROUGH
     difference = float(np.abs(found - expected).max())
     if not difference <= tolerance:  # NaN too

@@ -11,13 +11,14 @@ from mimic_jax.artifacts import store
 from mimic_jax.artifacts.store import Recipe
 from mimic_jax.data import batches
 from mimic_jax.mimic import ensemble
-from mimic_jax.mimic.nets import CachePlan, NetPlan
+from mimic_jax.mimic.cache_plan import CachePlan
 from mimic_jax.mimic.plan import Plan
 from mimic_jax.models import absorb, counts
 from mimic_jax.ops import metrics, selection
 from mimic_jax.reporting.part import PLAIN, Part
 from mimic_jax.reporting.rows import ensemble_model
 from mimic_jax.reporting.settings import Report, Row
+from mimic_jax.training.plan import NetPlan
 from mimic_jax.training.session import Session
 
 

@@ -7,12 +7,12 @@ import jax
 import numpy as np
 
 from mimic_jax.data import preprocess, views
-from mimic_jax.mimic.nets import NetPlan
 from mimic_jax.mimic.plan import Plan
 from mimic_jax.reporting import curve_figures, pictures
 from mimic_jax.reporting.answers import Answers
 from mimic_jax.reporting.rows import by_source, of_speech
 from mimic_jax.training import metrics_log
+from mimic_jax.training.plan import NetPlan
 from mimic_jax.training.session import Session
 
 SHOWN = 8  # examples in the sheet of views, and views of each

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator
 
 from mimic_jax.artifacts import store
 from mimic_jax.config.fields import as_json
-from mimic_jax.mimic.nets import NetPlan
 from mimic_jax.reporting import costs, html_page, tables
 from mimic_jax.reporting.answers import Answers
 from mimic_jax.runtime.address import without_password
+from mimic_jax.training.plan import NetPlan
 from mimic_jax.training.session import Session
 
 SHORT = 12  # digits of a fingerprint, as of an artifact's id

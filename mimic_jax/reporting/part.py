@@ -7,8 +7,8 @@ from typing import Protocol
 import numpy as np
 
 from mimic_jax.artifacts.store import Recipe
-from mimic_jax.mimic.nets import NetPlan
 from mimic_jax.reporting.settings import Row
+from mimic_jax.training.plan import NetPlan
 
 Made = Mapping[str, Sequence[tuple[str, Recipe]]]  # by phase: what each artifact is, its recipe
 

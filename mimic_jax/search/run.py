@@ -10,11 +10,12 @@ from mimic_jax.data.settings import OwnViews, Views, own_views
 from mimic_jax.errors import UserError
 from mimic_jax.mimic import plan as plans
 from mimic_jax.mimic import students, teachers
-from mimic_jax.mimic.nets import CachePlan, NetPlan
+from mimic_jax.mimic.cache_plan import CachePlan
 from mimic_jax.mimic.settings import Member, Student
 from mimic_jax.search import trials
 from mimic_jax.search.settings import Search
 from mimic_jax.training import metrics_log
+from mimic_jax.training.plan import NetPlan
 from mimic_jax.training.session import Session
 
 _DIRECTION = {'validation_accuracy': 'maximize', 'validation_loss': 'minimize'}

@@ -9,7 +9,7 @@ import numpy as np
 
 from mimic_jax.data.dataset import Dataset, drawn_part
 from mimic_jax.ops import context
-from mimic_jax.speech import fbank, phones
+from mimic_jax.speech import facts, fbank, phones
 from mimic_jax.speech.corpora import Speech
 
 # What nets' classes are called: a phone's three states, one after another.
@@ -46,6 +46,9 @@ class SpeechDataset(Dataset):
     def fitted_inputs(self) -> np.ndarray:
         """[N, 41, 3], so that a feature has one mean wherever in a window it stands."""
         return self.inputs.reshape(-1, fbank.BANDS, fbank.CHANNELS)
+
+    def facts(self) -> dict:
+        return facts.facts(self.speech, self.utterances, self.split)
 
     def drawn(self, part: float, seed: int) -> np.ndarray:
         """All frames of a part of the training utterances."""

@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from mimic_jax.artifacts import store
-from mimic_jax.speech import decoded_files, decoding
+from mimic_jax.speech import decoded_files, decoding, phones
 from mimic_jax.speech.decode_plan import DecodePlan
 from mimic_jax.speech.decoding import Decoder, PhoneModel
-from mimic_jax.speech.speech_decoding import phone_model
 from mimic_jax.training.session import Session
 
 
@@ -29,6 +28,18 @@ def run(session: Session, plan: DecodePlan) -> Path:
         plan.recipe,
         lambda folder: _write(folder, session, plan),
         session.progress.say,
+    )
+
+
+def phone_model(session: Session, language_model: str) -> PhoneModel:
+    """Priors, transitions and bigram of the training utterances."""
+    data = session.data
+    chosen = data.utterances['train']
+    return decoding.estimate(
+        paths=[data.labels[slice(*run)] for run in data.speech.runs(chosen)],
+        sequences=[data.speech.utterances[position].phones for position in chosen],
+        num_phones=len(phones.PHONES),
+        language_model=language_model,
     )
 
 

@@ -8,12 +8,12 @@ from mimic_jax.data.dataset import Dataset
 from mimic_jax.data.settings import Views
 from mimic_jax.errors import UserError
 from mimic_jax.mimic import plan as nets
-from mimic_jax.mimic.nets import NetPlan
 from mimic_jax.mimic.plan import Plan
 from mimic_jax.speech import decode_plan, timit_source
 from mimic_jax.speech.dataset import SpeechDataset
 from mimic_jax.speech.decode_plan import DecodePlan
 from mimic_jax.speech.settings import Alignment, Decoding
+from mimic_jax.training.plan import NetPlan
 
 ALIGNMENT_VERSION = 1  # raise when the same net would align otherwise
 ALIGNED = ('train', 'validation')  # test labels serve frame accuracy alone, and stay as they were

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
+from mimic_jax.artifacts import store
 from mimic_jax.errors import UserError
 from mimic_jax.ops import context
 from mimic_jax.runtime import files
-from mimic_jax.speech import fbank, phones, speech_decoding, timit_files
+from mimic_jax.speech import decoded_files, decoding, fbank, phones, timit_files
+from mimic_jax.speech.decode import phone_model
 from mimic_jax.speech.decode_plan import DecodePlan
-from mimic_jax.speech.decoding import FRAME_SECONDS
+from mimic_jax.speech.decoding import FRAME_SECONDS, Decoded, Decoder
 from mimic_jax.training.session import Session
 
 FRAMES = 128  # whose windows, 15 times as large, are made at a time
@@ -19,27 +21,28 @@ _SMALLEST = 1e-37  # probability, whose logarithm is taken: float32 has none muc
 
 def run(
     session: Session,
-    decoding: DecodePlan | None,
+    plan: DecodePlan | None,
     probabilities: Callable[[np.ndarray], np.ndarray],
     source: Path,
 ) -> Iterator[tuple[str, list[str], list[float]]]:
     """Of each recording its name, its phones, and where they start in seconds.
 
+    plan: how the student's answers to the test utterances were decoded.
     probabilities: of windows of frames [n, 15, 41, 3], [n, S].  source: see `recordings`.
 
     Raises:
-      UserError: while iterating: no decoding, one that is not finished, or what cannot be read.
+      UserError: while iterating: no plan, one that is not carried out yet, or what cannot be read.
     """
-    if decoding is None:
+    if plan is None:
         raise UserError(
             'this student is not among the rows of config.report, so that nothing says how to '
             'decode it; add a row of it and run --phase=decode'
         )
-    decode = speech_decoding.tuned(session, decoding)
+    decode = _tuned(session, plan)
     count, found = recordings(source)
     for number, (name, samples) in enumerate(found, 1):
         likely = _of_frames(probabilities, fbank.features(samples))
-        (heard,) = decode([np.log(np.maximum(likely, _SMALLEST))])
+        heard = decode(np.log(np.maximum(likely, _SMALLEST)))
         spoken = [phones.PHONES[phone] for phone in heard.phones]
         session.progress.count('transcribing', number, count)
         yield name, spoken, (heard.starts * FRAME_SECONDS).tolist()
@@ -59,6 +62,25 @@ def recordings(path: Path) -> tuple[int, Iterator[tuple[str, np.ndarray]]]:
     if not found:
         raise UserError(f'{path} holds no .wav files; give a folder of recordings, or one')
     return len(found), ((name, _samples(file)) for name, file in found.items())
+
+
+def _tuned(session: Session, plan: DecodePlan) -> Callable[[np.ndarray], Decoded]:
+    """`decode(logits)` of an utterance [T, S], with the scale and penalty of a finished tuning.
+
+    Raises:
+      UserError: the decode artifact is not there yet.
+    """
+    folder = store.require(session.workdir, plan.recipe, f'the decoding of {plan.name}', 'decode')
+    choice = decoded_files.read_choice(folder)
+    model = phone_model(session, plan.settings.language_model)
+
+    def decode(logits: np.ndarray) -> Decoded:
+        likelihoods = decoding.scaled_likelihoods(logits, model.log_priors)
+        decoder = Decoder([likelihoods], model, plan.settings.batch_size)
+        (found,) = decoder(choice['lm_scale'], choice['insertion_penalty'])
+        return found
+
+    return decode
 
 
 def _samples(path: Path) -> np.ndarray:
