@@ -9,13 +9,18 @@ PACKAGE, FOLDER = 'mimic_jax', 'experiments'
 def find(path: str) -> str:
     """A path that names one of them from another folder than the clone's, made whole; others as they are.
 
-    path: such as 'experiments/digits_student.py'.
+    path: such as 'experiments/digits_student.py', 'experiments/digits_student' or 'digits_student'.
     """
-    if not Path(path).exists() and Path(path).parent == Path(FOLDER):
+    if not Path(path).exists() and Path(path).parent in (Path(FOLDER), Path()):
         for file in _files():
-            if file.name == Path(path).name:
+            if Path(path).name in (file.name, file.stem):
                 return str(file)
     return path
+
+
+def experiment_name(path: Path | str, presets: str) -> str:
+    """What an experiment's report is called: the file's stem and the presets, joined by '_'."""
+    return '_'.join([Path(path).stem, *filter(None, presets.split(','))])
 
 
 def names() -> list[str]:

@@ -11,11 +11,12 @@ from mimic_jax.artifacts import store
 from mimic_jax.config.fields import differing
 from mimic_jax.data import batches, views
 from mimic_jax.mimic import external_teacher, logit_cache
+from mimic_jax.mimic.cache_plan import CachePlan
 from mimic_jax.mimic.external_plan import OwnPlan
-from mimic_jax.mimic.nets import CachePlan, NetPlan
 from mimic_jax.models import absorb
-from mimic_jax.runtime import compiled, hosts, sharding
+from mimic_jax.runtime import backend, compiled, hosts, sharding
 from mimic_jax.training import checkpoint
+from mimic_jax.training.plan import NetPlan
 from mimic_jax.training.session import Session
 from mimic_jax.training.train_step import Task, forward
 
@@ -60,6 +61,17 @@ def variables(session: Session, plan: NetPlan):
         shapes,
     )
     return checkpoint.load_variables(folder, placed)
+
+
+def on_inputs(session: Session, plan: NetPlan) -> Callable[[jax.Array], jax.Array]:
+    """A finished net as a function of raw inputs [B, ...] as they are, which returns logits [B, K]."""
+    return forward_on_inputs(session, plan.task, variables(session, plan))
+
+
+def forward_on_inputs(session: Session, task: Task, variables) -> Callable[[jax.Array], jax.Array]:
+    """A net with these variables as a function of raw inputs [B, ...]."""
+    call = compiled.jit(plain_forward, static_argnums=(0, 1))
+    return lambda inputs: call(task.net, task.preprocess, variables, session.constants, inputs)
 
 
 def plain_forward(net, kind: str, variables, constants, inputs) -> jax.Array:
@@ -123,7 +135,7 @@ def where_written(session: Session) -> dict:
     """The circumstances under which logits come out bit for bit the same."""
     return {
         'jax': jax.__version__,
-        'backend': jax.default_backend(),
+        'backend': backend.name(),
         'devices': [session.mesh.shape[axis] for axis in ('data', 'model')],
         'batch_size': session.run.evaluation_batch_size,
     }

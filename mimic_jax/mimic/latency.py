@@ -9,10 +9,8 @@ import numpy as np
 
 from mimic_jax.data import batches
 from mimic_jax.mimic import ensemble
-from mimic_jax.mimic.nets import NetPlan
-from mimic_jax.runtime import compiled
+from mimic_jax.training.plan import NetPlan
 from mimic_jax.training.session import Session
-from mimic_jax.training.train_step import Task
 
 BATCH_SIZES = (1, 128)
 REPETITIONS = 20
@@ -24,7 +22,7 @@ def measure(session: Session, nets: Sequence[NetPlan]) -> dict[str, float]:
     Preprocessing and forward pass, inputs on the device already, compiled before; each net's is the
     median of 20.
     """
-    calls = [_forward(session, net.task, ensemble.variables(session, net)) for net in nets]
+    calls = [ensemble.on_inputs(session, net) for net in nets]
     return {
         str(size): round(sum(_milliseconds(session, call, size) for call in calls), 3)
         for size in BATCH_SIZES
@@ -33,17 +31,14 @@ def measure(session: Session, nets: Sequence[NetPlan]) -> dict[str, float]:
 
 def measure_absorbed(session: Session, net: NetPlan) -> dict[str, float]:
     """`measure` of a net whose bottleneck is multiplied into the layer after it."""
-    return measure_call(session, _forward(session, *ensemble.absorbed(session, net)))
+    return measure_call(
+        session, ensemble.forward_on_inputs(session, *ensemble.absorbed(session, net))
+    )
 
 
 def measure_call(session: Session, call: Callable[[jax.Array], jax.Array]) -> dict[str, float]:
     """`measure` of a function of raw inputs [B, ...]."""
     return {str(size): round(_milliseconds(session, call, size), 3) for size in BATCH_SIZES}
-
-
-def _forward(session: Session, task: Task, variables) -> Callable[[jax.Array], jax.Array]:
-    call = compiled.jit(ensemble.plain_forward, static_argnums=(0, 1))
-    return lambda inputs: call(task.net, task.preprocess, variables, session.constants, inputs)
 
 
 def _milliseconds(session: Session, call: Callable[[jax.Array], jax.Array], size: int) -> float:
