@@ -54,7 +54,7 @@ def get_config(arg=''):
         # Every net sees images mirrored and shifted by up to so many pixels. No mirror for letters and
         # digits, nor for anything else that a mirror changes.
         'views': {'mirror': True, 'shift': 2, 'padding': 'reflect'},
-        # The ensemble, in the README's notation. Images larger than 64×64 want more pools, so that the
+        # The ensemble, in the papers' notation (docs/design.md). Images larger than 64×64 want more pools, so that the
         # last layer stays small.
         'members': {
             name: {
@@ -109,7 +109,7 @@ def tfds(config):
 
 
 def npz(config):
-    """`images` [N, H, W, C] uint8 and `labels` [N]; see the README for what else the file may hold."""
+    """`images` [N, H, W, C] uint8 and `labels` [N]; docs/inputs.md says what else the file may hold."""
     config.data.name = 'npz'
 
 
