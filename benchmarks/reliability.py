@@ -1,4 +1,4 @@
-"""Puts what the programs of this folder found of reliability into one file, and docs/reliability.md's table.
+"""Puts what the programs of this folder found of reliability into one file and docs/reliability.md.
 
     python benchmarks/reliability.py --untrusted           # runs its hypothesis tests, at length
     python benchmarks/reliability.py --tests               # the tests of claims that tests alone carry

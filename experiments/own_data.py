@@ -54,8 +54,8 @@ def get_config(arg=''):
         # Every net sees images mirrored and shifted by up to so many pixels. No mirror for letters and
         # digits, nor for anything else that a mirror changes.
         'views': {'mirror': True, 'shift': 2, 'padding': 'reflect'},
-        # The ensemble, in the papers' notation (docs/design.md). Images larger than 64×64 want more pools, so that the
-        # last layer stays small.
+        # The ensemble, in the papers' notation (docs/design.md). Images larger than 64×64 want more
+        # pools, so that the last layer stays small.
         'members': {
             name: {
                 'model': '32c3-bn-p2-64c3-bn-p2-128c3-bn-p2',
