@@ -2,7 +2,7 @@
 
     python benchmarks/accelerator.py --workdir=runs/accelerator --json=results/accelerator.json
 
-utilisation   model FLOP utilisation of 128c5-p3/2s-1200L-30k in bfloat16, batches of 4,096, against a product
+utilisation   model FLOP utilisation of 128c5-p3/2s-1200L-30k in bfloat16, batches of 4,096, by a product
 calls         a step's time by the number of steps that one call of the device makes
 throughput    images a second: a teacher's training, the ensemble's forward passes, a student on logits
 profile       what a teacher's and a student's step spend their time on, as a picture beside the table

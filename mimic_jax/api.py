@@ -26,6 +26,7 @@ from mimic_jax import pipeline
 from mimic_jax.artifacts import store
 from mimic_jax.config import presets, shipped
 from mimic_jax.config.fields import nearest
+from mimic_jax.data.centring import Centre
 from mimic_jax.errors import UserError
 from mimic_jax.export import plan as exporting
 from mimic_jax.mimic import ensemble, logit_cache
@@ -112,7 +113,8 @@ def load_student(folder: str | Path) -> 'Net':
     facts = json.loads(description.read_text()) if description.is_file() else {}
     call = exporting.load(path)
     names = tuple(facts.get('classes') or ())
-    return Net(functools.partial(exporting.ask, call), names, facts, is_probability=True)
+    centre = Centre.from_json(facts.get('input', {}).get('centre', {}))
+    return Net(functools.partial(_ask, call, centre), names, facts, is_probability=True)
 
 
 def open_cache(folder: str | Path) -> LogitCache:
@@ -217,12 +219,18 @@ class Result:
 
     def _net(self, plan: NetPlan) -> Net:
         call = ensemble.on_inputs(self._session, plan)
-        return Net(functools.partial(exporting.ask, call), self._session.data.class_names)
+        data = self._session.data
+        return Net(functools.partial(_ask, call, data.centre), data.class_names)
 
     def _planned(self) -> Plan:
         if self._plan is None:
             raise UserError('this phase ended with the search; run the others for their nets')
         return self._plan
+
+
+def _ask(call: Callable, centre: Centre, inputs: np.ndarray) -> np.ndarray:
+    """Answers to raw inputs, less what was taken off the features that the net was trained on."""
+    return exporting.ask(call, centre.apply(inputs) if centre.columns else inputs)
 
 
 def _module(file: Path):

@@ -78,7 +78,7 @@ def run(
     source: str = '',
     output: str = '',
     devices: Sequence | None = None,
-) -> None:
+) -> tuple[Session, Plan] | None:
     """Runs one phase of an experiment, or all; what is complete already is left as it is.
 
     settings: the experiment's ConfigDict.  experiment: the name of its report's folder.
@@ -87,6 +87,7 @@ def run(
     export, a key of `exporting.FILES`.  source, output: paths that predict reads and writes, the latter
     if it is not empty.
     Prints the table and the report's path when the report is among the phases.
+    Returns what the phases shared and what was planned; None where the search is all that ran.
 
     Raises:
       UserError: bad input of any kind, or an input of the phase that is not there.
@@ -98,11 +99,11 @@ def run(
     session = _prepared(checked, workdir, devices)
     if phase == 'views':
         _write_views(session, checked, output)
-        return
+        return None
     if searched == 'member':
         _search_members(session, checked)
         if phase == 'search':
-            return
+            return None
     checked = _with_members(session, checked)
     plan = plans.make(_without_students(checked), session.data)
     if searched == 'student':
@@ -120,7 +121,7 @@ def run(
     if searched == 'student':
         search.run(session, checked.search, checked.views, plan.caches)
         if phase == 'search':
-            return
+            return None
         checked, plan = _with_students(before, checked, plan)
     if 'student' in wanted:
         _each(session, (net for seeds in plan.students.values() for net in seeds), students.make)
@@ -146,6 +147,7 @@ def run(
             spoken = isinstance(session.data, SpeechDataset)
             heard = functools.partial(transcribe.run, session, decoding) if spoken else None
             predict.run(session, folder, Path(source), Path(output) if output else None, heard)
+    return session, plan
 
 
 def _checked(checked: Experiment, wanted: Sequence[str], source: str, output: str) -> str:

@@ -270,8 +270,8 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     """
     temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     try:
-        with temporary.open('wb' if isinstance(content, bytes) else 'w') as file:
-            file.write(content)
+        with temporary.open('wb') as file:  # text as UTF-8, whatever the locale
+            file.write(content if isinstance(content, bytes) else content.encode())
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

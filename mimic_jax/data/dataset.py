@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from mimic_jax.config.fields import nearest
+from mimic_jax.data.centring import Centre
 from mimic_jax.errors import UserError
 
 
@@ -23,6 +24,10 @@ class Dataset:
     removed: unlabelled examples left out because they equal a validation or test example.
     cut: examples of config.data.transfer left out because config.data.unlabelled is lower.
     class_names: what the source calls its classes, by number; empty where it has no names.
+    twins: `test_in_train`, `validation_in_train`, `test_in_validation`: how many examples of the first
+    split equal one of the second in every value; `dropped`: how many training examples were left out
+    for it. None where nobody looked.
+    centre: what was taken off the features of a table before they became float32.
     """
 
     inputs: np.ndarray
@@ -34,6 +39,8 @@ class Dataset:
     removed: int = 0
     cut: int = 0
     class_names: tuple[str, ...] = ()
+    twins: Mapping[str, int] | None = None
+    centre: Centre = dataclasses.field(default_factory=Centre)
 
     unit: ClassVar[str] = 'examples'  # what a report calls them
 
@@ -63,7 +70,11 @@ class Dataset:
 
     def facts(self) -> dict:
         """What a report says of the data beside the sizes of its splits."""
-        return {}
+        return {} if self.twins is None else {'twins': dict(self.twins)}
+
+    def original(self, inputs: np.ndarray) -> np.ndarray:
+        """Inputs [B, ...] of `arrays` as the source had them: what a program made elsewhere expects."""
+        return self.centre.undo(inputs)
 
     def examples(self, names: tuple[str, ...], where: str) -> np.ndarray:
         """The indices of several splits, one after another; UserError when there is none or no example."""

@@ -11,13 +11,16 @@ import numpy as np
 from mimic_jax.artifacts import store
 from mimic_jax.data import (
     duplicates,
+    remarks,
     sources,
     splits,
     statistics,
     synthetic,
     unlabelled,
 )
+from mimic_jax.data.centring import Centre
 from mimic_jax.data.dataset import Dataset
+from mimic_jax.data.image_files import Noted
 from mimic_jax.data.settings import Data
 from mimic_jax.data.source import Streamed
 from mimic_jax.runtime.progress import Progress
@@ -42,34 +45,31 @@ def run(data: Data, workdir: Path, progress: Progress) -> Dataset:
     )
     facts = store.manifest(folder)
     inputs = np.load(folder / INPUTS, mmap_mode='r', allow_pickle=False)
+    centre = facts.get('centre', {})
+    content = [facts['files'][name] for name in (INPUTS, LABELS)] + ([centre] if centre else [])
     dataset = splits.divide(
         inputs=inputs,
         labels=np.load(folder / LABELS, allow_pickle=False),
         regions=facts['regions'],
         num_classes=facts['num_classes'],
-        content=store.canonical_json([facts['files'][name] for name in (INPUTS, LABELS)]),
+        content=store.canonical_json(content),
         data=data,
-        digests=_digests(folder, inputs, facts['regions'], data),
+        digests=_digests(folder, inputs),
         transferred=facts['transferred'],
     )
-    dataset = dataclasses.replace(dataset, class_names=tuple(facts['class_names']))
-    if dataset.removed:
-        progress.say(
-            f'{dataset.removed} unlabelled images equal a validation or test image: left out'
-        )
-    if dataset.cut:
-        progress.say(
-            f'{dataset.cut} examples of config.data.transfer are beyond the {data.unlabelled} that '
-            'config.data.unlabelled allows: left out'
-        )
-    absent = np.setdiff1d(np.arange(dataset.num_classes), dataset.labels[dataset.splits['train']])
-    if len(absent):
-        some = ', '.join(map(str, absent[:5])) + (', …' if len(absent) > 5 else '')
-        progress.say(
-            f'the training split has no example of {len(absent)} of the {dataset.num_classes} '
-            f'classes ({some}); nets on labels cannot learn them'
-        )
+    dataset = dataclasses.replace(
+        dataset, class_names=tuple(facts['class_names']), centre=Centre.from_json(centre)
+    )
+    for line in (*_found(data), *remarks.lines(dataset, data, facts)):
+        progress.say(line)
     return dataset
+
+
+def _found(data: Data) -> Iterator[str]:
+    """Lines on what was found and what of it is not read, looked up anew: it is in no artifact's name."""
+    for found in (sources.described(data), unlabelled.described(data.transfer)):
+        if found:
+            yield found
 
 
 def _build(folder: Path, data: Data, progress: Progress) -> dict:
@@ -77,15 +77,21 @@ def _build(folder: Path, data: Data, progress: Progress) -> dict:
     start = time.monotonic()
     source = sources.load(data, progress.count)
     count, images = 0, iter(())
+    noted = Noted()
     if data.transfer.kind == 'munge':
         count, images = data.transfer.limit, iter([synthetic.make(data, source)])
     elif data.transfer.kind != 'none':
-        count, images = unlabelled.load(data.transfer, source.inputs.shape[1:])
+        count, images = unlabelled.load(data.transfer, source.inputs.shape[1:], noted)
     regions = {
         'pool': len(source.inputs),
         'unlabelled': len(source.unlabelled) + count,
         'test': len(source.test_inputs),
     }
+    labels = [source.labels, np.full(regions['unlabelled'], -1, np.int32), source.test_labels]
+    held_out = source.validation_inputs
+    if held_out is not None and len(held_out):
+        regions['validation'] = len(held_out)
+        labels.append(source.validation_labels)
 
     def parts() -> Iterator[np.ndarray]:
         done = 0
@@ -96,21 +102,24 @@ def _build(folder: Path, data: Data, progress: Progress) -> dict:
             done += len(chunk)
             progress.count('reading unlabelled images', done, count)
         yield from _chunks(source.test_inputs, 'reading test images', progress)
+        if 'validation' in regions:
+            yield from _chunks(held_out, 'reading validation images', progress)
 
     shape = (sum(regions.values()), *source.inputs.shape[1:])
     _save(folder / INPUTS, shape, source.inputs.dtype, parts())
     # After the inputs: of images that are streamed the labels are known once they have been read.
-    unknown = np.full(regions['unlabelled'], -1, np.int32)
-    np.save(folder / LABELS, np.concatenate([source.labels, unknown, source.test_labels]))
-    if _are_images(source.inputs):
-        inputs = np.load(folder / INPUTS, mmap_mode='r', allow_pickle=False)
-        watch = functools.partial(progress.count, 'looking for equal images')
-        np.save(folder / DIGESTS, duplicates.digests(inputs, watch))
+    np.save(folder / LABELS, np.concatenate(labels))
+    inputs = np.load(folder / INPUTS, mmap_mode='r', allow_pickle=False)
+    watch = functools.partial(progress.count, 'looking for equal examples')
+    np.save(folder / DIGESTS, duplicates.digests(inputs, watch))
     return {
         'regions': regions,
         'transferred': count,
         'num_classes': source.num_classes,
         'class_names': list(source.class_names),
+        'noted': [*source.noted.lines(), *noted.lines()],
+        'centre': source.centre.as_json(),
+        'merged': {str(column): list(counts) for column, counts in source.merged.items()},
         'seconds': round(time.monotonic() - start, 3),
     }
 
@@ -139,16 +148,10 @@ def _save(path: Path, shape: tuple[int, ...], dtype: np.dtype, parts: Iterable[n
             file.write(np.ascontiguousarray(part).data)
 
 
-def _digests(folder: Path, inputs: np.ndarray, regions: dict, data: Data) -> np.ndarray | None:
-    # Where `train` is 0, nothing of the pool is left over.
-    if not _are_images(inputs) or not (regions['unlabelled'] or data.train):
-        return None
-    return np.load(folder / DIGESTS, allow_pickle=False)
-
-
-def _are_images(inputs: np.ndarray | Streamed) -> bool:
-    # Equal features, unlike equal pixels, may well be of different things.
-    return inputs.ndim == 4
+def _digests(folder: Path, inputs: np.ndarray) -> np.ndarray | None:
+    if (folder / DIGESTS).is_file():
+        return np.load(folder / DIGESTS, allow_pickle=False)
+    return duplicates.digests(inputs)  # of tables that were read before they had any
 
 
 def fit(workdir: Path, data: Dataset, progress: Progress) -> None:

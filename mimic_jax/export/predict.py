@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mimic_jax.artifacts import store
+from mimic_jax.data.centring import Centre
 from mimic_jax.errors import UserError
 from mimic_jax.export import plan as exporting
 from mimic_jax.export import predictions, raw_files
@@ -68,7 +69,8 @@ def run(
 def _classified(session: Session, probabilities: Ask, facts: dict, source: Path) -> Classified:
     shape, dtype = tuple(facts['input']['shape'][1:]), np.dtype(facts['input']['dtype'])
     names, parts = [], []
-    count, chunks = raw_files.examples(source, shape, dtype, exporting.BATCH)
+    centre = Centre.from_json(facts['input'].get('centre', {}))
+    count, chunks = raw_files.examples(source, shape, dtype, exporting.BATCH, centre)
     for some, inputs in chunks:
         names += some
         parts.append(probabilities(inputs))

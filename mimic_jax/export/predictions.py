@@ -85,7 +85,7 @@ def write(found: Classified | Transcribed, path: Path) -> None:
             with temporary.open('wb') as file:
                 np.savez(file, **found.arrays())
         else:
-            with temporary.open('w', newline='') as file:
+            with temporary.open('w', newline='', encoding='utf-8') as file:
                 csv.writer(file).writerows(found.table())
         temporary.replace(path)
     finally:

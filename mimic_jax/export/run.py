@@ -103,7 +103,12 @@ def _write(folder: Path, session: Session, plan: ExportPlan) -> dict:
         'preprocess': task.preprocess,
         'num_classes': data.num_classes,
         'classes': plan.classes,
-        'input': {'shape': ['b', *data.input_shape], 'dtype': str(data.inputs.dtype)},
+        'input': {
+            'shape': ['b', *data.input_shape],
+            'dtype': str(data.inputs.dtype),
+            # (offset, scale) by column, which raw features are less and over before they are float32.
+            **({'centre': data.centre.as_json()} if data.centre.columns else {}),
+        },
         'format': plan.format,
         **exporting.runs_on(plan.format),
         'parity': parity,

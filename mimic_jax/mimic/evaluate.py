@@ -12,8 +12,8 @@ from mimic_jax.data import batches
 from mimic_jax.errors import UserError
 from mimic_jax.mimic import ensemble, external_teacher
 from mimic_jax.mimic.external_plan import OwnPlan
-from mimic_jax.mimic.nets import NetPlan
 from mimic_jax.runtime import compiled, hosts
+from mimic_jax.training.plan import NetPlan
 from mimic_jax.training.session import Session
 
 

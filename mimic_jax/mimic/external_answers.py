@@ -1,4 +1,4 @@
-"""What a teacher made elsewhere answers, checked: from files, functions and ONNX models."""
+"""A teacher made elsewhere: what it is named by, what its files hold, and its answers, checked."""
 
 import functools
 import importlib
@@ -13,13 +13,16 @@ import numpy as np
 from mimic_jax.artifacts import store
 from mimic_jax.data import array_files
 from mimic_jax.errors import UserError
+from mimic_jax.mimic import external_onnx_data
 from mimic_jax.mimic.settings import ExternalTeacher
+from mimic_jax.runtime import files
 from mimic_jax.runtime.interrupt import Interrupted
 
 SMALLEST = 1e-6  # probability: log 10⁻⁶ = −13.8 stands for whatever is less
-_ROUNDING = 1e-3  # by which probabilities may miss a sum of 1
-
-Apply = Callable[[np.ndarray], np.ndarray]
+_ROUNDING = 1e-3  # by which a probability may lie outside 0 to 1
+_SUM = 1e-2  # by which a sum of probabilities may miss 1: written with two digits, or as bfloat16
+_FEWEST = 4  # rows whose sums mean anything: one row of logits may sum to 1 by chance
+_LOOKED_AT = 1024  # rows of a file, ahead of a run
 
 
 def identity(teacher: ExternalTeacher, where: str) -> dict:
@@ -35,10 +38,30 @@ def identity(teacher: ExternalTeacher, where: str) -> dict:
         return {**facts, 'sha256': [digest(path, f'{where}.path') for path in teacher.path]}
     (path,) = _single(teacher.path, where)
     facts['inputs'] = teacher.inputs
+    if teacher.layout != ExternalTeacher.layout:
+        facts['layout'] = teacher.layout
     if teacher.kind == 'onnx':
-        return {**facts, 'sha256': [digest(path, f'{where}.path')]}
+        return {**facts, **_onnx_identity(path, teacher.output, where)}
     _check_module(path, where)
     return {**facts, 'path': path, 'version': teacher.version}
+
+
+def _onnx_identity(path: str, output: str, where: str) -> dict:
+    """A model's digest, those of its external data by their paths, and the output that is taken."""
+    facts = {'sha256': [digest(path, f'{where}.path')]}
+    if output:
+        facts['output'] = output
+    model = files.expand(path)
+    external = {}
+    for location in external_onnx_data.locations(model):
+        beside = model.parent / location
+        if not beside.is_file():
+            raise UserError(
+                f'{where}.path is {path!r}, whose weights lie in {location!r}, but there is no '
+                f'{beside}; put that file beside the model'
+            )
+        external[location] = store.file_digest(beside)
+    return {**facts, **({'external': external} if external else {})}
 
 
 def name(teacher: ExternalTeacher) -> str:
@@ -74,7 +97,7 @@ def checked(
     Raises:
       UserError: another shape, values that are not finite, or no probabilities where they should be.
     """
-    answers = np.asarray(answers)
+    answers = _as_array(answers, what)
     if answers.shape != (rows, num_classes) or answers.dtype.kind not in 'fiu':
         raise UserError(
             f'{what} gives {answers.dtype} of shape {list(answers.shape)} for {rows} examples of '
@@ -94,11 +117,14 @@ def checked(
     if not np.isfinite(values).all():
         refuse(~np.isfinite(values), 'which is not finite', 'mend the teacher')
     if not probabilities:
+        check_logits(values, what)
         return values
-    outside = (values < -_ROUNDING) | (values > 1 + _ROUNDING)
+    if _whole(values, fewest=1) == 100:
+        values = values / 100
+    outside = (values < -_ROUNDING) | (values > 1 + _SUM)
     if outside.any():
         refuse(outside, 'which is no probability', 'set probabilities to False for logits')
-    wrong = np.abs(values.sum(axis=1, keepdims=True) - 1) > _ROUNDING
+    wrong = np.abs(values.sum(axis=1, keepdims=True) - 1) > _SUM
     if wrong.any():
         refuse(
             np.broadcast_to(wrong, values.shape),
@@ -108,9 +134,46 @@ def checked(
     return np.log(np.maximum(values, SMALLEST))
 
 
+def check_logits(values: np.ndarray, what: str) -> None:
+    """Refuses what was declared to be logits [R, K] and can be probabilities alone.
+
+    Raises:
+      UserError: no value is negative, and every row sums to 1, or to 100, as one-hot rows do too.
+    """
+    whole = _whole(values[:_LOOKED_AT], _FEWEST)
+    if whole:
+        kind = 'probabilities' if whole == 1 else 'probabilities in percent'
+        raise UserError(
+            f'{what} gives no logits: no value is negative and every row sums to {whole}, as '
+            f'{kind} and one-hot labels do; set probabilities=True, or give the values ahead of the '
+            'softmax'
+        )
+
+
+def _whole(values: np.ndarray, fewest: int) -> int:
+    """What every row sums to where it can be probabilities, 1 or 100; otherwise 0."""
+    if len(values) < fewest or values.dtype.kind not in 'fiu' or not (values >= 0).all():
+        return 0
+    sums = values.sum(axis=1, dtype=np.float64)
+    return next((whole for whole in (1, 100) if (np.abs(sums / whole - 1) <= _SUM).all()), 0)
+
+
+def _as_array(answers, what: str) -> np.ndarray:
+    try:
+        return np.asarray(answers)
+    except Interrupted:
+        raise
+    except Exception as error:  # of ragged lists, or of another framework's tensors
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(
+            f'{what} gives {type(answers).__name__}, which is no array ({reason}); return a NumPy '
+            'array of logits'
+        ) from None
+
+
 def open_logits(path: str, where: str) -> np.ndarray:
     """The array of an .npy file, memory-mapped, or of an .npz file that holds one."""
-    file = Path(path).expanduser()
+    file = files.expand(path)
     if zipfile.is_zipfile(file):
         held = array_files.names(file)
         if len(held) != 1:
@@ -154,68 +217,6 @@ def view_of(arrays: Sequence[np.ndarray], view: int, views: int, paths: Sequence
     return array[view], path
 
 
-def onnx_model(path: str, example: tuple[int, ...], where: str) -> Apply:
-    """An ONNX model as a callable on inputs [B, ...] whose examples have the shape `example`.
-
-    Images [B, H, W, C] become [B, C, H, W] for a model whose input says so; inputs take its type.
-
-    Raises:
-      UserError: no onnxruntime, no model, or one that does not take such examples.
-    """
-    try:
-        import onnxruntime
-    except ImportError:
-        raise UserError(
-            "an ONNX teacher needs onnxruntime, which is not installed; run pip install -e '.[onnx]'"
-        ) from None
-    try:
-        session = onnxruntime.InferenceSession(
-            str(Path(path).expanduser()), providers=onnxruntime.get_available_providers()
-        )
-    except Interrupted:
-        raise
-    except Exception as error:  # onnxruntime's exceptions have no common base of their own
-        reason = str(error).splitlines()[0]
-        raise UserError(f'{where}.path is {path!r}, which cannot be run ({reason})') from None
-    inputs = session.get_inputs()
-    if len(inputs) != 1 or inputs[0].type not in _ONNX_TYPES:
-        wants = ', '.join(f'{given.name} {given.type}' for given in inputs)
-        raise UserError(f'{path} wants the inputs {wants}; it must want one array of numbers')
-    shape, dtype = inputs[0].shape[1:], _ONNX_TYPES[inputs[0].type]
-    first = len(example) == 3 and not _fits(shape, example) and _fits(shape, _first(example))
-    if not first and not _fits(shape, example):
-        raise UserError(
-            f'{path} wants examples of shape {shape}, but the data have {list(example)}; export it '
-            'anew for that'
-        )
-
-    def apply(batch: np.ndarray) -> np.ndarray:
-        batch = np.moveaxis(batch, -1, 1) if first else batch
-        return session.run(None, {inputs[0].name: np.ascontiguousarray(batch, dtype)})[0]
-
-    return apply
-
-
-_ONNX_TYPES = {
-    'tensor(float)': np.float32,
-    'tensor(double)': np.float64,
-    'tensor(float16)': np.float16,
-    'tensor(uint8)': np.uint8,
-}
-
-
-def _first(example: tuple[int, ...]) -> tuple[int, ...]:
-    return (example[-1], *example[:-1])
-
-
-def _fits(shape: Sequence, example: tuple[int, ...]) -> bool:
-    """Whether examples fit a model's input; where it has no number it takes any."""
-    return len(shape) == len(example) and all(
-        not isinstance(wanted, int) or wanted == found
-        for wanted, found in zip(shape, example, strict=True)
-    )
-
-
 def _single(path: tuple[str, ...], where: str) -> tuple[str, ...]:
     if len(path) != 1:
         raise UserError(f"{where}.path is {path!r}; only kind 'logits' takes several")
@@ -224,7 +225,7 @@ def _single(path: tuple[str, ...], where: str) -> tuple[str, ...]:
 
 def digest(path: str, where: str) -> str:
     """SHA-256 of the file that the setting `where` names; UserError where there is none."""
-    file = Path(path).expanduser()
+    file = files.expand(path)
     if not file.is_file():
         raise UserError(f'{where} is {path!r}, where there is no file; give one that is there')
     return store.file_digest(file)

@@ -10,10 +10,8 @@ from mimic_jax.data.dataset import Dataset
 from mimic_jax.data.settings import Data
 from mimic_jax.data.settings import Views as ViewSettings
 from mimic_jax.errors import UserError
-from mimic_jax.mimic import external_answers
+from mimic_jax.mimic import external_answers, external_views
 from mimic_jax.mimic.settings import ExternalTeacher, Logits
-
-SPLITS = ('validation', 'test')
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,17 +44,18 @@ def make(
       UserError: what is not there, or files of another number of views, rows or classes.
     """
     where, teacher = f'config.logits.{name}.source', cache.source
+    plain = views.is_identity(augmentation)
+    _check_settings(teacher, data, where)
+    if teacher.kind == 'logits':
+        teacher = external_views.from_folder(teacher, cache.views, f'{where}.path')
     identity = external_answers.identity(teacher, where)
     plan = OwnPlan(f'teacher {name}', teacher, identity, examples, cache.views, None, where)
-    if teacher.kind != 'logits':
-        if teacher.validation or teacher.test:
-            raise UserError(
-                f"{where} has logits of splits, which kind 'logits' alone takes; a teacher of kind "
-                f'{teacher.kind!r} is asked about them'
-            )
-        evaluated = dict.fromkeys(SPLITS)
+    if teacher.kind == 'logits':
+        expected = external_views.identity(examples, cache.views, augmentation, data)
+        external_views.check_answers(teacher.path, expected, not plain, f'{where}.path')
+        evaluated = _evaluated(plan, plain, data)
     else:
-        evaluated = _evaluated(plan, views.is_identity(augmentation), data)
+        evaluated = dict.fromkeys(external_views.SPLITS)
     if not evaluated:
         return plan
     answers = {
@@ -72,6 +71,19 @@ def make(
         data=data.fingerprint,
     )
     return dataclasses.replace(plan, evaluation=recipe)
+
+
+def _check_settings(teacher: ExternalTeacher, data: Dataset, where: str) -> None:
+    if teacher.kind != 'logits' and (teacher.validation or teacher.test):
+        raise UserError(
+            f"{where} has logits of splits, which kind 'logits' alone takes; a teacher of kind "
+            f'{teacher.kind!r} is asked about them'
+        )
+    if teacher.layout != ExternalTeacher.layout and len(data.input_shape) != 3:
+        raise UserError(
+            f'{where}.layout is {teacher.layout!r}, but an example has shape '
+            f"{list(data.input_shape)} and no channels; set it to 'auto'"
+        )
 
 
 def split_file(plan: OwnPlan, split: str) -> tuple[np.ndarray, str]:
@@ -98,26 +110,37 @@ def _evaluated(plan: OwnPlan, plain: bool, data: Dataset) -> dict[str, str]:
     total = len(data.labels)
     for view in range(plan.views):
         array, path = view_file(plan, view)
-        _check(array, path, plan.examples, data)
+        _check(plan, array, path, plan.examples, data, all_too=plain)
     found = {}
-    for split in SPLITS:
+    for split in external_views.SPLITS:
         own = getattr(plan.settings, split)
         if own or (plain and len(array) == total):
             array_of_split, path = split_file(plan, split)
-            _check(array_of_split, path, data.splits[split], data)
+            _check(plan, array_of_split, path, data.splits[split], data)
             found[split] = own
     return found
 
 
-def _check(array: np.ndarray, path: str, examples: np.ndarray, data: Dataset) -> None:
+def _check(
+    plan: OwnPlan,
+    array: np.ndarray,
+    path: str,
+    examples: np.ndarray,
+    data: Dataset,
+    all_too: bool = True,
+) -> None:
+    """all_too: whether rows may be of all the data, and not of the examples asked about alone."""
     total = len(data.labels)
-    if array.ndim != 2 or len(array) not in (len(examples), total):
+    if array.ndim != 2 or len(array) not in (len(examples), *([total] if all_too else [])):
+        way_out = f', or {total:,}, one an example of all the data' if all_too else ''
         raise UserError(
             f'{path} has logits of shape {list(array.shape)}; it needs {len(examples):,} rows, one an '
-            f'example asked about, or {total:,}, one an example of all the data'
+            f'example asked about{way_out}'
         )
     if array.shape[1] != data.num_classes:
         raise UserError(
             f'{path} has logits of {array.shape[1]} classes, but the data have {data.num_classes}; '
             'give one column a class'
         )
+    if not plan.settings.probabilities:
+        external_answers.check_logits(array, path)

@@ -8,9 +8,11 @@ import jax
 import numpy as np
 
 from mimic_jax.data import batches, preprocess, views
-from mimic_jax.mimic import external_answers
+from mimic_jax.data.settings import Views
+from mimic_jax.mimic import external_answers, external_onnx
 from mimic_jax.mimic import external_plan as own_plan
 from mimic_jax.mimic.external_plan import OwnPlan
+from mimic_jax.mimic.settings import ExternalTeacher
 from mimic_jax.training.session import Session
 
 
@@ -30,7 +32,10 @@ def load(session: Session, plan: OwnPlan, done: Callable[[], None] = lambda: Non
         for batch in ids:
             parts.append(answer(batch, view, settings, view_seed))
             done()
-        return np.concatenate(parts)
+        answers = np.concatenate(parts)
+        if not plan.settings.probabilities:
+            external_answers.check_logits(answers, f'{plan.settings.path[0]}, view {view},')
+        return answers
 
     return logits
 
@@ -74,40 +79,70 @@ def _asked(session: Session, plan: OwnPlan):
 
     def answer(batch, view: int, settings, view_seed: int) -> np.ndarray:
         real = batch['mask'] > 0
-        inputs = _inputs(session, plan, batch, view, settings, view_seed)[real]
-        return _checked(session, plan, apply(inputs), f'{name}, view {view},', batch['index'][real])
+        asked = inputs(session, plan.settings, batch, view, settings, view_seed)[real]
+        return _checked(session, plan, apply(asked), f'{name}, view {view},', batch['index'][real])
 
     return answer
 
 
 @functools.cache
-def _apply(session: Session, plan: OwnPlan) -> external_answers.Apply:
+def _apply(session: Session, plan: OwnPlan) -> external_onnx.Apply:
     path, kind = plan.settings.path[0], plan.settings.kind
     if kind == 'onnx':
-        return external_answers.onnx_model(path, session.data.input_shape, plan.where)
+        return external_onnx.load(
+            path,
+            session.data.input_shape,
+            session.data.num_classes,
+            plan.where,
+            plan.settings.layout,
+            plan.settings.output,
+            session.progress.say,
+        )
     found = external_answers.function(path, plan.where)
     if kind == 'callable':
         return found
     size = session.run.evaluation_batch_size
     train = session.data.splits['train']
     parts = [
-        _inputs(session, plan, batch, 0, None, 0)[batch['mask'] > 0]
+        inputs(session, plan.settings, batch)[batch['mask'] > 0]
         for batch in batches.in_order(train, size, session.padded(size))
     ]
     session.progress.say(f'{path} is fitted to {len(train):,} training examples')
     return found(np.concatenate(parts), session.data.labels[train])
 
 
-def _inputs(session: Session, plan: OwnPlan, batch, view: int, settings, view_seed: int):
-    """A padded batch's inputs [B, ...] on the host: its views, raw or preprocessed."""
+def inputs(
+    session: Session,
+    teacher: ExternalTeacher,
+    batch,
+    view: int = 0,
+    settings: Views | None = None,
+    view_seed: int = 0,
+) -> np.ndarray:
+    """A padded batch's inputs [B, ...] on the host: its views, raw or preprocessed, in their layout.
+
+    settings: of the view, None for the examples as they are.  An ONNX model orders axes itself.
+    """
     raw = np.asarray(batches.gather(session.data.arrays, batch)['inputs'])
-    inputs = raw
+    made = raw
     if settings is not None and not views.is_identity(settings):
-        inputs = _views(raw, np.int32(view), batch['index'], np.uint32(view_seed), settings)
-    if plan.settings.inputs == 'preprocessed':
+        made = _views(raw, np.int32(view), batch['index'], np.uint32(view_seed), settings)
+    if teacher.inputs == 'preprocessed':
         kind = session.data.preprocess
-        inputs = preprocess.apply(kind, session.constants['inputs'], inputs, raw.dtype)
-    return np.asarray(inputs)
+        made = preprocess.apply(kind, session.constants['inputs'], made, raw.dtype)
+        made = np.asarray(made)
+    else:
+        made = session.data.original(np.asarray(made))
+    if layout(teacher, session.data.input_shape) == 'channels_first' and teacher.kind != 'onnx':
+        return np.ascontiguousarray(np.moveaxis(made, -1, 1))
+    return made
+
+
+def layout(teacher: ExternalTeacher, shape: tuple[int, ...]) -> str | None:
+    """The order of axes that a function, or files of views, have; None where examples have no channels."""
+    if len(shape) != 3:
+        return None
+    return 'channels_last' if teacher.layout == 'auto' else teacher.layout
 
 
 _views = jax.jit(views.batch_views, static_argnums=4)

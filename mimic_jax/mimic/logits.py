@@ -5,8 +5,8 @@ import time
 from pathlib import Path
 
 from mimic_jax.artifacts import store
-from mimic_jax.mimic import ensemble, logit_cache
-from mimic_jax.mimic.nets import CachePlan
+from mimic_jax.mimic import ensemble, external_labels, logit_cache
+from mimic_jax.mimic.cache_plan import CachePlan
 from mimic_jax.runtime import hosts
 from mimic_jax.training.session import Session
 
@@ -19,13 +19,17 @@ def run(session: Session, cache: CachePlan) -> Path:
         store.require(session.workdir, member.recipe, member.name, 'teacher')
     together = cache.own is None  # nobody knows whether another's teacher may be asked twice
     session = session if together else session.alone
-    return store.make(
+    folder = store.make(
         session.workdir,
         cache.recipe,
         lambda folder: _write(folder, session, cache),
         session.progress.say,
         together=together,
     )
+    if cache.own:  # a cache that was complete already is warned of again
+        for line in hosts.first(lambda: store.manifest(folder).get('warnings', [])):
+            session.progress.say(line)
+    return folder
 
 
 def _write(folder: Path, session: Session, cache: CachePlan) -> dict:
@@ -54,8 +58,10 @@ def _write(folder: Path, session: Session, cache: CachePlan) -> dict:
             cache.settings.dtype,
             [loader(teacher) for teacher in cache.teachers],
         )
+    held = external_labels.hold(session, cache, folder, statistics) if cache.own else {}
     return {
         **statistics,
+        **held,
         'cache': ensemble.cache_facts(session, cache),
         'written': written[0] if len(written) == 1 else written,
         'seconds': round(time.monotonic() - start, 3),

@@ -14,11 +14,12 @@ from mimic_jax.data.settings import Data, OwnViews, own_views
 from mimic_jax.data.settings import Views as ViewSettings
 from mimic_jax.errors import UserError
 from mimic_jax.mimic import external_plan as own_plan
+from mimic_jax.mimic.cache_plan import CachePlan
 from mimic_jax.mimic.external_plan import OwnPlan
-from mimic_jax.mimic.nets import CachePlan, NetPlan
 from mimic_jax.mimic.settings import Logits, Member, Student
 from mimic_jax.models import counts, net, notation
 from mimic_jax.training import train_step
+from mimic_jax.training.plan import NetPlan
 from mimic_jax.training.settings import Loss, Train
 from mimic_jax.training.train_step import Task
 
@@ -154,7 +155,7 @@ def member(name: str, settings: Member, common: ViewSettings, data: Dataset, whe
 
 def _cache(name: str, settings: Logits, common: ViewSettings, data: Dataset, members) -> CachePlan:
     chosen = tuple(members[member] for member in settings.members)
-    examples = _transfer(name, settings, data)
+    examples = transfer_set(name, settings, data)
     own = None
     if settings.source.path:
         own = own_plan.make(name, settings, common, examples, data)
@@ -174,7 +175,8 @@ def _cache(name: str, settings: Logits, common: ViewSettings, data: Dataset, mem
     return CachePlan(name, recipe, settings, common, chosen, examples, own)
 
 
-def _transfer(name: str, settings: Logits, data: Dataset) -> np.ndarray:
+def transfer_set(name: str, settings: Logits, data: Dataset) -> np.ndarray:
+    """The indices [M] of a cache's examples; UserError where `limit` is beyond them."""
     examples = data.examples(settings.transfer, f'config.logits.{name}.transfer')
     if settings.limit > len(examples):
         raise UserError(

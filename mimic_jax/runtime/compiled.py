@@ -35,7 +35,11 @@ def keep() -> None:
 
     `JAX_COMPILATION_CACHE_DIR` names another folder, `JAX_ENABLE_COMPILATION_CACHE=false` none. The
     workdir is no place for them: it may come from somebody else, and they are machine code.
+
+    Also lets arrays of different ranks be combined, which `JAX_NUMPY_RANK_PROMOTION` may forbid: the
+    package does so throughout, as Flax does.
     """
+    jax.config.update('jax_numpy_rank_promotion', 'allow')
     # A program that cannot be kept or read is compiled: on a full disk, what has to be written says so.
     warnings.filterwarnings(
         'ignore', message='Error (reading|writing) persistent compilation cache'

@@ -1,5 +1,7 @@
 """The device mesh, which may span several processes, and which array lies where on it."""
 
+import os
+
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
@@ -36,15 +38,24 @@ def _all_devices() -> list:
         RuntimeError,
         AssertionError,
     ) as error:  # the latter where no plugin is installed at all
-        wanted = jax.config.jax_platforms or 'a device'
+        said = str(error).partition(' (set JAX_PLATFORMS')[0].partition('\n')[0]
+        variable, wanted = _asked_for(said)
         extra = {'cuda': 'cuda12', 'gpu': 'cuda12', 'rocm': 'rocm', 'tpu': 'tpu'}.get(wanted)
         cure = f"pip install 'jax[{extra}]', or " if extra else ''
-        said = str(error).partition(' (set JAX_PLATFORMS')[0].partition('\n')[0]
         reason = f' ({said.rstrip(".")})' if said else ''
         raise UserError(
-            f'JAX_PLATFORMS asks for {wanted}, which jax cannot reach here{reason}; '
-            f'{cure}unset JAX_PLATFORMS to take what is there'
+            f'{variable} asks for {wanted}, which jax cannot reach here{reason}; '
+            f'{cure}unset {variable} to take what is there'
         ) from None
+
+
+def _asked_for(said: str) -> tuple[str, str]:
+    """The environment variable that an error of jax is due to, and the platform that it names."""
+    name = os.environ.get('JAX_PLATFORM_NAME', '')  # of which jax.config has no attribute
+    # The one chooses among the platforms that the other has jax look for.
+    if name and (said.startswith('Unknown backend') or not jax.config.jax_platforms):
+        return 'JAX_PLATFORM_NAME', name
+    return 'JAX_PLATFORMS', jax.config.jax_platforms or 'a device'
 
 
 def replicated(mesh: Mesh) -> NamedSharding:

@@ -16,6 +16,7 @@ from mimic_jax.config.fields import as_json, nearest, section
 from mimic_jax.errors import UserError
 from mimic_jax.mimic.settings import FromStudy, Member, Student
 from mimic_jax.ops import selection
+from mimic_jax.runtime.address import expanded
 from mimic_jax.search.settings import Search
 from mimic_jax.search.space import Parameter
 
@@ -175,7 +176,7 @@ def _ranked(source: FromStudy, kind: str, count: int, workdir: Path, *checked) -
 
 def database(workdir: Path, storage: str) -> str | Path:
     """Where a study lies: the URL `storage`, or when that is empty a file of the workdir."""
-    return storage or workdir / _DATABASE
+    return expanded(storage) or workdir / _DATABASE
 
 
 def require_optuna() -> None:

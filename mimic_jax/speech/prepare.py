@@ -20,6 +20,10 @@ def run(data: Data, workdir: Path, progress: Progress) -> SpeechDataset:
     """The corpus of a config, its frames memory-mapped from the artifact `data-<id>`."""
     if data.name == 'flite':
         data = _synthesised(data, workdir, progress)
+    else:
+        left_out = timit_source.described(data)
+        if left_out:
+            progress.say(left_out)
     folder = store.make(
         workdir,
         Recipe('data', timit_source.identity(data)),

@@ -1,18 +1,25 @@
 """TIMIT (LDC93S1) in the LDC's layout: which utterances there are.
 
 `TRAIN/DR1/FCJF0/SX37.WAV` and `SX37.PHN`: part, dialect region, speaker and utterance, in any
-letter case. `timit_files` reads the two files.
+letter case. Copies of the corpus may have `SX37.WAV.wav` beside or instead of `SX37.WAV`.
+`timit_files` reads the two files.
 """
 
 import dataclasses
 import hashlib
+import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from mimic_jax.artifacts import store
 from mimic_jax.errors import UserError
+from mimic_jax.runtime import files
 
 PARTS = ('train', 'test')
+KINDS = ('wav', 'wav.wav', 'phn')  # what files' names end in, behind the first dot
+SA = re.compile(r'sa\d+')  # the two sentences that every speaker reads
+MISSING, UNREADABLE = 'missing', 'unreadable'  # in the place of a file's digest
 WHERE_FROM = (
     'TIMIT comes from the LDC (LDC93S1, https://catalog.ldc.upenn.edu/LDC93S1); set '
     '--config.data.root to the folder that holds its TRAIN and TEST, or try '
@@ -40,8 +47,37 @@ class Utterance:
         return f'{self.speaker}_{self.name}'
 
 
+@dataclasses.dataclass
+class Survey:
+    """A corpus as it lies on the disk.
+
+    utterances: in an order of their names, SA sentences left out.  sa: how many of these there are.
+    suffixes: how many files of speakers are no recordings or labels, by what their names end in.
+    others: what else lies in the corpus and is not read, in words.
+    """
+
+    utterances: list[Utterance] = dataclasses.field(default_factory=list)
+    sa: int = 0
+    suffixes: Counter = dataclasses.field(default_factory=Counter)
+    others: list[str] = dataclasses.field(default_factory=list)
+
+    def skipped(self) -> str:
+        """What is left out, in words; empty where nothing is."""
+        parts = [f'{self.sa:,} SA sentences'] if self.sa else []
+        parts += [
+            f'{count:,} {f"{suffix} files" if suffix else "files without a suffix"}'
+            for suffix, count in sorted(self.suffixes.items())
+        ]
+        return ', '.join([*parts, files.few(self.others)] if self.others else parts)
+
+
 def find(root: str | Path) -> list[Utterance]:
-    """The utterances under `root` in an order of their names; SA sentences are left out.
+    """The utterances of `survey`."""
+    return survey(root).utterances
+
+
+def survey(root: str | Path) -> Survey:
+    """The utterances under `root`, and what else lies there; hidden files and folders aside.
 
     root: the folder that holds TRAIN and TEST (one of the two is enough), or the folder above it.
 
@@ -50,7 +86,7 @@ def find(root: str | Path) -> list[Utterance]:
     """
     if not str(root):
         raise UserError(f'config.data.root is empty; {WHERE_FROM}')
-    top = Path(root).expanduser()
+    top = files.expand(root)
     if not top.is_dir():
         raise UserError(f'{top} is no folder; {WHERE_FROM}')
     try:
@@ -59,40 +95,56 @@ def find(root: str | Path) -> list[Utterance]:
         raise UserError(
             f'{error.filename} cannot be read ({error.strerror}); make it readable'
         ) from error
-    if not found:
+    if not found.utterances:
         raise UserError(f'{top} has no utterances such as TRAIN/DR1/FCJF0/SX37.WAV; {WHERE_FROM}')
-    return sorted(found, key=lambda utterance: (utterance.part, utterance.key))
+    found.utterances.sort(key=lambda utterance: (utterance.part, utterance.key))
+    return found
 
 
 def digest(utterances: Sequence[Utterance]) -> str:
     """SHA-256 of the utterances' names and of the content of their files, wherever they lie."""
     result = hashlib.sha256()
     for utterance in utterances:
-        files = [_file_digest(path) for path in (utterance.audio, utterance.labels)]
+        digests = [_file_digest(path) for path in (utterance.audio, utterance.labels)]
         names = (utterance.part, utterance.region, utterance.speaker, utterance.name)
-        result.update(' '.join((*names, *files)).encode() + b'\n')
+        result.update(' '.join((*names, *digests)).encode() + b'\n')
     return result.hexdigest()
+
+
+def audio_digests(utterances: Sequence[Utterance]) -> list[str]:
+    """SHA-256 of the recordings' files, of those that can be read."""
+    digests = [_file_digest(utterance.audio) for utterance in utterances]
+    return [digest for digest in digests if digest not in (MISSING, UNREADABLE)]
 
 
 def _file_digest(path: Path | None) -> str:
     try:
-        return store.file_digest(path) if path else 'missing'
+        return store.file_digest(path) if path else MISSING
     except OSError:
-        return 'unreadable'  # a bad utterance, which `timit_files.read` reports
+        return UNREADABLE  # a bad utterance, which `timit_files.read` reports
 
 
-def _walk(top: Path) -> list[Utterance]:
-    found, homes = [], {}
-    for part, part_folder in _parts(top):
-        for region, region_folder in _folders(part_folder):
-            for speaker, folder in _folders(region_folder):
+def _walk(top: Path) -> Survey:
+    found, homes = Survey(), {}
+    parts = _parts(top)
+    place = parts[0][1].parent
+    if place != top:
+        _note_others(top, top, [place], found)
+    _note_others(top, place, [folder for _, folder in parts], found)
+    for part, part_folder in parts:
+        regions = _folders(part_folder)
+        _note_others(top, part_folder, [folder for _, folder in regions], found)
+        for region, region_folder in regions:
+            speakers = _folders(region_folder)
+            _note_others(top, region_folder, [folder for _, folder in speakers], found)
+            for speaker, folder in speakers:
                 if speaker in homes:
                     raise UserError(
                         f'speaker {speaker} is in two splits or regions, {homes[speaker]} and '
                         f'{folder}; remove one of the two'
                     )
                 homes[speaker] = folder
-                found += _utterances(part, region, speaker, folder)
+                _add_utterances(found, top, (part, region, speaker), folder)
     return found
 
 
@@ -113,21 +165,49 @@ def _parts(top: Path) -> list[tuple[str, Path]]:
     return next(iter(places.values()))
 
 
+def _entries(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if not path.name.startswith('.')]
+
+
 def _folders(folder: Path) -> list[tuple[str, Path]]:
     """The folders in a folder, with their names in lower case."""
-    return [(path.name.lower(), path) for path in sorted(folder.iterdir()) if path.is_dir()]
+    return [(_name(path), path) for path in _entries(folder) if path.is_dir()]
 
 
-def _utterances(part: str, region: str, speaker: str, folder: Path) -> list[Utterance]:
-    files: dict[str, dict[str, Path]] = {}
-    for path in sorted(folder.iterdir()):
-        name, _, kind = path.name.lower().partition('.')
-        if kind in ('wav', 'phn') and name[:2] != 'sa':
-            kinds = files.setdefault(name, {})
+def _name(path: Path) -> str:
+    return files.printable(path.name).lower()
+
+
+def _note_others(top: Path, folder: Path, known: Sequence[Path], found: Survey) -> None:
+    """Notes what lies in a folder beside the folders that are read."""
+    found.others += [_described(top, path) for path in _entries(folder) if path not in known]
+
+
+def _described(top: Path, path: Path) -> str:
+    return files.described(path, files.printable(path.relative_to(top)))
+
+
+def _add_utterances(found: Survey, top: Path, where: tuple[str, str, str], folder: Path) -> None:
+    """Adds a speaker's utterances: `SX37.WAV`, or `SX37.WAV.wav` where there is no such, and `SX37.PHN`."""
+    kinds_of: dict[str, dict[str, Path]] = {}
+    sentences = set()
+    for path in _entries(folder):
+        name, _, kind = _name(path).partition('.')
+        if kind not in KINDS:
+            if path.is_file():
+                found.suffixes[f'.{kind}' if kind else ''] += 1
+            else:
+                found.others.append(_described(top, path))
+        elif SA.fullmatch(name):
+            sentences.add(name)
+        else:
+            kinds = kinds_of.setdefault(name, {})
             if kind in kinds:
                 raise UserError(f'{kinds[kind]} and {path} are one utterance; remove one of them')
             kinds[kind] = path
-    return [
-        Utterance(part, region, speaker, name, folder, kinds.get('wav'), kinds.get('phn'))
-        for name, kinds in files.items()
-    ]
+    found.sa += len(sentences)
+    for name, kinds in kinds_of.items():
+        if {'wav', 'wav.wav'} <= set(kinds):
+            found.suffixes['.wav.wav'] += 1
+        audio = kinds.get('wav', kinds.get('wav.wav'))
+        found.utterances.append(Utterance(*where, name, folder, audio, kinds.get('phn')))

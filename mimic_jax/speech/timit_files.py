@@ -63,7 +63,7 @@ def read_audio(path: Path) -> np.ndarray:
         raise UserError("reading audio needs soundfile: pip install -e '.[speech]'") from error
     try:
         declared = _declared_samples(path)
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(os.fsencode(path)) as file:  # a name need not be UTF-8
             rate, channels = file.samplerate, file.channels
             _check_length(file.frames * channels, path)
             samples = file.read(dtype='float32')

@@ -8,6 +8,7 @@ import numpy as np
 
 from mimic_jax.data.settings import Data
 from mimic_jax.errors import UserError
+from mimic_jax.runtime import files
 from mimic_jax.speech import corpora, fbank, phones, timit, timit_splits
 from mimic_jax.speech.corpora import Speech
 from mimic_jax.speech.dataset import STATES, SpeechDataset
@@ -38,6 +39,48 @@ def find(data: Data) -> list[timit.Utterance]:
     found = timit.find(data.root)
     used = np.concatenate(list(positions(found, data).values()))
     return [found[position] for position in np.sort(used)]
+
+
+def described(data: Data) -> str:
+    """A line on what the corpus has that is not read, and on recordings that two splits share.
+
+    Empty where there is nothing to say.
+
+    Raises:
+      UserError: as `find`.
+    """
+    _check(data)
+    survey = timit.survey(data.root)
+    chosen = positions(survey.utterances, data)
+    used = np.concatenate(list(chosen.values()))
+    unused = sorted(set(range(len(survey.utterances))) - set(used.tolist()))
+    parts = [f'not read: {survey.skipped()}'] if survey.skipped() else []
+    if unused:
+        speakers = {survey.utterances[position].speaker for position in unused}
+        parts.append(
+            f'{len(unused):,} utterances of {len(speakers)} speakers are in no split of '
+            f'{data.split!r}'
+        )
+    twins = _twins(survey.utterances, chosen)
+    if twins:
+        parts.append(
+            f'{twins:,} held-out recordings equal a recording of another split, byte for byte'
+        )
+    if not parts:
+        return ''
+    return f'{files.printable(data.root)}: {len(used):,} utterances; {"; ".join(parts)}'
+
+
+def _twins(utterances: Sequence, chosen: dict[str, np.ndarray]) -> int:
+    """How many validation and test recordings equal a training one, or of test a validation one."""
+    held = {
+        split: timit.audio_digests([utterances[position] for position in where])
+        for split, where in chosen.items()
+    }
+    before = set(held['train'])
+    count = sum(digest in before for digest in held['validation'])
+    before.update(held['validation'])
+    return count + sum(digest in before for digest in held['test'])
 
 
 def positions(utterances: Sequence, data: Data) -> dict[str, np.ndarray]:
