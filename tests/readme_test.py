@@ -63,7 +63,7 @@ HEADLINES = [
     ),
     (
         'BC, TIMIT, 16 speakers: phone errors',
-        *('timit_table1_sample', 'shallow net on labels', 'shallow net mimicking', 'ensemble of 4'),
+        *('timit_table1_small', 'shallow net on labels', 'shallow net mimicking', 'ensemble of 4'),
         *('timit_table1', ('snn_8k', 'mimic_8k', 'ecnn')),
     ),
     *(
