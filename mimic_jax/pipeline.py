@@ -193,7 +193,7 @@ def _prepared(checked: Experiment, workdir: Path, devices: Sequence | None) -> S
 def _write_views(session: Session, checked: Experiment, output: str) -> None:
     """The views of caches; they bear the name that the data have after all realignment."""
     session = dataclasses.replace(session, data=plans.realigned(checked, session.data))
-    for folder in views_phase.run(session, checked.logits, checked.views, output):
+    for folder in views_phase.run(session, checked.logits, checked.views, checked.data, output):
         print(folder)
 
 
