@@ -1,6 +1,8 @@
 """While logits are made they are held against known labels: one line in the run and in the manifest."""
 
+import html
 import io
+import json
 import sys
 
 import ml_collections
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import refusal
 
+from mimic_jax import pipeline
 from mimic_jax.artifacts import store
 from mimic_jax.mimic import logits
 
@@ -185,3 +188,16 @@ def test_trained_teachers_have_no_such_facts(make_session, config):
         teachers.make(session, member)
     facts = store.manifest(logits.run(session, plan.caches['ensemble']))
     assert 'checked' not in facts and 'warnings' not in facts
+
+
+def test_the_report_repeats_what_the_run_warned_of(tmp_path, settings):
+    source = {'kind': 'logits', 'path': (saved(tmp_path, RIGHT[:, BY_TEXT]),)}
+    settings.logits.own.source = source
+    settings.report = {'rows': {'teacher': {'source': 'logits.own'}}}
+    pipeline.run(settings, workdir=tmp_path / 'runs', experiment='mixed')
+    folder = tmp_path / 'runs' / 'mixed'
+    warnings = json.loads((folder / 'report.json').read_text())['warnings']
+    assert len(warnings) == 2 and 'class numbers as text' in warnings[0]
+    for name in ('report.md', 'report.html'):
+        text = html.unescape((folder / name).read_text())
+        assert all(line in text for line in warnings), name
