@@ -80,7 +80,7 @@ def _labelled(
     content: str,
     data: Data,
 ) -> tuple[np.ndarray, str]:
-    """The labels [N] that are known, −1 elsewhere, and the hash of the content, the splits and the noise."""
+    """The labels [N] that are known, −1 elsewhere, and the hash of content, splits and noise."""
     known = np.full(len(labels), -1, np.int32)
     for name in ('train', 'validation', 'test'):
         known[splits[name]] = labels[splits[name]]
