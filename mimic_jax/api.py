@@ -43,9 +43,9 @@ __all__ = ['Net', 'Result', 'load_experiment', 'load_student', 'open_cache', 'ru
 def load_experiment(path: str | Path, **changes) -> ml_collections.ConfigDict:
     """The config of an experiment, complete and locked, with some of its settings changed.
 
-    path: a file with `get_config`, with presets behind a colon, 'my_student.py:small'; or the name of an
-    experiment that comes with the package, 'experiments/digits_student.py' or 'digits_student', from any
-    folder.
+    path: a file with `get_config`, with presets after a colon, 'my_student.py:small'. The name of an
+    experiment that comes with the package, 'experiments/digits_student.py' or 'digits_student', works
+    from any folder.
     changes: values by setting, `**{'students.mimic.train.learning_rate': 0.01}`.
 
     Raises:
@@ -62,7 +62,7 @@ def load_experiment(path: str | Path, **changes) -> ml_collections.ConfigDict:
     config.lock()
     for setting, value in changes.items():
         _change(config, setting, value)
-    # What the report's folder is called; a copy of the config has no such name.
+    # The name of the report's folder; a copy of the config loses it.
     object.__setattr__(config, '_experiment', shipped.experiment_name(file, names))
     return config
 
@@ -70,19 +70,20 @@ def load_experiment(path: str | Path, **changes) -> ml_collections.ConfigDict:
 def run(
     config: Mapping, workdir: str | Path = 'runs', name: str = '', phase: str = 'all'
 ) -> 'Result':
-    """Runs an experiment, or one phase of it; what is complete already is left as it is.
+    """Runs an experiment, or one phase of it; complete artifacts are reused.
 
-    config: of `load_experiment`, or a nested dict of what differs from the defaults.
-    workdir: where artifacts and reports are kept.  name: of the report's folder; the experiment's when
-    left out.  phase: as `--phase`: 'all', 'teacher', 'logits', 'student', 'evaluate', 'report', …
+    config: from `load_experiment`, or a nested dict of what differs from the defaults.
+    workdir: the folder of artifacts and reports.  name: the report's folder; empty means the
+    experiment's name.  phase: as `--phase`: 'all', 'teacher', 'logits', 'student', 'evaluate',
+    'report', …
 
     Raises:
       UserError: bad input of any kind.
-      Interrupted: asked to stop; everything up to here is on disk, and the same call goes on.
+      Interrupted: a signal stopped the run; all work so far is on disk, and the same call resumes it.
     """
     allocator.keep_freed_memory()
     compiled.keep()
-    logging.set_verbosity(logging.FATAL)  # of Orbax, which tells of every file it touches
+    logging.set_verbosity(logging.FATAL)  # Orbax logs every file that it touches
     if not isinstance(config, ml_collections.ConfigDict):
         config = presets.build(config)
     experiment = name or getattr(config, '_experiment', 'experiment')
@@ -118,15 +119,15 @@ def load_student(folder: str | Path) -> 'Net':
 
 
 def open_cache(folder: str | Path) -> LogitCache:
-    """A complete logit cache, its files checked: `cache.view(0)` are logits [M, K] of its examples."""
+    """Opens a complete logit cache and checks its files; `cache.view(0)` are logits [M, K]."""
     return logit_cache.open_cache(Path(folder).expanduser(), {})
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Net:
-    """A finished net that can be asked about raw inputs, [n, ...] as the data set holds them.
+    """A finished net that answers raw inputs, [n, ...] as the data set holds them.
 
-    classes: their names, where they have some.  facts: of an export, what `export.json` says.
+    classes: the classes' names, where they have names.  facts: the content of an export's `export.json`.
     """
 
     answer: Callable[[np.ndarray], np.ndarray]
@@ -135,7 +136,8 @@ class Net:
     is_probability: bool = False
 
     def __call__(self, inputs) -> np.ndarray:
-        """Logits [n, K] float32; of an exported student log-probabilities, which differ by a constant."""
+        """Logits [n, K] float32. An exported student gives log-probabilities instead, which differ from
+        logits by a constant for each example."""
         found = self.answer(np.asarray(inputs))
         return np.log(np.maximum(found, 1e-37)) if self.is_probability else found
 
@@ -145,7 +147,7 @@ class Net:
         return found if self.is_probability else scipy.special.softmax(found, axis=1)
 
     def predict(self, inputs) -> np.ndarray:
-        """The likeliest class of each, [n]: its name where classes have some, or its number."""
+        """The likeliest class of each input, [n]: its name where classes have names, or its number."""
         found = self.answer(np.asarray(inputs)).argmax(axis=1)
         return np.asarray(self.classes)[found] if self.classes else found
 
@@ -154,8 +156,8 @@ class Net:
 class Result:
     """What a run made.
 
-    rows: of report.json, one a metric; empty where the phase made no report.
-    report: the path of report.html, beside which lie report.md and report.json.
+    rows: the rows of report.json, one a metric; empty where the phase made no report.
+    report: the path of report.html; report.md and report.json lie beside it.
     """
 
     rows: list[dict]
@@ -166,7 +168,7 @@ class Result:
 
     @property
     def folders(self) -> dict[str, Path]:
-        """The artifacts by what they are: 'teacher cnn_1', 'logits ecnn', 'student mimic, seed 0'."""
+        """The artifacts' folders by name: 'teacher cnn_1', 'logits ecnn', 'student mimic, seed 0'."""
         plan = self._planned()
         named = {net.name: net.recipe for net in plan.nets()}
         named |= {f'logits {name}': cache.recipe for name, cache in plan.caches.items()}
@@ -180,7 +182,7 @@ class Result:
         return pandas.DataFrame(self.rows)
 
     def student(self, name: str, seed: int | None = None) -> Net:
-        """A student by its name in config.students: of its first seed, or of another."""
+        """A student by its name in config.students, with its first seed or with `seed`."""
         nets = _entry(self._planned().students, name, 'config.students')
         seeds = [net.seed for net in nets]
         if seed is not None and seed not in seeds:
@@ -195,7 +197,9 @@ class Result:
         """The mean logits of the members of a cache, by its name in config.logits."""
         cache = _entry(self._planned().caches, name, 'config.logits')
         if not cache.members:
-            raise UserError(f'config.logits.{name} is of a teacher made elsewhere; ask that')
+            raise UserError(
+                f'config.logits.{name} comes from a teacher made elsewhere; ask that teacher'
+            )
         nets = [self._net(member) for member in cache.members]
         return Net(lambda inputs: np.mean([net(inputs) for net in nets], axis=0), nets[0].classes)
 
@@ -205,10 +209,9 @@ class Result:
         return open_cache(self.workdir / plan.recipe.name)
 
     def curve(self, name: str) -> dict[str, np.ndarray]:
-        """What was logged of a net's training, by the name that `folders` has: arrays by quantity.
+        """The log of a net's training: {quantity: [n, 2]}, the steps and values of its records.
 
-        'step' and 'seconds' beside each quantity are those of its own records: 'loss',
-        'validation_accuracy' and so on have the form {'validation_accuracy': [n, 2]}, steps and values.
+        name: a key of `folders`.  Quantities are 'loss', 'validation_accuracy', 'seconds' and so on.
         """
         records = metrics_log.read(_entry(self.folders, name, 'result.folders'))
         names = {key for record in records for key in record} - {'step'}
@@ -224,12 +227,12 @@ class Result:
 
     def _planned(self) -> Plan:
         if self._plan is None:
-            raise UserError('this phase ended with the search; run the others for their nets')
+            raise UserError('this phase ended with the search; run the other phases for their nets')
         return self._plan
 
 
 def _ask(call: Callable, centre: Centre, inputs: np.ndarray) -> np.ndarray:
-    """Answers to raw inputs, less what was taken off the features that the net was trained on."""
+    """Answers to raw inputs, centred like the features that the net was trained on."""
     return exporting.ask(call, centre.apply(inputs) if centre.columns else inputs)
 
 

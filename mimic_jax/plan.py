@@ -16,7 +16,7 @@ from mimic_jax.training.session import Session
 
 
 def make(experiment: Experiment, data: Dataset) -> Plan:
-    """The plan of an experiment on its data, as prepared: before any realignment.
+    """The plan of an experiment on its prepared data, before any realignment.
 
     Raises:
       UserError: what any room's plan refuses, such as a model that does not parse or fit.
@@ -38,17 +38,17 @@ def make(experiment: Experiment, data: Dataset) -> Plan:
 
 
 def realigned(experiment: Experiment, data: Dataset) -> Dataset:
-    """Prepared data under the name that they have after all realignment."""
+    """Prepared data, under the name that they have after all realignment."""
     return alignments(experiment, data)[1]
 
 
 def alignments(experiment: Experiment, data: Dataset) -> tuple[tuple[AlignmentPlan, ...], Dataset]:
-    """The rounds of realigning, and the data under the name that they have after the last."""
+    """The rounds of realigning, and the data under the name that they have after the last round."""
     return speech_plan.alignments(experiment.alignment, experiment.views, data)
 
 
 def announce(plan: Plan, wanted: Sequence[str], session: Session) -> None:
-    """Tells the progress display what work lies ahead, so that it can say how long all will take."""
+    """Adds the work that lies ahead to the progress display, for its estimate of the time left."""
     progress = session.progress
 
     def missing(planned: Planned) -> bool:
@@ -72,6 +72,6 @@ def _check_rows(experiment: Experiment, plan: Plan) -> None:
     for name, row in experiment.report.rows.items():
         if row.group == 'logits' and 'test' not in plan.caches[row.entry].answered:
             raise UserError(
-                f'config.report.rows.{name} is of {row.source}, whose files of logits have none of '
-                f'test examples; give config.logits.{row.entry}.source.test, or remove the row'
+                f'config.report.rows.{name} shows {row.source}, which has no logits of test examples; '
+                f'give config.logits.{row.entry}.source.test, or remove the row'
             )

@@ -148,5 +148,5 @@ def test_only_students_can_be_absorbed(finished):
     config, workdir, _ = finished
     config = config.copy_and_resolve_references()
     config.report.rows.ensemble = {'source': 'logits.ensemble', 'absorbed': True}
-    with pytest.raises(UserError, match='absorbed is of students'):
+    with pytest.raises(UserError, match='absorbed goes with students'):
         pipeline.run(config, workdir=workdir, experiment='other')

@@ -152,7 +152,7 @@ def test_a_second_export_writes_nothing_and_says_the_same(opened, exported, devi
         ('8L-32', '8L-32', 'kept: 2,176 FLOPs an example, 4,736 without it'),
         ('64L-32', '32', 'absorbed: 4,736 FLOPs an example, 12,928 with it'),
         ('32', '32', 'no bottleneck'),
-        ('64L-d.5-32', '64L-d.5-32', 'keeps it from being absorbed'),
+        ('64L-d.5-32', '64L-d.5-32', 'prevents absorbing it'),
     ],
 )
 def test_the_bottleneck_goes_where_that_is_cheaper(spec, exported_spec, words):

@@ -66,7 +66,7 @@ def test_labels_are_timits_and_end_with_the_audio():
         ('pau:0.1 xx:0.2 pau:0.4', "the phone 'xx' to 0.2 seconds"),
         ('pau:0.1 aa:0.1 pau:0.4', "the phone 'aa' to 0.1"),
         ('pau:0.1 aa:0.5 pau:0.6', "the phone 'pau' to 0.6"),
-        ('pau:0.1 aa pau:0.4', 'of its phones'),
+        ('pau:0.1 aa pau:0.4', 'for phones'),
     ],
 )
 def test_what_is_no_phone_with_its_end_is_refused(printed, words):

@@ -454,7 +454,7 @@ def test_a_net_that_another_process_trains_comes_last(config, make_session, devi
         order.append(member.name)
         return train(session, member)
 
-    monkeypatch.setattr(pipeline.teacher, 'run', watched)
+    monkeypatch.setattr(pipeline.teachers, 'make', watched)
     monkeypatch.setattr(locks, 'is_held', lambda folder: folder.name == first.recipe.name)
     run(config, session.workdir, device, phase='teacher')
     assert order == [second.name, first.name]

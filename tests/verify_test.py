@@ -83,8 +83,8 @@ def test_what_is_gone_or_unfinished_is_told_and_no_fault(workdir):
     assert well
     assert lines == [
         f'note: {workdir / LOGITS.name} was made from {TEACHER.name}, which is not there',
-        f'note: {workdir / "student-0123456789ab"} is not complete; run the command that makes it, '
-        'and it goes on',
+        f'note: {workdir / "student-0123456789ab"} is not complete; run the command that makes it '
+        'to resume it',
     ]
     assert last.startswith('1 artifacts checked, 0 at fault; 3 files')
     assert last.endswith('; 1 artifacts not complete')
@@ -132,7 +132,7 @@ def test_artifacts_of_the_first_format_are_named_once_as_of_no_more_use(workdir,
     monkeypatch.undo()
     well, lines, last = verified(workdir)
     assert well and lines == [
-        'note: 2 artifacts were made by an earlier version, are not used any more and may be deleted: '
+        'note: 2 artifacts of an earlier version are not used any more and may be deleted: '
         f'{half.name} {old}'
     ]
     assert last.startswith('3 artifacts checked, 0 at fault;')

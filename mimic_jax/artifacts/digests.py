@@ -1,7 +1,7 @@
-"""Digests of what an artifact holds while it is being made.
+"""Digests of an artifact's files while it is being made.
 
-The manifest answers for a finished artifact's files. Until it is written, `digests.json` does: an
-entry is written ahead of what it is of, and compared when that is read back by a later sitting.
+The manifest holds the digests of a finished artifact's files. `digests.json` holds them until the
+manifest is written: an entry is written before its file, and a later run compares the two.
 """
 
 import json
@@ -14,7 +14,7 @@ FILE = 'digests.json'
 
 
 def write(folder: Path, entries: Mapping[str, str]) -> None:
-    """Writes the entries by name, in the place of all that were there."""
+    """Writes the entries by name; they replace all earlier ones."""
     text = json.dumps(entries, indent=1, sort_keys=True)
     store.write_atomically(folder / FILE, text)
 

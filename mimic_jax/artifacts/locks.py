@@ -1,4 +1,4 @@
-"""Locks on artifacts: of several processes that want one, on one machine or many, one makes it."""
+"""Locks on artifacts: one process makes an artifact that several want, on one machine or many."""
 
 import contextlib
 import errno
@@ -9,18 +9,19 @@ from pathlib import Path
 
 import filelock
 
-EMPTY_SECONDS = 3  # after which a lease without a word in it is nobody's
-LEASE_SECONDS = 30  # after which a process without a sign of life has lost an artifact to another
+EMPTY_SECONDS = 3  # a lease that stays empty for so long belongs to nobody
+LEASE_SECONDS = 30  # a process that does not renew its lease for so long loses it to another
 _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL)
 
 
 @contextlib.contextmanager
 def hold(folder: Path, say: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
-    """Holds the folder's lock, and lets it go when the process that holds it dies.
+    """Holds the folder's lock; the death of the process releases it.
 
-    The system's lock, which it lets go at once, and a lease, for file systems that have no such lock or
-    one that other machines do not see: there a dead holder's lease runs out. So does that of a process
-    that was suspended for longer. What is given says whether the lock is this process's still.
+    The lock has two parts. The system's lock is released at once when its process dies. The lease
+    serves file systems without such a lock, or with one that other machines do not see; the lease of a
+    dead process, or of one that was suspended for longer, runs out. Yields a function that returns
+    whether this process still holds the lock.
     """
     home = folder.parent / '.locks'
     home.mkdir(parents=True, exist_ok=True)
@@ -29,7 +30,7 @@ def hold(folder: Path, say: Callable[[str], None]) -> Iterator[Callable[[], bool
     def wait() -> None:
         try:
             who = holder.read_text(errors='replace')
-        except OSError:  # its holder has just let go
+        except OSError:  # the holder has just released it
             who = 'another process'
         say(f'{folder.name} is being made by {who}; waiting for it')
 
@@ -48,10 +49,10 @@ def hold(folder: Path, say: Callable[[str], None]) -> Iterator[Callable[[], bool
         token = lease.token
 
         def is_ours() -> bool:
-            # The lease itself notices a loss only many seconds after its process has woken up.
+            # filelock's lease notices a loss only many seconds after its process has resumed.
             try:
                 return token in marker.read_text(errors='replace')
-            except FileNotFoundError:  # who took it has let it go
+            except FileNotFoundError:  # another process took the lease and released it
                 return False
 
         def forget() -> None:
@@ -64,7 +65,7 @@ def hold(folder: Path, say: Callable[[str], None]) -> Iterator[Callable[[], bool
 
 
 def is_held(folder: Path) -> bool:
-    """Whether another process holds the folder's lock now. It is taken for a moment to find out."""
+    """Whether another process holds the folder's lock now. The check takes the lock for a moment."""
 
     def stop(_: str) -> None:
         raise _Held
@@ -74,7 +75,7 @@ def is_held(folder: Path) -> bool:
             return False
     except _Held:
         return True
-    except OSError:  # a full disk, say: whoever makes the artifact says so
+    except OSError:  # such as a full disk; making the artifact reports it
         return False
 
 
@@ -91,9 +92,10 @@ def _acquire(lock: filelock.BaseFileLock, wait: Callable[[], None]) -> None:
 
 
 def _acquire_lease(lease: filelock.SoftFileLease, marker: Path, wait: Callable[[], None]) -> None:
-    """A process killed between making its lease and writing into it leaves one that is nobody's.
+    """Acquires the lease, and removes an empty one that belongs to nobody.
 
-    filelock waits for such a one without end.
+    A process that is killed between making its lease and writing into it leaves an empty one, for
+    which filelock would wait for ever.
     """
     try:
         lease.acquire(timeout=0.5)
@@ -110,7 +112,7 @@ def _acquire_lease(lease: filelock.SoftFileLease, marker: Path, wait: Callable[[
 
 
 def _empty(marker: Path) -> tuple[int, int] | None:
-    """Which file an empty lease is; None of another, or of none."""
+    """The identity (inode, time of change) of an empty lease; None where it is missing or not empty."""
     try:
         facts = marker.stat()
     except OSError:

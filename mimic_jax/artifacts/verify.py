@@ -15,7 +15,7 @@ def run(
     say: Callable[[str], None] = print,
     watch: Callable[[int, int], None] = lambda done, total: None,
 ) -> bool:
-    """Says a line a fault, with the file and what to do, and last how many artifacts were checked.
+    """Prints a line for each fault, with the file and what to do, and last the number of artifacts.
 
     An artifact is at fault when its marker, manifest or a file is not as it was written, or its folder
     is not named by its recipe. Reported, not counted as faults: unfinished artifacts, which the same
@@ -24,7 +24,7 @@ def run(
 
     watch: called as `watch(done, total)` after every artifact.
 
-    Returns whether there was no fault.  Nothing is written.
+    Returns True when there was no fault.  Nothing is written.
 
     Raises:
       UserError: no such folder.
@@ -41,9 +41,7 @@ def run(
         if not store.is_complete(folder):
             unfinished += 1
             if not store.is_outdated(folder):
-                say(
-                    f'note: {folder} is not complete; run the command that makes it, and it goes on'
-                )
+                say(f'note: {folder} is not complete; run the command that makes it to resume it')
             continue
         found = _faults(folder)
         for fault in found:
@@ -58,8 +56,8 @@ def run(
     complete = len(folders) - unfinished
     if outdated:
         say(
-            f'note: {len(outdated)} artifacts were made by an earlier version, are not used any more and '
-            f'may be deleted: {" ".join(outdated)}'
+            f'note: {len(outdated)} artifacts of an earlier version are not used any more and may be '
+            f'deleted: {" ".join(outdated)}'
         )
     say(
         f'{complete} artifacts checked, {bad} at fault; {files} files are as they were written; '

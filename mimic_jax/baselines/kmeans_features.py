@@ -20,7 +20,7 @@ FEATURE_OFFSET = 0.01  # added to a feature's variance before dividing by its ro
 
 _PATCHES_A_CALL = 1 << 15
 _ROWS_A_PASS = 1000
-# Two threads' sums come out the same whichever ends first, since a + b = b + a; three threads' do not.
+# The sum of two threads' results does not depend on their order, as a + b = b + a; of three it does.
 _KMEANS_THREADS = 2
 
 
@@ -33,7 +33,7 @@ def sample_patches(
     Returns [count, D] in the images' dtype, values ordered row, column, channel.
 
     Raises:
-      ValueError: patches larger than the images, or more of them than there are.
+      ValueError: patches larger than the images, or more patches than the images hold.
     """
     available = len(examples) * positions(images.shape[1:], size)
     if count > available:
@@ -85,7 +85,7 @@ def fit_whitening(patches: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mean = patches.mean(axis=0, dtype=np.float64)
     covariance = np.atleast_2d(np.cov(patches, rowvar=False, ddof=0))
     values, vectors = np.linalg.eigh(covariance)
-    # Rounding leaves what should be 0 a little below it.
+    # Rounding leaves eigenvalues that should be 0 a little below it.
     scale = 1 / np.sqrt(np.maximum(values, 0) + WHITENING_OFFSET)
     return mean.astype(np.float32), (vectors * scale @ vectors.T).astype(np.float32)
 
@@ -100,18 +100,18 @@ def fit_dictionary(
 ) -> dict[str, np.ndarray]:
     """Whitening and k-means of raw patches [n, D]: {mean [D], matrix [D, D], centroids [K, D]}.
 
-    k-means is scikit-learn's, in Lloyd's full-batch form as in the paper, from K of the patches.
-    400,000 patches of 108 values against 4,000 centroids are 350 GFLOP an iteration, 17 TFLOP for
-    50: minutes on two cores. Its default seeding, k-means++, would take longer than all of them,
-    and mini-batches would stop far short of the paper's passes. It runs until 50 iterations or
-    until no patch changes its centroid.
+    k-means is scikit-learn's, in Lloyd's full-batch form as in the paper, and starts from K of the
+    patches. 400,000 patches of 108 values against 4,000 centroids are 350 GFLOP an iteration, 17 TFLOP
+    for 50: minutes on two cores. scikit-learn's default seeding, k-means++, would take longer than all
+    iterations, and mini-batches would stop far short of the paper's passes. It ends after `iterations`
+    or when no patch changes its centroid.
 
     Raises:
       ValueError: more centroids than patches.
     """
     if centroids > len(patches):
         raise ValueError(f'{centroids} centroids need as many patches; there are {len(patches)}')
-    # A second to import, and needed by this alone; scikit-learn itself depends on threadpoolctl.
+    # Imported here, as it takes a second and only this needs it; scikit-learn brings threadpoolctl.
     import threadpoolctl
     from sklearn.cluster import KMeans
 
@@ -131,7 +131,7 @@ def triangle_code(patches: jax.Array, centroids: jax.Array) -> jax.Array:
 
     patches: [..., D], whitened.  centroids: [K, D].  Returns [..., K].
     """
-    # Distances by the binomial formula, whose terms nearly cancel: full float32 in the product.
+    # The binomial formula's terms nearly cancel, so the product needs full float32.
     products = jnp.matmul(patches, centroids.T, precision='highest')
     squares = jnp.sum(patches**2, axis=-1, keepdims=True) + jnp.sum(centroids**2, axis=-1)
     distances = jnp.sqrt(jnp.maximum(squares - 2 * products, 0))
@@ -141,8 +141,8 @@ def triangle_code(patches: jax.Array, centroids: jax.Array) -> jax.Array:
 def pool_quadrants(codes: jax.Array) -> jax.Array:
     """Sums over the quadrants: [B, H', W', K] → [B, 4K] (section 3.2).
 
-    Order: top left, top right, bottom left, bottom right. Of an odd number of rows or columns the
-    middle one counts to the top or left.
+    Order: top left, top right, bottom left, bottom right. The middle one of an odd number of rows or
+    columns counts to the top or left.
     """
     chex.assert_rank(codes, 4)
     row, column = (-(-length // 2) for length in codes.shape[1:3])
@@ -159,7 +159,7 @@ def features(images: jax.Array, dictionary: dict, size: int) -> jax.Array:
     """Images [B, H, W, C] of pixels 0–255 as features [B, 4K] float32.
 
     dictionary: from `fit_dictionary`.  size: P.  The codes take 4·H'·W'·K bytes an image, 11.7 MB
-    for 4,000 centroids on 32 × 32 pixels, so that B is a matter of memory.
+    for 4,000 centroids on 32 × 32 pixels, so memory bounds B.
     """
     patches = normalise(extract_patches(images.astype(jnp.float32), size))
     patches = whiten(patches, dictionary['mean'], dictionary['matrix'])

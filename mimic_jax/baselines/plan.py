@@ -33,7 +33,7 @@ class BaselinePlan:
 
     @property
     def work(self) -> dict[str, float]:
-        """FLOPs by what they are spent on."""
+        """FLOPs by stage."""
         coded = len(self.examples) + self.evaluated
         return {'k-means': self.clustering, 'features': self.coding * coded}
 
@@ -46,8 +46,8 @@ def make(name: str, settings: Baseline, data: Dataset) -> BaselinePlan:
     of the SVM on them.
 
     Raises:
-      UserError: inputs that are no images, patches that do not fit them or are more than there are,
-        labels of a single class.
+      UserError: inputs that are no images, patches that do not fit the images, more patches than the
+        images hold, labels of a single class.
     """
     where = f'config.baselines.{name}'
     examples = data.splits['train']

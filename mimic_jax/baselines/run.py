@@ -1,4 +1,4 @@
-"""Fits what is not a net: k-means features and an SVM, stage by stage, and asks it about the splits."""
+"""Fits k-means features and an SVM, stage by stage, and writes their decision values on the splits."""
 
 import functools
 import json
@@ -20,7 +20,7 @@ from mimic_jax.ops import metrics
 from mimic_jax.runtime import sharding
 from mimic_jax.training.session import Session
 
-CODE_BYTES = 256 << 20  # of a batch's codes, some copies of which a device holds at a time
+CODE_BYTES = 256 << 20  # of a batch's codes; a device holds some copies of them at a time
 BLOCK_BYTES = 1 << 20  # of a file read at a time
 CHUNK_BYTES = 64 << 20  # of the features that the SVM's objective takes at a time
 TOLERANCE = 1e-4  # of the SVM's gradient, relative to that at zero
@@ -32,11 +32,12 @@ DICTIONARY, FEATURES, SCALE, SECONDS = 'dictionary.npz', 'features.tmp', 'scale.
 def run(session: Session, baseline: BaselinePlan) -> Path:
     """Writes the artifact `baseline-<id>`: float32 decision values `validation.npy`, `test.npy` [n, K].
 
-    Beside them it keeps the fit, a file a stage: dictionary.npz (whitening and centroids), scale.npz
-    (the features' standardisation) and svm_<i>.npz, one a penalty. The penalty whose SVM is right
-    most often on the validation split is chosen, the first of equals; test examples meet that one
-    alone. A run that was stopped goes on behind the last whole stage, and within the training
-    features, [N, 4K] float32 on disk until the SVMs are done, behind the last whole batch.
+    The artifact also keeps the fit, a file a stage: dictionary.npz (whitening and centroids), scale.npz
+    (the features' standardisation) and svm_<i>.npz, one a penalty. The penalty whose SVM is right most
+    often on the validation split is chosen, the first one of equals; test examples meet only that one.
+
+    A stopped run resumes after the last whole stage. The training features, [N, 4K] float32, lie on
+    disk until the SVMs are done; within them a run resumes after the last whole batch.
     """
 
     def build(folder: Path) -> dict:
@@ -95,9 +96,9 @@ def _fit_machines(
 def _training_features(
     path: Path, session: Session, baseline: BaselinePlan, dictionary: dict, clock: '_Clock'
 ) -> np.ndarray:
-    """[N, F] float32, memory-mapped from `path`, which grows by whole batches and is cut back to them.
+    """The features [N, F] float32, memory-mapped from `path`, which grows by whole batches.
 
-    It begins anew where what an earlier sitting wrote has changed since.
+    A file that has changed since an earlier run wrote it is written anew.
     """
     examples, size = baseline.examples, _batch_size(session, baseline)
     shape = (len(examples), 4 * baseline.settings.centroids)
@@ -120,7 +121,7 @@ def _training_features(
 
 
 def _rows_written(path: Path, row_bytes: int) -> tuple[int, int]:
-    """How many whole rows `path` still holds as they were written, and their CRC-32; else 0, 0."""
+    """The number of whole rows that `path` holds unchanged, and their CRC-32; (0, 0) if changed."""
     entry = digests.read(path.parent).get(path.name, '')
     first = entry.partition(' ')[0]
     rows, check, left = int(first) if first.isdecimal() else 0, 0, 0
@@ -155,7 +156,7 @@ def _fit_machine(session: Session, baseline: BaselinePlan, placed, penalty: floa
     weights, facts = svm.fit(
         *placed,
         session.data.num_classes,
-        # The authors' objective has C times the mean of the squared hinges, liblinear's the sum.
+        # C multiplies the mean of the squared hinges in the authors' code, their sum in liblinear's.
         penalty / len(baseline.examples),
         tolerance=TOLERANCE,
         iterations=ITERATIONS,
@@ -174,7 +175,7 @@ def _evaluate(
     scale: dict,
     machines: list[dict],
 ) -> tuple[int, list[dict]]:
-    """Writes both splits' decision values; returns the choice among the SVMs, and its reasons."""
+    """Writes both splits' decision values; returns the chosen SVM's number, and facts of each SVM."""
     size = _batch_size(session, baseline)
 
     def values(split: str, weights: np.ndarray) -> np.ndarray:
@@ -236,7 +237,7 @@ def _batch_size(session: Session, baseline: BaselinePlan) -> int:
 
 
 def _in_batches(session: Session, call: Callable, examples, size: int) -> Iterator[np.ndarray]:
-    """`call(images)` of the examples, batch by batch on the host, with one more under way."""
+    """`call(images)` of the examples, batch by batch on the host; the device works one batch ahead."""
     split = sharding.batch_sharding(session.mesh)
     under_way = None
     for ids in batches.in_order(examples, size, session.padded(size)):
@@ -254,7 +255,8 @@ def _coding(session: Session, baseline: BaselinePlan, what: str, count: int, don
 
 
 def _stage(path: Path, make: Callable[[], dict]) -> dict:
-    """The arrays in `path`, which `make` gives where it is not there whole; never half a file."""
+    """The arrays in `path`; `make` gives them where the file is missing or damaged. Written
+    atomically."""
     if not _is_whole(path):
         temporary = path.with_name(f'.{path.name}.tmp')
         with temporary.open('wb') as file:
@@ -267,7 +269,7 @@ def _stage(path: Path, make: Callable[[], dict]) -> dict:
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether a stage's file is there as it was written."""
+    """Whether a stage's file exists and is unchanged."""
     entry = digests.read(path.parent).get(path.name)
     return path.exists() and store.file_digest(path) == entry
 
@@ -282,7 +284,7 @@ def _load(path: Path) -> dict:
 
 
 class _Clock:
-    """Seconds spent on an artifact over all its sittings, kept in a file."""
+    """Seconds spent on an artifact over all runs, kept in a file."""
 
     def __init__(self, path: Path):
         self._path, self._last = path, time.monotonic()

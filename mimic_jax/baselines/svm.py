@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-# L-BFGS ends as well when so many steps in a row have not lowered the objective: float32 is at its end.
+# L-BFGS also ends after so many steps in a row that did not lower the objective: float32 allows no more.
 PATIENCE = 10
 
 
@@ -75,7 +75,7 @@ def _step(weights, state, inputs, labels, penalty):
     def value_of(weights):
         return objective(weights, inputs, labels, penalty)
 
-    # The line search has left the value and gradient of the point that it chose.
+    # The state holds the value and gradient of the point that the line search chose.
     value, gradient = optax.value_and_grad_from_state(value_of)(weights, state=state)
     updates, state = optax.lbfgs().update(
         gradient, state, weights, value=value, grad=gradient, value_fn=value_of

@@ -1,4 +1,4 @@
-"""A whole experiment: the settings of all rooms, composed, and every reference among them checked.
+"""A whole experiment: the settings of all rooms together, with every reference among them checked.
 
 An experiment's ConfigDict is what people write and what flags change. Everything inside the package
 works on these frozen dataclasses instead: checked, typed and hashable.
@@ -36,7 +36,7 @@ class Experiment:
     run: Run = Run()
     presets: tuple[str, ...] = setting(
         (),
-        "Advice on shorter presets, such as 'small takes an hour', which a long run begins with.",
+        "Advice on shorter presets, such as 'small takes an hour'; a long run prints it first.",
     )
 
 
@@ -44,8 +44,8 @@ def read(config: Mapping) -> Experiment:
     """A ConfigDict, or a nested dict of what differs from the defaults, as an Experiment.
 
     Raises:
-      UserError: an unknown setting, a value of the wrong type or against its rule, a name that nothing
-        bears.
+      UserError: an unknown setting, a value of the wrong type or against its rule, a name that does not
+        exist.
     """
     result = section(Experiment, config, 'config')
     space.check(result.search.space)
@@ -94,7 +94,7 @@ def _check_report(result: Experiment) -> None:
             _known(row.against, shown, f'config.report.rows.{name}.against', 'config.report')
         if row.absorbed and row.group != 'students':
             raise UserError(
-                f'config.report.rows.{name}.absorbed is of students, not of {row.group}'
+                f'config.report.rows.{name}.absorbed goes with students, not with {row.group}'
             )
 
 

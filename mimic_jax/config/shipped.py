@@ -7,7 +7,7 @@ PACKAGE, FOLDER = 'mimic_jax', 'experiments'
 
 
 def find(path: str) -> str:
-    """A path that names one of them from another folder than the clone's, made whole; others as they are.
+    """The full path of a shipped experiment, from any folder; other paths are returned unchanged.
 
     path: such as 'experiments/digits_student.py', 'experiments/digits_student' or 'digits_student'.
     """
@@ -19,12 +19,12 @@ def find(path: str) -> str:
 
 
 def experiment_name(path: Path | str, presets: str) -> str:
-    """What an experiment's report is called: the file's stem and the presets, joined by '_'."""
+    """The name of an experiment's report: the file's stem and the presets, joined by '_'."""
     return '_'.join([Path(path).stem, *filter(None, presets.split(','))])
 
 
 def names() -> list[str]:
-    """What can stand in --config: 'experiments/cifar_claims.py' and so on."""
+    """The values that --config takes: 'experiments/cifar_claims.py' and so on."""
     found = sorted(Path(FOLDER).glob('*.py')) or sorted(_files())
     return [f'{FOLDER}/{file.name}' for file in found]
 

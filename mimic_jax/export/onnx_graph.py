@@ -1,10 +1,10 @@
-"""An ONNX graph in the making."""
+"""An ONNX graph, built node by node."""
 
 import numpy as np
 
 
 class Graph:
-    """The nodes of a graph in the making, and its constants."""
+    """The nodes of a graph that is being built, and its constants."""
 
     def __init__(self):
         self.nodes, self.constants = [], []
@@ -22,6 +22,7 @@ class Graph:
         from onnx import numpy_helper
 
         name = f'constant_{len(self.constants)}'
-        array = np.ascontiguousarray(array).reshape(np.shape(array))  # which makes no number a list
+        # ascontiguousarray turns a scalar into [1]; the reshape turns it back.
+        array = np.ascontiguousarray(array).reshape(np.shape(array))
         self.constants.append(numpy_helper.from_array(array, name))
         return name

@@ -1,8 +1,8 @@
 """A student as an ONNX model: preprocessing, the layers of its notation, softmax; weights inside.
 
-The models have opset 18 and take examples as the data has them, images [b, H, W, C] in uint8. What
-`models/net.py` says in Flax each function here says in ONNX, for test time; both are compared when a
-student is exported.
+The models have opset 18 and take examples as the data set stores them, images [b, H, W, C] in uint8. The
+functions here write in ONNX what `models/net.py` computes at test time; exporting a student compares
+the two.
 """
 
 import math
@@ -20,14 +20,14 @@ from mimic_jax.models.kernels import batch_norm
 from mimic_jax.models.net import Net
 
 OPSET = 18
-_IR_VERSION = 8  # the oldest that goes with this opset, which the most runtimes read
+_IR_VERSION = 8  # the oldest for this opset; most runtimes read it
 _LRN_SIZE, _LRN_ALPHA, _LRN_BETA = 9, 0.001, 0.75  # of layers.local_response_norm
 _SMALLEST = {'image': 1e-6, 'gcn': 1e-8}  # deviation and norm of a constant image
 _IMAGE = np.array([1, 2, 3])  # the axes of H, W and C
 
 
 def require() -> None:
-    """UserError where the extra is not installed that writing and checking a model need."""
+    """Raises UserError where the packages that write and check a model are not installed."""
     try:
         import onnx  # noqa: F401
         import onnxruntime  # noqa: F401
@@ -48,8 +48,8 @@ def serialize(
 ) -> bytes:
     """The model of a net, `inputs` [b, ...] raw to `probabilities` [b, K] float32.
 
-    Arguments as `exporting.serialize` takes them. It computes in float32, a bfloat16 net too. Batch
-    normalisation is multiplied into the layer before it.
+    Arguments are those of `plan.serialize`. The model computes in float32, even for a bfloat16 net.
+    Batch normalisation is multiplied into the layer before it.
     """
     from onnx import checker, helper
 
@@ -120,7 +120,7 @@ def _preprocessed(graph: Graph, kind: str, stats: Mapping, dtype: np.dtype) -> s
 
 
 def _centred(graph: Graph, images: str) -> str:
-    """Images minus their means, a constant one exactly 0."""
+    """Images minus their means; a constant image is exactly 0."""
     above = graph.node('Sub', images, graph.node('ReduceMin', images, _IMAGE))
     return graph.node('Sub', above, graph.node('ReduceMean', above, _IMAGE))
 
@@ -133,7 +133,7 @@ def _contrast_normalised(graph: Graph, images: str) -> str:
 
 
 def _logits(graph: Graph, net: Net, variables: Mapping, values: str, shape) -> str:
-    """The net's layers on preprocessed inputs; maps lie channels first between `shape`s of [H, W, C]."""
+    """The net's layers on preprocessed inputs. Maps have channels first; `shape` stays [H, W, C]."""
     names = iter(sorted(variables['params'], key=lambda name: int(name.split('_')[1])))
     rows = counts.count(net.spec, shape, net.num_classes).rows
     first = False  # whether the values are maps with channels first
@@ -213,7 +213,7 @@ def _pooled(graph: Graph, values: str, shape, layer) -> str:
         return graph.node('MaxPool', values, **window)
     if layer.kind == 'average_pool':
         return graph.node('AveragePool', values, **window)
-    # What stochastic pooling is at test time: Σa²/Σa, and 0 of a window of zeros.
+    # Stochastic pooling at test time: Σa²/Σa, and 0 for a window of zeros.
     squares = graph.node('Mul', values, values)
     area = np.float32(math.prod(layer.window))
     totals, of_squares = (
@@ -225,7 +225,7 @@ def _pooled(graph: Graph, values: str, shape, layer) -> str:
 
 
 def _locally_connected(graph: Graph, values: str, shape, layer, kernel, bias) -> str:
-    """At each place a product of its window with a kernel of its own."""
+    """The product of each position's window with that position's kernel."""
     top, left, bottom, right = _pads(shape, layer)
     padded = graph.node('Pad', values, np.array([0, 0, top, left, 0, 0, bottom, right]))
     height, width = shape[:2]

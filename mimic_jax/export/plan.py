@@ -1,7 +1,7 @@
 """A student as one file that jax alone, or an ONNX runtime, can run: raw examples in, probabilities out.
 
-Preprocessing and weights are inside, and any number of examples goes in at a time. The file is what
-`jax.export` serializes, StableHLO for each of `PLATFORMS`, or what `onnx_writer` writes.
+The file holds preprocessing and weights and takes any number of examples at a time. `jax.export`
+serializes it, as StableHLO for each of `PLATFORMS`, or `onnx_writer` writes it.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ VERSION = 2  # raise when the same student would be exported otherwise
 PLATFORMS = ('cpu', 'cuda', 'tpu')
 FILE, DESCRIPTION = 'student.jaxexport', 'export.json'
 FILES = {'jax': FILE, 'onnx': 'student.onnx'}  # by format
-BATCH = 128  # examples that are asked about at a time
+BATCH = 128  # examples in a call of the exported net
 LARGEST = 2 << 30  # bytes that a file can hold: its offsets have 31 bits
 
 
@@ -35,9 +35,9 @@ LARGEST = 2 << 30  # bytes that a file can hold: its offsets have 31 bits
 class ExportPlan:
     """A student to export: the first of its seeds.
 
-    name: its own in config.students.  spec: the net that is exported.  reason: why with the
-    bottleneck or without it, in words.  teachers: those it mimics, to be timed beside it.
-    format: of the file, a key of `FILES`.
+    name: the student's in config.students.  spec: the net that is exported.  reason: why its bottleneck
+    was kept or absorbed, in words.  teachers: the nets that it mimics, to be timed beside it.
+    format: the file's, a key of `FILES`.
     """
 
     name: str
@@ -53,7 +53,7 @@ class ExportPlan:
 def make(plan: Plan, data: Dataset, student: str = '', file_format: str = 'jax') -> ExportPlan:
     """The plan of exporting one student.
 
-    student: its name; when empty the only one that mimics, or the only one that there is.
+    student: its name; empty means the only student that mimics, or the only student.
     A student on labels is timed beside the teachers of the first cache.
 
     Raises:
@@ -78,24 +78,24 @@ def make(plan: Plan, data: Dataset, student: str = '', file_format: str = 'jax')
 
 
 def runs_on(file_format: str) -> dict:
-    """What a file needs to be run, as its recipe and description say it."""
+    """What a file needs to run, in the form that its recipe and description hold."""
     if file_format == 'onnx':
         return {'format': 'onnx', 'opset': onnx_writer.OPSET}
     return {'platforms': list(PLATFORMS)}
 
 
 def cheaper(spec: str, input_shape: tuple[int, ...], num_classes: int) -> tuple[str, str]:
-    """The net with its bottleneck or without, whichever has fewer FLOPs a forward pass; and why.
+    """The net with or without its bottleneck, whichever has fewer FLOPs a forward pass, and the reason.
 
-    Multiplied into the layer after it (Ba & Caruana 2014, section 2.3) a bottleneck of k units
-    between m and n turns 2k(m + n) FLOPs into 2mn: fewer only where k is wide.
+    A bottleneck of k units between m and n takes 2k(m + n) FLOPs. Multiplied into the layer after it
+    (Ba & Caruana 2014, section 2.3) it takes 2mn, which is fewer only where k is wide.
     """
     if all(layer.kind != 'linear' for layer in grammar.parse(spec)):
         return spec, 'no bottleneck'
     try:
         without = absorb.absorbed(spec)
     except UserError:
-        return spec, 'bottleneck kept: a bn or dropout beside it keeps it from being absorbed'
+        return spec, 'bottleneck kept: a bn or dropout beside it prevents absorbing it'
     kept, other = (counts.count(each, input_shape, num_classes).flops for each in (spec, without))
     if other < kept:
         return without, f'bottleneck absorbed: {other:,} FLOPs an example, {kept:,} with it'
@@ -139,7 +139,7 @@ def serialize(
 
 
 def load(path: Path) -> Callable[[np.ndarray], jax.Array]:
-    """The `probabilities(inputs)` of a file that `serialize` wrote, compiled once a batch size."""
+    """The `probabilities(inputs)` of a file that `serialize` wrote, compiled once for a batch size."""
     if path.suffix == '.onnx':
         return onnx_writer.load(path)
     return compiled.jit(jax.export.deserialize(bytearray(path.read_bytes())).call)
@@ -168,5 +168,5 @@ def _chosen(plan: Plan, student: str) -> str:
         return student
     choice = [name for name in names if plan.students[name][0].cache] or names
     if len(choice) > 1:
-        raise UserError(f'which student? say --student=NAME, one of {", ".join(names)}')
+        raise UserError(f'which student? give --student=NAME, one of {", ".join(names)}')
     return choice[0]

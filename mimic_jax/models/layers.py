@@ -100,7 +100,7 @@ class Convolution(ParameterLayer):
 
 
 class LocallyConnected(ParameterLayer):
-    """[B, H, W, C] to [B, H, W, width], SAME: a kernel and a bias of its own at each position."""
+    """[B, H, W, C] to [B, H, W, width], SAME: each position has its own kernel and bias."""
 
     window: tuple[int, int] = (1, 1)
 

@@ -23,9 +23,9 @@ from mimic_jax.training.session import Session
 
 
 class _Found(NamedTuple):
-    """What a row's source is: its size, and its outputs [n, K] on the test split, one a seed.
+    """A row's source: its size, and its outputs [n, K] on the test split, one array a seed.
 
-    Of a teacher made elsewhere the size is not known.
+    The size of a teacher made elsewhere is not known.
     """
 
     model: str
@@ -38,10 +38,10 @@ class _Found(NamedTuple):
 
 
 class Answers:
-    """What the evaluated nets answer, and what rows are made of it.
+    """The evaluated nets' answers, and the rows made from them.
 
-    chosen: the rows that the config names, or one for every teacher, ensemble, student and baseline;
-    each with its name.
+    chosen: (name, row) of each row that the config names, or else of one row for every teacher,
+    ensemble, student and baseline.
     """
 
     def __init__(self, session: Session, plan: Plan, settings: Report, part: Part = PLAIN):
@@ -51,7 +51,7 @@ class Answers:
         self._ensemble = plan.caches.get(name)
 
     def rows(self, name: str, row: Row) -> list[dict]:
-        """The rows of report.json on a source: its accuracy, or what the data's part makes of that."""
+        """The rows of report.json for a source: its accuracy, or the rows of the data set's part."""
         found = self._found(row)
         return self.part.rows(self._row(name, row, found), row, found.outputs)
 
@@ -91,20 +91,20 @@ class Answers:
         }
 
     def _cache(self, row: Row) -> str | None:
-        """The logit cache that a row's students learned from, or whose members' mean it is."""
+        """The logit cache that a row's students learned from, or that an ensemble's row shows."""
         if row.group == 'students':
             cache = self.plan.students[row.entry][0].cache
             return cache.name if cache else None
         return row.entry if row.group == 'logits' else None
 
     def on_test(self, row: Row) -> list[np.ndarray]:
-        """What a row's source says of the test examples: logits [n, K], one a seed."""
+        """The logits of a row's source on the test examples, [n, K], one array a seed."""
         return self._found(row).outputs
 
     def nets(self, row: Row) -> list[NetPlan]:
         """The nets that answer together for a row: an ensemble's members, else one net or none.
 
-        Of an absorbed row the net as trained, with its bottleneck.
+        An absorbed row gives the net as trained, with its bottleneck.
         """
         match row.group:
             case 'logits':
@@ -116,7 +116,7 @@ class Answers:
         return []
 
     def training_seconds(self, row: Row) -> float | None:
-        """What a row's nets or its baseline took to train; None of a teacher made elsewhere."""
+        """Seconds that a row's nets or its baseline took to train; None for a teacher made elsewhere."""
         of_baseline = row.group == 'baselines'
         trained = [self.plan.baselines[row.entry]] if of_baseline else self.nets(row)
         if not trained:
@@ -125,7 +125,7 @@ class Answers:
         return sum(store.manifest(folder)['seconds'] for folder in folders)
 
     def by_members(self) -> dict[str, list[float]]:
-        """Of each ensemble: its first member's accuracy on validation, that of its first two, …"""
+        """Validation accuracies of each ensemble's first member, of its first two, and so on."""
         labels = self._labels('validation')
         return {
             name: selection.accuracies(
@@ -189,7 +189,7 @@ class Answers:
         return self.session.data.labels[self.session.data.splits[split]]
 
     def _outputs(self, recipe: Recipe, split: str) -> np.ndarray:
-        """The logits, or a baseline's decision values, that an artifact holds of a split."""
+        """The logits, or a baseline's decision values, that an artifact holds for a split."""
         return outputs(self.session.workdir / recipe.name, split)
 
     def _mean_logits(self, cache: CachePlan, split: str) -> np.ndarray:
@@ -198,13 +198,13 @@ class Answers:
 
 
 def outputs(folder: Path, split: str) -> np.ndarray:
-    """The logits [n, K] of a split that an evaluation holds, its files checked."""
+    """The logits [n, K] that an evaluation holds for a split; checks its files first."""
     store.manifest(folder)
     return np.load(folder / f'{split}.npy', allow_pickle=False)
 
 
 def on_validation(session: Session, folders: Sequence[Path]) -> tuple[list[np.ndarray], np.ndarray]:
-    """What evaluations hold of the validation split, logits [n, K] of each, and its labels [n]."""
+    """The logits [n, K] that evaluations hold for the validation split, and its labels [n]."""
     labels = session.data.labels[session.data.splits['validation']]
     return [outputs(folder, 'validation') for folder in folders], labels
 
@@ -219,7 +219,7 @@ def _chosen(plan: Plan, settings: Report) -> Iterator[tuple[str, Row]]:
 
 
 def sources(plan: Plan) -> Iterator[tuple[str, str, str]]:
-    """What answers for test examples: what it is in a word, its group in the config, its name."""
+    """(kind in a word, group in the config, name) of everything that has answers on test."""
     for kind, group, entries in (
         ('teacher', 'members', plan.members),
         ('ensemble', 'logits', plan.caches),

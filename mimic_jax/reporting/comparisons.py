@@ -1,4 +1,4 @@
-"""Nets beside each other on the test examples: who answers alike, and where teacher and student differ."""
+"""Nets compared on the test examples: which agree, and where teacher and student differ."""
 
 import dataclasses
 import io
@@ -15,7 +15,7 @@ from mimic_jax.reporting.settings import Row
 
 MOST_NETS = 24  # in the matrix
 MOST_EXAMPLES = 24  # in the gallery
-MOST_PIXELS = 128  # a side of an example's picture
+MOST_PIXELS = 128  # on a side of an example's picture
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,10 +34,10 @@ class Example:
 
 @dataclasses.dataclass(frozen=True)
 class Disagreements:
-    """Where a student, its first seed, chooses another class than its teacher.
+    """Where a student's first seed chooses another class than its teacher.
 
-    count: of `total` test examples.  teacher_right, student_right: how many of `count` each has right.
-    examples: those of which both are surest first.
+    count: disagreements among `total` test examples.  teacher_right, student_right: how many of these
+    each has right.  examples: the ones on which both are surest come first.
     """
 
     teacher: str
@@ -50,9 +50,9 @@ class Disagreements:
 
 
 def agreement(answers: Answers) -> tuple[list[str], list[list], int]:
-    """Names of what answers, their `metrics.agreement_matrix` on test, and how many were left out.
+    """Names of models, their `metrics.agreement_matrix` on test, and how many were left out.
 
-    The report's rows come first, then teachers, ensembles, students and baselines that have none.
+    The report's rows come first, then the teachers, ensembles, students and baselines without a row.
     """
     rows = _rows(answers)
     choices = [
@@ -64,9 +64,9 @@ def agreement(answers: Answers) -> tuple[list[str], list[list], int]:
 
 
 def disagreements(answers: Answers) -> Disagreements | None:
-    """Of the ensemble that the report names and the first student of it; None without them.
+    """The disagreements of the report's ensemble and its first student; None where one is missing.
 
-    Where the report has no student of that ensemble, its first student on logits.
+    The first student on any logits stands in where that ensemble taught none.
     """
     plan = answers.plan
     cache = answers.settings.ensemble or next(iter(plan.caches), '')
@@ -94,7 +94,7 @@ def compare(
     data: Dataset,
     part: Part = PLAIN,
 ) -> Disagreements:
-    """Two nets, each its name and logits [n, K], on the test examples."""
+    """The disagreements of two nets on the test examples, each given as its name and logits [n, K]."""
     examples = data.splits['test']
     labels = data.labels[examples]
     (said, sure), (answered, certain) = (_answers(logits) for _, logits in (teacher, student))
@@ -121,7 +121,7 @@ def compare(
 
 
 def picture(data: Dataset, index: int, part: Part = PLAIN) -> bytes | None:
-    """An example as PNG; None unless it is, or its part makes of it, an image [H, W, 1 or 3]."""
+    """An example as PNG; None where neither it nor `part.picture` of it is an image [H, W, 1 or 3]."""
     array = np.asarray(batches.gather(data.arrays, {'index': np.array([index])})['inputs'][0])
     array = part.picture(array)
     if array.ndim != 3 or array.shape[-1] not in (1, 3):
@@ -143,7 +143,7 @@ def _answers(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _rows(answers: Answers) -> list[tuple[str, Row]]:
-    """What answers, by its name in the report: its rows, then all that has none."""
+    """(name in the report, row) of everything that answers: the report's rows, then the others."""
     named = [(row.label or name, row) for name, row in answers.chosen if not row.absorbed]
     known = {row.source for _, row in named}
     others = [

@@ -1,4 +1,4 @@
-"""What an experiment made and what that took: artifacts, seconds and bytes by phase."""
+"""What an experiment made and what it cost: artifacts, seconds and bytes by phase."""
 
 from collections.abc import Set
 from pathlib import Path
@@ -10,9 +10,9 @@ from mimic_jax.reporting.part import Part
 
 
 def made(plan: Plan, part: Part) -> dict[str, list[tuple[str, Recipe]]]:
-    """What each artifact is, and its recipe, by phase in the phases' order.
+    """(description, recipe) of each artifact, by phase in the phases' order.
 
-    A phase that few experiments have stands there only where it makes something.
+    A phase that few experiments have is listed only where it makes something.
     """
     baselines = [(baseline.name, baseline.recipe) for baseline in plan.baselines.values()]
     answering = [*plan.nets(), *plan.own_teachers()]
@@ -22,16 +22,16 @@ def made(plan: Plan, part: Part) -> dict[str, list[tuple[str, Recipe]]]:
         'logits': [(f'logits {cache.name}', cache.recipe) for cache in plan.caches.values()],
         'student': [(net.name, net.recipe) for seeds in plan.students.values() for net in seeds],
         **({'baseline': baselines} if baselines else {}),
-        'evaluate': [(f'what {each.name} says', each.evaluation) for each in answering],
+        'evaluate': [(f'answers of {each.name}', each.evaluation) for each in answering],
         **part.after,
     }
 
 
 def by_phase(workdir: Path, plan: Plan, part: Part, searched: Set[str] | None) -> dict:
-    """Seconds and bytes of every phase's artifacts, however many sittings they took.
+    """Seconds and bytes of every phase's artifacts, summed over all runs that made them.
 
-    searched: names of what a search's trials were trained into, None without a search. Those of them
-    that are in this workdir are the search's; those that it chose count there alone.
+    searched: names of the artifacts of a search's trials, None without a search. Those in this
+    workdir count for the search, and not again for the phase that uses the chosen ones.
     """
     named = {
         phase: {recipe.name for _, recipe in group} for phase, group in made(plan, part).items()

@@ -97,9 +97,9 @@ def _taught(net: NetPlan) -> str:
 
 
 def _agreement(axes, rows: list[dict]) -> bool:
-    """Test accuracy against agreement with the ensemble: who is right, and who is faithful.
+    """Test accuracy against agreement with the ensemble.
 
-    Of speech both are of frames.
+    Speech shows both over frames.
     """
     speech = of_speech(rows)
     rows = [source['accuracy'] for source in by_source(rows) if 'accuracy' in source]
@@ -126,7 +126,7 @@ def _agreement(axes, rows: list[dict]) -> bool:
 
 
 def _whitened(axes, session: Session) -> bool:
-    """The first ten validation images as they are and, below, as whitening gives them to the nets."""
+    """The first ten validation images and, below them, the whitened images that the nets see."""
     data = session.data
     if data.preprocess != 'gcn_zca' or data.input_shape[-1] not in (1, 3):
         return False
@@ -142,7 +142,7 @@ def _whitened(axes, session: Session) -> bool:
 
 
 def _views(axes, session: Session, plan: Plan) -> bool:
-    """Eight training images, each followed by its first eight views: a logit cache's, or a net's own."""
+    """Eight training images, each followed by its first eight views, a logit cache's or a net's."""
     data = session.data
     caches, nets = list(plan.caches.values()), list(plan.nets())
     if not (caches or nets):
@@ -171,7 +171,7 @@ def _views(axes, session: Session, plan: Plan) -> bool:
 
 
 def _to_unit_range(images: np.ndarray) -> np.ndarray:
-    """Each image [H, W, C] from its least value, 0, to its largest, 1."""
+    """Images [N, H, W, C], each scaled so that its least value is 0 and its largest is 1."""
     images = images - images.min(axis=(1, 2, 3), keepdims=True)
     return images / np.maximum(images.max(axis=(1, 2, 3), keepdims=True), 1e-12)
 

@@ -1,4 +1,4 @@
-"""Gathers the reports of finished experiments, of a sweep for instance, into one."""
+"""Gathers the reports of finished experiments, such as a sweep's, into one."""
 
 import json
 from collections import Counter
@@ -17,9 +17,9 @@ KEYS = ('rows', 'seconds', 'date', 'costs')  # of a report.json that are read he
 def run(workdir: Path, names: Sequence[str], command: str) -> str:
     """Writes report.json, .md and .html of several experiments to the workdir; returns the text.
 
-    names: of folders of the workdir with a report.json. The report.json written here has
-    `experiments`, `command`, `seconds` and `rows`, each row with its `experiment`. Speech and what is
-    not speech have a table and a plot each.
+    names: folders of the workdir that have a report.json. The report.json written here has
+    `experiments`, `command`, `seconds` and `rows`, each row with its `experiment`. Speech has one
+    table and plot, everything else another.
 
     Raises:
       UserError: no names, one without a report, or a report that cannot be read.
@@ -63,7 +63,7 @@ def _known(workdir: Path) -> str:
 
 
 def _seconds(workdir: Path, reports: Mapping[str, dict]) -> float | None:
-    """What making all artifacts took, those that several share once; None where one is gone."""
+    """Seconds that all artifacts took, shared ones counted once; None where an artifact is gone."""
     made = {
         name
         for report in reports.values()
@@ -81,10 +81,10 @@ def _title(names: Sequence[str]) -> str:
 
 
 def _lead(count: int, rows: Sequence[dict], seconds: float | None) -> str:
-    """What there is, and between which figures its students on logits lie."""
+    """The number of experiments and rows, the seconds, and the range of the students on logits."""
     text = f'{count} experiment{"s" * (count > 1)}, {len(rows)} rows'
     if seconds is not None:
-        text += f'; {seconds:,.1f} s in all, what several share counted once'
+        text += f'; {seconds:,.1f} s in all, shared artifacts counted once'
     for metric, what in (('accuracy', 'accuracy'), ('per', 'phone error rate')):
         means = [
             row['mean']
@@ -101,7 +101,7 @@ def _lead(count: int, rows: Sequence[dict], seconds: float | None) -> str:
 
 
 def _cells(reports: Mapping[str, dict]) -> list[list[str]]:
-    """Lines of cells, the head first: the experiment, and what its own table has."""
+    """Lines of cells, the head first: the experiment, then the columns of its own table."""
     lines = [
         (name, line)
         for name, report in reports.items()
@@ -114,7 +114,7 @@ def _cells(reports: Mapping[str, dict]) -> list[list[str]]:
 
 
 def _columns(lines: Sequence[Mapping[str, str]]) -> list[str]:
-    """The columns that any line has, each behind the one that it follows there."""
+    """All columns of all lines; each new one stands after the column before it in its line."""
     columns = []
     for line in lines:
         for place, column in enumerate(line):
@@ -146,7 +146,8 @@ def _page(reports: Mapping[str, dict], kinds: Sequence[dict], lead: str, command
 
 
 def _points(reports: Mapping[str, dict]) -> list[tuple[str, dict]]:
-    """What to plot, named by experiment and row; what all experiments share once, by its row alone."""
+    """(name, row) to plot, named by experiment and row; a row that all experiments share stands once,
+    named by the row alone."""
     found = [
         (name, row)
         for name, report in reports.items()

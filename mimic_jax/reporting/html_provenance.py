@@ -1,4 +1,4 @@
-"""Where a report's numbers come from, in its page: cost of the phases, artifacts, config."""
+"""The page's sections on where a report's numbers come from: cost of the phases, artifacts, config."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -25,8 +25,8 @@ def cost(answers: Answers, report: dict) -> Iterator[str]:
         lines.append((phase, str(len(found['artifacts'])), f'{found["seconds"]:,.1f}', size, done))
     yield html_page.table(lines)
     text = (
-        'Seconds are of all sittings. Operations are counted, 2 a multiply-add and a training step '
-        'as 3 forward passes, not measured.'
+        'Seconds are summed over all runs. Operations are counted, not measured: 2 for a multiply-add, '
+        'and 3 forward passes for a training step.'
     )
     yield html_page.paragraph(text, 'soft')
     if report['rows']:
@@ -34,7 +34,7 @@ def cost(answers: Answers, report: dict) -> Iterator[str]:
 
 
 def flops(answers: Answers) -> dict[str, float]:
-    """Operations by phase, each artifact once; of k-means what all its iterations would take."""
+    """Operations by phase, each artifact counted once; k-means counts all iterations it may make."""
     session, plan = answers.session, answers.plan
     evaluated = sum(len(session.data.splits[split]) for split in ('validation', 'test'))
     labelled = {cache.recipe.name: cache.work for cache in plan.caches.values() if cache.members}
@@ -53,7 +53,7 @@ def flops(answers: Answers) -> dict[str, float]:
 
 
 def artifacts_made(answers: Answers) -> Iterator[str]:
-    """A line an artifact: what it is, and the artifacts and data that it was made from."""
+    """A table of artifacts: what each is, and the artifacts and data that it was made from."""
     lines = [('artifact', 'what', 'made from')]
     groups = costs.made(answers.plan, answers.part).values()
     recipes = {recipe.name: (what, recipe) for group in groups for what, recipe in group}
@@ -61,15 +61,15 @@ def artifacts_made(answers: Answers) -> Iterator[str]:
         data = [f'data {recipe.data[:SHORT]}'] if recipe.data else []
         lines.append((recipe.name, what, ', '.join([*recipe.reads, *data])))
     text = (
-        'An artifact is a folder of the working directory, named by what determines its content; its '
-        'config.json says what that is, and holds the whole fingerprint of the data.'
+        'An artifact is a folder of the working directory. Its name comes from everything that '
+        'determines its content; its config.json lists that, with the whole fingerprint of the data.'
     )
     yield html_page.paragraph(text, 'soft')
     yield html_page.details(f'{len(lines) - 1} artifacts', html_page.table(lines))
 
 
 def config(settings: object) -> str:
-    """Every setting of a dataclass, left to its default or not, as a flag would name it; no password."""
+    """Every setting of a dataclass, defaults included, by its flag's name, without passwords."""
     lines = [
         without_password(f'{name} = {json.dumps(value)}')
         for name, value in _flat('config', as_json(settings))
@@ -79,7 +79,7 @@ def config(settings: object) -> str:
 
 
 def _training(session: Session, nets: Iterable[NetPlan]) -> float:
-    """What training took, by the steps that were done: a plateau may end it early."""
+    """Operations of training, from the steps that were made: a plateau may end it early."""
     work = {}
     for net in nets:
         steps = store.manifest(session.workdir / net.recipe.name).get('steps', 0)

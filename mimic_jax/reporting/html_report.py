@@ -1,4 +1,4 @@
-"""An experiment's report.html: all that its report shows, in one file that loads nothing."""
+"""An experiment's report.html: the whole report in one file that loads nothing."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,12 +20,12 @@ from mimic_jax.reporting.comparisons import Example
 from mimic_jax.reporting.html_plots import Series
 from mimic_jax.training import metrics_log
 
-# What one sees on the figures that stand in the page as they are; the others are drawn anew in it.
+# Captions of the figures that the page shows as PNG; the page draws the other figures as SVG.
 PICTURES = {
     'curves.png': 'Test accuracy of the rows by what the config puts on the axis.',
     'members.png': 'Validation accuracy of each ensemble’s first member, first two, and so on.',
-    'time.png': 'Validation accuracy of the students by the time that they have trained for.',
-    'whitened.png': 'Validation images as they are and, below, whitened.',
+    'time.png': 'Validation accuracy of the students by training time.',
+    'whitened.png': 'Validation images, raw above and whitened below.',
     'views.png': 'Training images, each followed by its first views.',
 }
 
@@ -33,7 +33,7 @@ PICTURES = {
 def page(answers: Answers, report: dict, pictures: Sequence[Path], config: object) -> str:
     """The page of a finished experiment.
 
-    report: what report.json holds.  pictures: of the figures beside it.  config: all settings.
+    report: what report.json holds.  pictures: files of the figures beside it.  config: all settings.
     """
     rows = report['rows']
     section, paragraph = html_page.section, html_page.paragraph
@@ -98,8 +98,8 @@ def _agreement(answers: Answers, rows: list[dict]) -> Iterator[str]:
     if not names:
         return
     text = (
-        'Of 100 test examples, on how many two choose the same class; between students the mean over '
-        'their seeds, on the diagonal between seeds of one.'
+        'The share of test examples, in %, on which two models choose the same class. The share of two '
+        'students is the mean over their seeds; the diagonal compares the seeds of one student.'
     )
     if left_out:
         text += f' {left_out} more are not shown.'
@@ -118,7 +118,7 @@ def _disagreements(answers: Answers) -> Iterator[str]:
         f'{found.teacher_right:,} right, the student {found.student_right:,}.'
     )
     if len(found.examples) < found.count:
-        text += f' Below, the {len(found.examples)} on which both are surest.'
+        text += f' The {len(found.examples)} on which both are surest are shown.'
     if answers.part.seen and found.examples:
         text += f' {answers.part.seen}'
     yield html_page.paragraph(text)

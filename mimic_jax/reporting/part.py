@@ -1,4 +1,4 @@
-"""What a kind of data adds to a report. The room that owns the kind makes a `Part` of its own."""
+"""What a kind of data adds to a report. The room that owns the kind implements a `Part`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -10,15 +10,15 @@ from mimic_jax.artifacts.store import Recipe
 from mimic_jax.reporting.settings import Row
 from mimic_jax.training.plan import NetPlan
 
-Made = Mapping[str, Sequence[tuple[str, Recipe]]]  # by phase: what each artifact is, its recipe
+Made = Mapping[str, Sequence[tuple[str, Recipe]]]  # by phase: description and recipe of artifacts
 
 
 class Part(Protocol):
-    """What a report asks of a kind of data.
+    """What a report needs from a kind of data.
 
     before, after: artifacts of phases that precede the teachers, and that follow the evaluations.
-    trained: the nets among them by phase.  captions: of its figures, by file name.
-    seen: what a picture of an example shows, a sentence; empty where pictures need none.
+    trained: the nets among them, by phase.  captions: captions of the part's figures, by file name.
+    seen: a sentence on what a picture of an example shows; empty where pictures need none.
     """
 
     before: Made
@@ -28,26 +28,26 @@ class Part(Protocol):
     seen: str
 
     def check(self) -> None:
-        """UserError where an artifact that the report reads is not there."""
+        """Raises UserError where an artifact that the report reads is not there."""
 
     def rows(self, row: dict, source: Row, outputs: Sequence[np.ndarray]) -> list[dict]:
-        """The rows of report.json in the place of one on accuracy.
+        """The rows of report.json that replace a row on accuracy.
 
-        outputs: logits [n, K] of the test examples, one a seed.
+        outputs: logits [n, K] of the test examples, one array a seed.
         """
 
     def timing(self, source: Row) -> dict:
-        """What a row's timing has beside training and answering."""
+        """The entries of a row's timing beside training and answering."""
 
     def draw(self) -> Iterator[tuple[str, object]]:
-        """The names of its files and matplotlib's figures, which whoever asks saves and closes."""
+        """(file name, Matplotlib figure) of the part's figures; the caller saves and closes them."""
 
     def picture(self, example: np.ndarray) -> np.ndarray:
         """An example as an image [H, W, C], where it is one."""
 
 
 class Plain:
-    """Data that add nothing."""
+    """The part of data that add nothing."""
 
     before = after = trained = captions = MappingProxyType({})
     seen = ''

@@ -7,7 +7,7 @@ from mimic_jax.artifacts import store
 
 
 def save(figure, path: Path) -> None:
-    """Writes a figure as PNG so that a reader, or a kill at any moment, finds the old one or the new.
+    """Writes a figure as PNG, atomically: readers find the old file or the new, even after a kill.
 
     Raises:
       OSError: as `store.write_atomically`.

@@ -1,4 +1,4 @@
-"""Rows of a report, one a metric: those of one source together, and an ensemble's nets in a line."""
+"""Rows of a report, grouped by source, and an ensemble's nets written in a line."""
 
 import re
 from collections.abc import Sequence
@@ -7,9 +7,9 @@ LONGEST = 120  # characters of an ensemble's nets
 
 
 def by_source(rows: Sequence[dict]) -> list[dict[str, dict]]:
-    """The rows of each source by metric: [{'accuracy': row}], of speech [{'per': …, 'accuracy': …}].
+    """The rows of each source by metric: [{'accuracy': row}]; [{'per': …, 'accuracy': …}] for speech.
 
-    A row joins the one before it that has its name, model and target, and another metric.
+    A row joins the row before it when both have the same name, model and target, and other metrics.
     """
     sources: list[dict[str, dict]] = []
     for row in rows:
@@ -28,8 +28,8 @@ def of_speech(rows: Sequence[dict]) -> bool:
 def ensemble_model(models: Sequence[str]) -> str:
     """An ensemble's nets in a line: '3 × 8c3-16', '2 × 8c{3,5}-16', '2 × 8c3-16 + 4c3-8'.
 
-    Nets that differ in one number share a spec with all of that number's values in braces; too many
-    to tell apart in a line are counted: '16 different nets'.
+    Nets that differ in one number share a spec with all of that number's values in braces. A line
+    that would be too long gives their count: '16 different nets'.
     """
     different = list(dict.fromkeys(models))
     parts = [re.split(r'(\d+)', model) for model in different]

@@ -1,4 +1,4 @@
-"""Puts the numbers of an experiment together: rows, table, figures."""
+"""The report of an experiment: rows, table, figures."""
 
 import datetime
 import json
@@ -31,8 +31,8 @@ def run(
 ) -> dict:
     """Writes report.json, .md and .html and figures to `<workdir>/<experiment>/`; returns the report.
 
-    config: a dataclass of all settings, to be printed.  searched: see `costs.by_phase`.  part: of a kind
-    of data that adds to a report.
+    config: a dataclass of all settings, to be printed.  searched: see `costs.by_phase`.  part: what the
+    kind of data adds to the report.
     """
     part = part or PLAIN
     _check(session, plan, part)
@@ -57,6 +57,7 @@ def run(
         'seconds': round(sum(cost['seconds'] for cost in spent.values()), 1),
         'date': datetime.date.today().isoformat(),
         'costs': spent,
+        'warnings': _warnings(session, plan),
         'data': {
             'examples': {name: len(rows) for name, rows in session.data.splits.items()},
             'unlabelled_removed': session.data.removed,  # equal to a validation or test image
@@ -72,18 +73,26 @@ def run(
 
 
 def _check(session: Session, plan: Plan, part: Part) -> None:
-    """UserError where an artifact that the report reads is not there."""
+    """Raises UserError where an artifact that the report reads is not there."""
     for net in plan.nets():
         store.require(session.workdir, net.evaluation, f'the evaluation of {net.name}', 'evaluate')
     for own in plan.own_teachers():
-        store.require(session.workdir, own.evaluation, f'what {own.name} says', 'evaluate')
+        store.require(session.workdir, own.evaluation, f'the evaluation of {own.name}', 'evaluate')
     for baseline in plan.baselines.values():
         store.require(session.workdir, baseline.recipe, baseline.name, 'baseline')
     part.check()
 
 
+def _warnings(session: Session, plan: Plan) -> list[str]:
+    """What caches found when they held a teacher's answers against known labels."""
+    folders = [session.workdir / cache.recipe.name for cache in plan.caches.values()]
+    # An ensemble's row needs no cache, which may not be made yet.
+    complete = [folder for folder in folders if store.is_complete(folder)]
+    return [line for folder in complete for line in store.manifest(folder).get('warnings', ())]
+
+
 def _timings(answers: Answers, row: Row) -> dict:
-    """What a row's nets or baseline took to train, in seconds, and nets to answer, in milliseconds."""
+    """Seconds that a row's nets or baseline took to train, and milliseconds that nets take to answer."""
     session, measured = answers.session, answers.settings.latency
     seconds, nets, milliseconds = answers.training_seconds(row), answers.nets(row), None
     if measured and row.absorbed:

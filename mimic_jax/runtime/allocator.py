@@ -1,10 +1,11 @@
 """How the C library's allocator treats the large temporaries of a training step on the CPU backend.
 
-By default glibc gives each back to the kernel when it is freed, and the next step has its pages made
-and zeroed anew: 15,000 page faults a step for 32c5-p2-200L-2000 at batch 128, a third of the step's time
-on 2 CPU cores, and 80,000, as large a part, for 128c5-p3/2-1200L-2000 (results/page_faults.json). Here
-freed memory stays with the process: no page faults once the first steps are done, and a resident size
-that stays at its peak. benchmarks/page_faults.py measures both.
+By default glibc returns each freed temporary to the kernel, which makes and zeroes its pages anew for
+the next step. That is 15,000 page faults a step for 32c5-p2-200L-2000 at batch 128, a third of the
+step's time on 2 CPU cores, and 80,000, as large a part, for 128c5-p3/2-1200L-2000
+(results/page_faults.json). With the settings here freed memory stays with the process: there are no
+page faults after the first steps, and the resident size stays at its peak. benchmarks/page_faults.py
+measures both.
 """
 
 import ctypes
@@ -15,10 +16,10 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8
 
 
 def keep_freed_memory() -> bool:
-    """Tells glibc to keep freed memory; whether it was told (elsewhere there is nothing to tell)."""
+    """Sets glibc to keep freed memory; returns whether it did (other C libraries have no such setting)."""
     if not sys.platform.startswith('linux'):
         return False
-    mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)  # musl, for one, has none
+    mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)  # musl, for example, has none
     if mallopt is None:
         return False
     settings = {

@@ -1,7 +1,7 @@
-"""Which backend programs are for: the only module that asks jax.
+"""The backend that programs are compiled for: the only module that asks jax for it.
 
-What a function computes may take another form on a CPU than on an accelerator. It asks `name` as it is
-traced, so that a program for another backend can be made where there is none (`compiling_for`).
+A function may compute the same thing in one form on a CPU and in another on an accelerator. It calls
+`name` while it is traced, so that `compiling_for` can compile for a backend that this machine lacks.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ _target: contextvars.ContextVar[str | None] = contextvars.ContextVar('target', d
 
 
 def name() -> str:
-    """'cpu', 'gpu' or 'tpu': the one that programs are compiled for now."""
+    """'cpu', 'gpu' or 'tpu': the backend that programs are compiled for now."""
     return _target.get() or jax.default_backend()
 
 
@@ -24,9 +24,9 @@ def is_cpu() -> bool:
 
 @contextlib.contextmanager
 def compiling_for(target: str) -> Iterator[None]:
-    """Within it, functions are traced for another backend than that of this process.
+    """A block in which functions are traced for `target` instead of this process's backend.
 
-    Functions that were traced before keep the form that they had: jit them anew.
+    Functions that were traced before keep their form: jit them anew.
     """
     token = _target.set(target)
     try:

@@ -1,8 +1,8 @@
 """Several processes, on one machine or many, that run one experiment together in one workdir.
 
-Each runs the same program. Nets are trained and asked by all of them together, every process reading
-its own share of each batch; what takes one machine (reading a source, a report) process 0 does alone
-while the others wait. What one of them has to know from another goes through jax's coordination service.
+Each process runs the same program. All processes train and evaluate nets together, each reading its
+share of every batch. Process 0 alone does the work that takes one machine, such as reading a source or
+writing a report, while the others wait. The processes exchange facts through jax's coordination service.
 """
 
 import contextlib
@@ -18,17 +18,17 @@ from pathlib import Path
 from mimic_jax.errors import UserError
 from mimic_jax.runtime import interrupt
 
-HEARTBEAT_SECONDS = 25  # without a sign of life, after which a process counts as dead
-CONNECT_SECONDS = 120  # that processes wait for each other at the start
-_FOREVER = 30 * 24 * 3600 * 1000  # ms; a process that died ends the wait
-_SEEN_SECONDS = 30  # that a file may take from one machine to another
+HEARTBEAT_SECONDS = 25  # a process that sends no heartbeat for so long counts as dead
+CONNECT_SECONDS = 120  # the longest that processes wait for each other at the start
+_FOREVER = 30 * 24 * 3600 * 1000  # ms; the death of a process ends the wait
+_SEEN_SECONDS = 30  # the longest that a file may take to appear on another machine
 LOST = (
     'another process of this run has ended, or is out of reach; nothing that is complete is lost. '
     'Run the same command on every host again, on as many as there are'
 )
-# Of errors that jax and Orbax raise when a peer is gone.
+# Words in the errors that jax and Orbax raise when a peer is gone.
 _SIGNS = ('gloo', 'nccl', 'coordination', 'barrier', 'heartbeat')
-# jax ends a process from within C++ when a peer has died; this one outlives it and says so in a line.
+# jax ends a process from C++ when a peer has died. This child outlives the process and prints why.
 _SPEAKER = (
     'import signal, sys; [signal.signal(n, signal.SIG_IGN) for n in (signal.SIGINT, signal.SIGTERM)]; '
     'sys.stdin.read() or sys.exit(print(sys.argv[1], file=sys.stderr))'
@@ -46,16 +46,16 @@ class _State:
 
 
 def initialize(where: str) -> None:
-    """Joins the other processes; before anything asks jax for a device.
+    """Joins the other processes; call it before anything asks jax for a device.
 
     where: 'auto' on a TPU pod, under SLURM or Open MPI, otherwise 'HOST:PORT,COUNT,ID': the address
-    at which process 0 can be reached, how many processes there are, and which this one is.
+    of process 0, the number of processes, and the number of this one.
 
     Raises:
-      UserError: it cannot be read, or the others do not come.
+      UserError: `where` cannot be read, or the other processes do not come.
     """
     arguments = _arguments(where)
-    # Here alone, as most runs have one process, and locks and artifacts are read without jax too.
+    # Imported only here: most runs have one process, and locks and artifacts are read without jax too.
     import jax
     from jax._src import distributed  # as Orbax does: the service's client has no public name
 
@@ -82,14 +82,14 @@ def initialize(where: str) -> None:
 
 
 def finish() -> None:
-    """Of the end that comes next, nothing needs to be said."""
+    """The next shutdown is expected; it is not reported."""
     if _State.speaker is not None:
         _State.speaker.communicate(b'ended')
         _State.speaker = None
 
 
 def count() -> int:
-    """How many processes do what is being done: 1 inside `alone`, and without `initialize`."""
+    """The number of processes that work together now: 1 inside `alone`, and without `initialize`."""
     return 1 if _State.alone else _State.processes
 
 
@@ -99,13 +99,13 @@ def process() -> int:
 
 
 def is_first() -> bool:
-    """Whether this is the process that reads sources, writes files and speaks."""
+    """Whether this is the process that reads sources, writes files and prints messages."""
     return process() == 0
 
 
 @contextlib.contextmanager
 def alone():
-    """Inside, this process does by itself what it does, as if there were no others."""
+    """A block in which this process works as if there were no others."""
     before, _State.alone = _State.alone, True
     try:
         yield
@@ -114,10 +114,10 @@ def alone():
 
 
 def first(work: Callable):
-    """`work()`, done by process 0 alone; its result, a JSON value, in every process.
+    """Has process 0 alone call `work()`; returns the result, a JSON value, in every process.
 
     Raises:
-      UserError: of process 0, in every process.
+      UserError: process 0 raised it; every process raises it then.
     """
     if count() == 1:
         return work()
@@ -140,9 +140,9 @@ def first(work: Callable):
 
 
 def check_stop() -> None:
-    """Notes the request to stop where all processes do, because one of them was sent SIGTERM.
+    """Requests a stop, in all processes at the same call, once one of them was sent SIGTERM.
 
-    All call it equally often. jax takes the signal, and has them agree on the call at which they stop.
+    All processes call it equally often. jax receives the signal and agrees on the call with all.
     """
     if count() > 1:
         from jax.experimental import multihost_utils
@@ -153,7 +153,7 @@ def check_stop() -> None:
 
 
 def share_folder(folder: Path) -> None:
-    """UserError where `folder` is not the same one for every process."""
+    """Raises UserError where `folder` is not the same folder for every process."""
     if count() == 1:
         return
     name = first(lambda: _left_behind(folder))
@@ -164,7 +164,7 @@ def share_folder(folder: Path) -> None:
                 f'--workdir={folder} of process {process()} is not that of process 0; give all a '
                 'folder on a file system that they share'
             )
-        os.listdir(folder)  # which has a network file system look again
+        os.listdir(folder)  # a network file system looks again then
         time.sleep(0.1)
     _State.client.wait_at_barrier('mimic_jax/folder', _FOREVER)
     if is_first():
@@ -172,7 +172,7 @@ def share_folder(folder: Path) -> None:
 
 
 def is_lost(error: BaseException) -> bool:
-    """Whether an error comes of another process's end."""
+    """Whether an error is due to the end of another process."""
     if _State.processes == 1 or isinstance(error, UserError):
         return False
     text = f'{type(error).__name__} {error}'.lower()

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: stop at the next safe place, where everything up to it is on disk."""
+"""SIGTERM and Ctrl-C stop a run at the next safe place, where everything before it is on disk."""
 
 import contextlib
 import os
@@ -15,24 +15,24 @@ class _Request:
 
 
 def install() -> None:
-    """From here on SIGTERM and SIGINT raise `Interrupted`: at once, or at `check` inside `deferred`."""
+    """Makes SIGTERM and SIGINT raise `Interrupted`: at once, or at `check` inside `deferred`."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _handle)
 
 
 def install_for_many() -> None:
-    """For a process of several, which stop together: jax takes SIGTERM, and Ctrl-C becomes one.
+    """Handles signals where several processes stop together: jax takes SIGTERM, Ctrl-C sends it.
 
-    A second Ctrl-C does not wait for the others.
+    A second Ctrl-C stops this process without waiting for the others.
     """
     signal.signal(signal.SIGINT, _pass_on)
 
 
 @contextlib.contextmanager
 def deferred():
-    """Inside, a signal is only noted; the code inside calls `check` where it is safe to stop.
+    """A block in which a signal is only noted; its code calls `check` where it is safe to stop.
 
-    What is still noted at the end is raised there. A second signal does not wait.
+    A signal that is still pending at the end raises there. A second signal raises at once.
     """
     _Request.deferred = True
     try:
@@ -43,7 +43,7 @@ def deferred():
 
 
 def request() -> None:
-    """Has the code that calls `check` stop there."""
+    """Makes the next `check` raise Interrupted."""
     _Request.pending = True
 
 

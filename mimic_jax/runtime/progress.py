@@ -1,7 +1,8 @@
-"""What is going on and how long it will take: a bar on a terminal, a line of JSON now and then elsewhere.
+"""Progress and the time left: a bar on a terminal, elsewhere a line of JSON from time to time.
 
-Such a line has `task`, `done`, `total` (null where nobody knows), and where they are known `rate` (steps a
-second), `seconds_left` of the task, `run_seconds_left` of the whole run, and the task's latest metrics.
+A line has `task`, `done` and `total` (null where it is unknown). Where they are known, it also has `rate`
+(steps a second), `seconds_left` of the task, `run_seconds_left` of the whole run, and the task's latest
+metrics.
 """
 
 import io
@@ -16,16 +17,17 @@ import tqdm
 LINE_SECONDS = 30.0  # between lines where the output is no terminal
 SETTLED_SECONDS = 15.0  # of measured work before the whole run's time is announced
 ASKING = (
-    'ask '  # what a kind begins with whose work is not in FLOPs but in answers of an own teacher
+    'ask '  # begins the kinds whose work is counted in an external teacher's answers, not in FLOPs
 )
-LONG_SECONDS = 15 * 60.0  # a run longer than this names the presets that are shorter
+LONG_SECONDS = 15 * 60.0  # a longer run's announcement names the shorter presets
 
 
 class Progress:
     """Counts a run's work, task by task, and estimates the rest from the rate measured so far.
 
-    Work is in FLOPs. Rates are kept by kind of task, since a convolution and a wide matrix product
-    reach different shares of a machine's speed; a kind that was not measured goes at the mean rate.
+    Work is in FLOPs. Each kind of task has its own rate, since a convolution and a wide matrix product
+    reach different shares of a machine's speed. A kind that was not measured is estimated at the mean
+    rate.
     """
 
     def __init__(self, advice: str = '', stream=None, clock=time.monotonic, quiet: bool = False):
@@ -43,14 +45,14 @@ class Progress:
         self._left[kind] += work
 
     def say(self, text: str) -> None:
-        """A line above the bar; nothing where another process speaks."""
+        """Prints a line above the bar, unless another process prints for this one."""
         if self._quiet:
             return
         tqdm.tqdm.write(text, file=self._stream)
         self._stream.flush()
 
     def count(self, what: str, done: int, total: int) -> None:
-        """Shows how far something that is not in the plan has come: bytes fetched, images decoded."""
+        """Shows the progress of work outside the plan: bytes fetched, images decoded."""
         if self._counting != what:
             self._counting, self._counted, self._line = what, 0, self._clock()
             self._counter = self._bar(what, total)
@@ -63,7 +65,7 @@ class Progress:
             self.end(what)
 
     def end(self, what: str) -> None:
-        """Ends a count that may have fewer things to come than its total."""
+        """Ends a count that may stop before its total."""
         if self._counting == what:
             self._counter.close()
             self._counting = ''
@@ -84,7 +86,7 @@ class Progress:
         )
 
     def task(self, name: str, kind: str, steps: int, work_per_step: float, done: int = 0):
-        """A context for one task of `steps` steps, of which `done` were found done."""
+        """A context for one task of `steps` steps; an earlier run has done `done` of them."""
         self._left[kind] = max(0.0, self._left[kind] - done * work_per_step)
         return _Task(self, name, kind, steps, work_per_step, done)
 
@@ -144,7 +146,7 @@ class _Task:
         self._done += steps
         if self._warm:
             p._advance(self._kind, steps * self._work, now - self._last)
-        else:  # the first call compiles, which says nothing about the rate
+        else:  # the first call compiles, so its time is no measure of the rate
             p._left[self._kind] = max(0.0, p._left[self._kind] - steps * self._work)
             self._warm, self._since, self._first = True, now, self._done
         self._last, metrics = now, metrics or {}
@@ -175,7 +177,7 @@ def _rounded(value):
 
 
 def duration(seconds: float) -> str:
-    """`seconds` as people say it: 45 s, 12 min, 3 h 20 min, 2 days 4 h."""
+    """`seconds` in readable units: 45 s, 12 min, 3 h 20 min, 2 days 4 h."""
     seconds = round(seconds)
     if seconds < 120:
         return f'{seconds} s'

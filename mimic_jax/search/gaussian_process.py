@@ -4,7 +4,7 @@ The kernel is Matérn-5/2 with a length scale a dimension, as in Snoek, Larochel
 "Practical Bayesian optimization of machine learning algorithms", §3.1. Throughout, `inputs` [N, D]
 are points of the unit cube and `outcomes` [N] are standardised. Arrays may be padded: `observed` [N]
 is true where an outcome is known, `pending` [N] where it is still awaited, and a row that is neither
-changes nothing. Cholesky factors of smooth, noiseless data ask for float64.
+changes nothing. Cholesky factors of smooth, noiseless data need float64.
 """
 
 from typing import NamedTuple
@@ -15,7 +15,7 @@ import jax.scipy.linalg
 import jax.scipy.special
 import jax.scipy.stats
 
-# On the kernel's diagonal, relative to its amplitude: what float64 needs for two equal points.
+# Added to the kernel's diagonal, relative to its amplitude; float64 needs it for two equal points.
 _JITTER = 1e-10
 
 
@@ -29,7 +29,7 @@ class Hyperparameters(NamedTuple):
 
 
 class Posterior(NamedTuple):
-    """What prediction needs; F fantasies of the pending outcomes share all but weights and best."""
+    """What prediction needs. Fantasies of the pending outcomes, F, share all but weights and best."""
 
     inputs: jax.Array  # [N, D]
     known: jax.Array  # [N], observed or pending
@@ -50,7 +50,7 @@ def matern_52(a: jax.Array, b: jax.Array, length_scale: jax.Array) -> jax.Array:
     """(1 + r + r²/3) exp(−r), r² = 5 Σ_d ((a_d − b_d) / length_scale_d)²; [N, D], [M, D] → [N, M]."""
     squared = 5 * jnp.sum(((a[:, None] - b[None]) / length_scale) ** 2, axis=-1)
     apart = squared > 0
-    # The square root has no gradient at 0, where the kernel's own is 0.
+    # The square root has no gradient at 0; the kernel's gradient there is 0.
     r = jnp.where(apart, jnp.sqrt(jnp.where(apart, squared, 1.0)), 0.0)
     return (1 + r + squared / 3) * jnp.exp(-r)
 
@@ -119,7 +119,7 @@ def log_improvement(z: jax.Array) -> jax.Array:
     """log(φ(z) + z Φ(z)), without the underflow of φ and Φ far below 0 (Ament et al. 2023, §4.1)."""
     far, high = z < -20.0, z > -1.0
     log_density = -0.5 * z**2 - 0.5 * jnp.log(2 * jnp.pi)
-    # Each branch is handed what it can take, so that none of them spoils the gradient.
+    # Each branch gets only values that it can compute, so that no branch spoils the gradient.
     of_high = jnp.where(high, z, 0.0)
     direct = jnp.log(jax.scipy.stats.norm.pdf(of_high) + of_high * jax.scipy.special.ndtr(of_high))
     middle = jnp.where(far | high, -1.0, z)

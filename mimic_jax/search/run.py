@@ -24,11 +24,11 @@ _DIRECTION = {'validation_accuracy': 'maximize', 'validation_loss': 'minimize'}
 def run(session: Session, search: Search, common: Views, caches: Mapping[str, CachePlan]) -> None:
     """Runs trials of `config.search` until its study has as many as it asks for.
 
-    A trial writes the artifact `teacher-<id>` or `student-<id>`, as the phase of that name would, and
-    its outcome into the study: the objective on the validation split after the last step, that of the
-    net that is kept.
+    A trial writes the artifact `teacher-<id>` or `student-<id>`, as the phase of that name would. Its
+    outcome goes into the study: the objective on the validation split after the last step, whose net
+    is the one that is kept.
 
-    common: the config's views.  caches: of the experiment's plan, which students learn from.
+    common: the config's views.  caches: the plan's logit caches, which students learn from.
 
     Raises:
       UserError: what `check` refuses, a cache that is not there, a database that fails later.
@@ -60,7 +60,7 @@ def run(session: Session, search: Search, common: Views, caches: Mapping[str, Ca
         name = f'trial {trial.number}'
         settings = trials.net_at(search, point)
         net = planned(name, settings)
-        session.progress.plan('trials', -expected)  # it goes on under the net's own name
+        session.progress.plan('trials', -expected)  # the work goes on under the net's name
         session.progress.plan(f'train {net.model}', net.work)
         trial.set_user_attr(search.kind, as_json(_resolved(settings, common)))
         trial.set_user_attr(ranking.ARTIFACT, net.recipe.name)
@@ -86,9 +86,9 @@ def check(
     caches: Mapping[str, CachePlan],
     data: Dataset,
 ) -> None:
-    """What can be refused before anything is trained; arguments as in `run`.
+    """Refuses what cannot work before anything is trained; arguments as in `run`.
 
-    data: the session's, under the name that realignment will give them.
+    data: the session's data, under the name that realignment will give them.
 
     Raises:
       UserError: no Optuna, a budget that the largest net of the space exceeds, a database out of
@@ -110,11 +110,11 @@ def check(
 
 
 def _shared(search: Search, data: Dataset, net: NetPlan) -> dict:
-    """What all trials of a study have in common; net: any of them."""
+    """What all trials of a study have in common.  net: the net of any trial."""
     from mimic_jax.search import ranking
 
     template = getattr(search, search.kind)
-    # What names no net of its own, and yet decides what the trials are.
+    # A net's name holds neither seeds nor budget, and yet they decide what the trials are.
     more = (
         {'seeds': as_json(template.seeds), 'budget': template.budget}
         if search.student.model
@@ -131,7 +131,7 @@ def _shared(search: Search, data: Dataset, net: NetPlan) -> dict:
 
 
 def _resolved(settings: Member | Student, common: Views) -> Member | Student:
-    """A trial's settings with its views whole, whatever the config that reads the study has."""
+    """A trial's settings with every view setting written out, for a config with other views."""
     if isinstance(settings, Student):
         return settings
     views = as_json(own_views(settings.views, common))
@@ -161,7 +161,7 @@ def _best(record) -> str:
 
 
 def _check_shared(record, ours: dict) -> None:
-    """Trials of one study differ in their points alone; a new one has nothing stored."""
+    """Refuses a study whose trials have other things in common; a new study has none stored."""
     words = {'data': 'data', 'cache': 'logit cache', 'template': f'config.search.{ours["kind"]}'}
     for key, value in ours.items():
         if record.user_attrs.get(key, value) != value:

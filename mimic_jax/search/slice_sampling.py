@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 
 _STEPS = 8  # the widest a slice may grow, both sides together, in widths
-_DRAWS = 48  # from a shrinking slice; it has then shrunk to nothing, and the position stays
-UNIFORMS = 3 + _DRAWS  # that an update may use
+_DRAWS = 48  # from a shrinking slice; after so many it is a point, and the position stays
+UNIFORMS = 3 + _DRAWS  # the random numbers that an update may use
 
 
 class _Slice(NamedTuple):
@@ -19,7 +19,7 @@ class _Slice(NamedTuple):
     left: jax.Array  # steps that may still be made on this side
     right: jax.Array
     draws: jax.Array  # made so far
-    probe: jax.Array  # where the density is asked for next
+    probe: jax.Array  # where the density is evaluated next
     value: jax.Array  # the density at the draw that was taken
     done: jax.Array
 
@@ -33,9 +33,9 @@ def slice_sample(
     """A Markov chain that updates one coordinate after the other, stepping out and shrinking.
 
     log_density: of a position [D], a scalar; NaN counts as no density at all.
-    uniforms: [sweeps, D, UNIFORMS], drawn evenly from [0, 1): all that is random. (Made inside, they
-    would be most of the time to compile.)
-    start: [D], where the density is above 0. width: first guess of a slice's, in any coordinate.
+    uniforms: [sweeps, D, UNIFORMS], drawn evenly from [0, 1), the only random numbers. (Drawing them
+    inside would take most of the time to compile.)
+    start: [D], where the density is above 0. width: first guess of a slice's width, in any coordinate.
     Returns [sweeps, D]: the position after each sweep through all coordinates.
     """
 

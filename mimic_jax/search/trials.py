@@ -1,4 +1,4 @@
-"""Between a search space and a config: a point as a net's settings, and what a study found as nets."""
+"""From a point of a search space to a net's settings, and from a study's trials to nets."""
 
 import dataclasses
 import hashlib
@@ -29,13 +29,13 @@ Ask = Callable[[list[Member]], tuple[list[np.ndarray], np.ndarray]]
 def net_at(search: Search, point: Mapping[str, float | int]) -> Member | Student:
     """The search's member, or student, at a point of its space.
 
-    Names in braces in its model are replaced by their values, in Python's format notation
-    ('{filters}c3-d{drop:.3f}'); the settings that `sets` names take theirs. The seed is drawn from
-    the point: nets of an ensemble differ, and equal points are the same artifact.
+    Values replace names in braces in its model, in Python's format notation
+    ('{filters}c3-d{drop:.3f}'), and the settings that `sets` names. The seed is drawn from the point:
+    nets of an ensemble differ, and equal points are the same artifact.
 
     Raises:
-      UserError: a name that the space does not have, or that nothing uses, a setting that the member
-        or student does not have, a value against a setting's rule.
+      UserError: a name that the space does not have, a parameter that nothing uses, a setting that
+        the member or student does not have, a value against a setting's rule.
     """
     _check_names(search)
     template, where = _template(search)
@@ -51,19 +51,19 @@ def net_at(search: Search, point: Mapping[str, float | int]) -> Member | Student
 
 
 def middle(search: Search) -> Member | Student:
-    """The net in the middle of the space: what any trial is like."""
+    """The net in the middle of the space, which stands for any trial."""
     return net_at(search, {name: _middle(p) for name, p in search.space.items()})
 
 
 def largest(search: Search) -> Member | Student:
-    """The net at the upper end of every parameter, which a budget has to hold."""
+    """The net at the upper end of every parameter, for which a budget has to suffice."""
     return net_at(
         search, {name: int(p.high) if p.int else p.high for name, p in search.space.items()}
     )
 
 
 def with_stand_ins(members: Mapping[str, Member], search: Search) -> dict[str, Member]:
-    """Members with the middle of the search in the place of those still to be found.
+    """Members, with the middle of the search in place of each that a study has yet to find.
 
     Their plan shows mistakes in the rest of a config before the search has taken hours.
     """
@@ -74,7 +74,7 @@ def with_stand_ins(members: Mapping[str, Member], search: Search) -> dict[str, M
 
 
 def check_ranks(nets: Mapping[str, Member | Student], search: Search) -> None:
-    """UserError where the search is to end before its study has every rank that is asked of it.
+    """Raises UserError where the search has fewer trials than a rank that the config asks for.
 
     nets: of the search's kind, members or students.
     """
@@ -91,18 +91,18 @@ def check_ranks(nets: Mapping[str, Member | Student], search: Search) -> None:
 
 
 def known(students: Mapping[str, Student]) -> dict[str, Student]:
-    """The students that are not still to be read from a study."""
+    """The students whose settings the config gives, not a study."""
     return {name: net for name, net in students.items() if not net.from_study.rank}
 
 
 def found_members(
     members: Mapping[str, Member], search: Search, workdir: Path, data: str, ask: Ask
 ) -> dict[str, Member]:
-    """Members, each that is `from_study` as the study's trials give it.
+    """Members, each `from_study` replaced by the settings of the study's trial.
 
-    search: the config's, whose study is meant where a member names none.
-    data: fingerprint of the experiment's data, which must be the study's.  ask: what members say of
-    the validation examples, for a greedy choice among all that a study found.
+    search: the config's search, whose study serves members that name none.
+    data: fingerprint of the experiment's data, which must be the study's.  ask: returns the members'
+    logits on the validation examples, for a greedy choice among all that a study found.
 
     Raises:
       UserError: no Optuna, no such study, other data, or fewer finished trials than ranks asked for.
@@ -125,10 +125,10 @@ def found_students(
     data: str,
     caches: Mapping[str, str],
 ) -> dict[str, Student]:
-    """Students, each that is `from_study` as the study's trials give it.
+    """Students, each `from_study` replaced by the settings of the study's trial.
 
-    search, data, raises: as in `found_members`.  caches: names of the artifacts of config.logits, which
-    must be what the study's trials learned from.
+    search, data, raises: as in `found_members`.  caches: names of the artifacts of config.logits;
+    the study's trials must have learned from the same ones.
     """
     students = dict(students)
     for study, ranks in _wanted(students, search).items():
@@ -139,7 +139,7 @@ def found_students(
 
 
 def trained(search: Search, workdir: Path) -> set[str]:
-    """The names of what the finished trials of a search were trained into, here or elsewhere."""
+    """The names of the artifacts of a search's finished trials, in this workdir or elsewhere."""
     require_optuna()
     from mimic_jax.search import ranking
 
@@ -149,7 +149,7 @@ def trained(search: Search, workdir: Path) -> set[str]:
 def _wanted(
     nets: Mapping[str, Member | Student], search: Search
 ) -> dict[FromStudy, dict[str, int]]:
-    """The ranks that are asked for, by name, of each study and choice."""
+    """The ranks that nets ask for, by name, for each study and choice."""
     wanted = defaultdict(dict)
     for name, net in nets.items():
         found = source(net, search)
@@ -159,7 +159,7 @@ def _wanted(
 
 
 def source(net: Member | Student, search: Search) -> FromStudy:
-    """Which study a net is from; what it leaves out is the config's own search's."""
+    """The study that a net is from; the config's search fills in what the net leaves out."""
     given = net.from_study
     return dataclasses.replace(
         given, study=given.study or search.study, storage=given.storage or search.storage
@@ -175,7 +175,7 @@ def _ranked(source: FromStudy, kind: str, count: int, workdir: Path, *checked) -
 
 
 def database(workdir: Path, storage: str) -> str | Path:
-    """Where a study lies: the URL `storage`, or when that is empty a file of the workdir."""
+    """Where studies lie: the URL `storage`, or a file of the workdir when `storage` is empty."""
     return expanded(storage) or workdir / _DATABASE
 
 
@@ -187,7 +187,7 @@ def require_optuna() -> None:
 
 
 def _template(search: Search) -> tuple[Member | Student, str]:
-    """What a search varies, and its place in the config."""
+    """The net that a search varies, and its place in the config."""
     if search.kind == 'student':
         return search.student, 'config.search.student'
     return search.member, 'config.search.member'

@@ -1,4 +1,4 @@
-"""Realigns the targets of speech: which frames belong to which of the phones that were spoken."""
+"""Realigns the targets of speech: decides which frames belong to which spoken phone."""
 
 import time
 from pathlib import Path
@@ -22,9 +22,9 @@ BATCH = 16  # utterances aligned at a time
 def run(session: Session, plan: AlignmentPlan) -> Dataset:
     """Reads the finished net; writes the artifact `align-<id>`; returns the data with its targets.
 
-    The artifact holds targets [N] int32, those of the test split as they were. Its manifest says
-    how many `utterances` were aligned, how many were `kept` as they were because their phones do not
-    fit into their frames, and which part of the frames has `changed` its target.
+    The artifact holds targets [N] int32; those of the test split are unchanged. Its manifest has the
+    number of aligned `utterances`, the number `kept` unchanged because their phones do not fit into
+    their frames, and the share of frames whose target `changed`.
     """
     folder = store.make(
         session.workdir,
@@ -72,10 +72,10 @@ def _write(folder: Path, session: Session, plan: AlignmentPlan) -> dict:
 
 
 def _aligner(session: Session, plan: AlignmentPlan):
-    """`best_paths(rows, sequences, length, longest) -> [n, length]`, of n utterances by the net.
+    """`best_paths(rows, sequences, length, longest) -> [n, length]`: the net's paths of n utterances.
 
-    rows: each utterance's rows.  sequences: its phones.  length, longest: that frames and phones
-    are padded to. Likelihoods are the net's posteriors over the priors that its targets have.
+    rows: each utterance's rows.  sequences: its phones.  length, longest: the lengths to which frames
+    and phones are padded. Likelihoods are the net's posteriors divided by the priors of its targets.
     """
     data = session.data
     logits = ensemble.load(session, plan.net)

@@ -10,18 +10,18 @@ def split_segments(
 ) -> np.ndarray:
     """The state of every frame, from a segmentation alone (the start of Mohamed et al. 2012's).
 
-    A frame belongs to the segment that its centre, sample t·shift + length/2, lies in, and a
-    centre on a boundary to the segment that begins there. The first segment is taken to begin with
-    the audio and the last to end with it (both are silence, h#, in TIMIT), so that frames before
-    the first label and past the last one are theirs.
+    A frame belongs to the segment that its centre, sample t·shift + length/2, lies in; a centre on a
+    boundary lies in the segment that begins there. The first segment is taken to begin with the
+    audio and the last to end with it (both are silence, h#, in TIMIT). So frames before the first
+    label belong to the first segment, and frames past the last label to the last.
 
-    Of a segment's n frames the i-th is in part ⌊3 (2i + 1) / 2n⌋, the third of the segment that
-    the middle of its n-th falls into: parts grow evenly, 2 frames are parts 0 and 2, 1 frame is
-    part 1. A segment between two centres has no frame.
+    The i-th of a segment's n frames is in part ⌊3 (2i + 1) / 2n⌋, the third of the segment that the
+    frame's middle falls into. Parts grow evenly: 2 frames are parts 0 and 2, 1 frame is part 1. A
+    segment between two centres has no frame.
 
     ends: [S] int, rising, in samples; a segment begins where the one before it ends.
-    phones: [S] int, the segments' phones.  frames: how many there are, T.
-    shift, length: of a frame, in samples.
+    phones: [S] int, the segments' phones.  frames: the number of frames, T.
+    shift, length: a frame's, in samples.
     Returns [T] int32, states 3·phone + part.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A report's rows on speech: phone error rate and frame accuracy, with what each speaker adds."""
+"""A report's rows on speech: phone error rate and frame accuracy, with each speaker's counts."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,11 +13,11 @@ from mimic_jax.speech.dataset import SpeechDataset
 def per_row(row: dict, folders: Sequence[Path]) -> dict:
     """The row of the phone error rate on test.
 
-    row: the source's, on frame accuracy.  folders: of its decode artifacts, one a seed.
+    row: the source's row on frame accuracy.  folders: its decode artifacts, one a seed.
 
-    PER counts unit costs after folding to 39 classes. `insertions`, `deletions`, `substitutions` and
-    `tokens` (of the reference) are of the whole split, the errors means over the seeds; `sclite` has
-    the same by sclite's weights. `speakers` has each speaker's tokens, and errors one a seed.
+    PER counts unit costs after folding to 39 classes. `insertions`, `deletions` and `substitutions`
+    are means over the seeds, and `tokens` counts the reference, all over the whole split. `sclite` has
+    the same by sclite's weights. `speakers` has each speaker's tokens, and its errors for each seed.
     `validation` has values, mean and std of the rate that decoding was tuned for.
     """
     seeds = [decoded_files.read_split(folder, 'test') for folder in folders]
@@ -47,9 +47,9 @@ def per_row(row: dict, folders: Sequence[Path]) -> dict:
 
 
 def frame_row(row: dict, outputs: Sequence[np.ndarray], data: SpeechDataset) -> dict:
-    """The row of frame accuracy on test, with its interval over speakers and each one's counts.
+    """The row of frame accuracy on test, with its interval over speakers and each speaker's counts.
 
-    row: the source's.  outputs: logits [n, K] of the test frames, one a seed.
+    row: the source's row.  outputs: logits [n, K] of the test frames, one array a seed.
     """
     labels = data.labels[data.splits['test']]
     spoken = [data.speech.utterances[position] for position in data.utterances['test']]
@@ -63,7 +63,7 @@ def frame_row(row: dict, outputs: Sequence[np.ndarray], data: SpeechDataset) -> 
         }
         for name in dict.fromkeys(speaker)
     }
-    # The figure that stands beside is the paper's PER.
+    # The paper's figure is a PER, so it is left out here.
     return {**row, **over_speakers('accuracy', speakers), 'paper': None, 'speakers': speakers}
 
 
@@ -71,9 +71,9 @@ def over_speakers(metric: str, speakers: Mapping[str, Mapping]) -> dict:
     """The figures of a row of speech: values, mean, std, n, interval and n_speakers.
 
     metric: 'per', errors over reference tokens, or 'accuracy', 1 minus wrong frames over frames.
-    speakers: of each the number of `tokens` (or frames) and the `errors` in them, one a seed.
+    speakers: each speaker's number of `tokens` (or frames), and the `errors` in them for each seed.
     `interval` is the 95% interval of the mean over a population of speakers, `per.speaker_interval` of
-    their errors over all seeds; None for one speaker.
+    the speakers' errors over all seeds; None for one speaker.
     """
     tokens = np.array([counts['tokens'] for counts in speakers.values()])
     errors = np.array([counts['errors'] for counts in speakers.values()])  # [speakers, seeds]
@@ -100,7 +100,7 @@ def _mean_rate(values: list[float]) -> dict:
 
 
 def _mean_counts(seeds: Sequence[list[dict]], alignment: str) -> dict:
-    """Counts of a split and its reference tokens, means over the seeds."""
+    """The errors of a split, means over the seeds, and its reference tokens."""
     totals = [
         sum((utterance[alignment] for utterance in utterances), per.Counts())
         for utterances in seeds

@@ -7,10 +7,11 @@ import numpy as np
 
 
 class Bigram(NamedTuple):
-    """Natural log-probabilities, float32; each row of `phones` with its `end` sums to 1, as does `start`.
+    """Natural logarithms of probabilities, float32. The probabilities of each row of `phones` with its
+    `end` sum to 1, and so do those of `start`.
 
     phones: [P, P], row the phone before, column the phone after.
-    start: [P], of a phone first in an utterance.  end: [P], of the utterance ending after a phone.
+    start: [P], an utterance begins with the phone.  end: [P], an utterance ends after the phone.
     """
 
     phones: np.ndarray
@@ -23,9 +24,10 @@ def witten_bell(sequences: Iterable[np.ndarray], num_phones: int) -> Bigram:
 
         p(w|h) = (c(h, w) + t(h) · p(w)) / (c(h) + t(h)),   p(w) = (c(w) + t / V) / (c + t)
 
-    c counts occurrences, t the distinct followers seen (of h; of any), and V = P + 1: the end of an
-    utterance follows like a phone. A phone never seen is followed by p(w). No utterance is empty, so
-    the first phone's estimate leaves the end out of p(w). All values are finite.
+    c counts occurrences. t(h) counts the distinct followers seen of h, and t those of any phone.
+    V = P + 1, because the end of an utterance follows like a phone. The followers of a phone that was
+    never seen have p(w). No utterance is empty, so the first phone's estimate leaves the end out of
+    p(w). All values are finite.
 
     sequences: the phones of each utterance, [L] int from 0 to P − 1, L ≥ 1.
 
@@ -53,7 +55,7 @@ def witten_bell(sequences: Iterable[np.ndarray], num_phones: int) -> Bigram:
 
 
 def free_loop(num_phones: int) -> Bigram:
-    """No language model: nothing is added for any phone anywhere."""
+    """No language model: every phone may follow every other at no cost."""
     zeros = np.zeros(num_phones, np.float32)
     return Bigram(np.zeros((num_phones, num_phones), np.float32), zeros, zeros)
 

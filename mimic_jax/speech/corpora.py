@@ -12,13 +12,13 @@ from mimic_jax.errors import UserError
 from mimic_jax.speech import alignment, fbank, phones, timit_files
 from mimic_jax.speech.timit import Utterance
 
-# Part of artifacts' names: any change of what is stored must raise it.
+# Part of artifacts' names. Raise it with every change of what is stored.
 VERSION = 1
 
 
 @dataclasses.dataclass(frozen=True)
 class Spoken:
-    """What an utterance is and says.  phones: the reference, [S] int32 of 0–60, before folding."""
+    """One utterance's identity and reference.  phones: [S] int32 of 0–60, before folding."""
 
     part: str
     region: str
@@ -37,7 +37,7 @@ class Speech:
 
     frames: [N, 123] float32, memory-mapped; see `fbank.features`.  targets: [N] int32, states 0–182.
     bounds: [U + 1] int64; utterance u holds the frames from bounds[u] to bounds[u + 1] − 1.
-    utterances: U.  bad: a line on each utterance that was left out.
+    utterances: the U utterances.  bad: a line on each utterance that was left out.
     """
 
     frames: np.ndarray
@@ -66,9 +66,9 @@ def write(
 
     Everything is read and checked before the first feature is computed. A frame takes 492 bytes
     (541 MB for 1.1 million) on the disk, and memory does not grow with the corpus.
-    folder: exists.  skip_bad: leave bad utterances out, and list them, instead of raising.
+    folder: must exist.  skip_bad: leave bad utterances out, and list them, instead of raising.
     progress: called as `progress(what, done, total)`, in utterances.
-    Returns {'utterances', 'frames', 'bad'}, how many.
+    Returns the numbers {'utterances', 'frames', 'bad'}.
 
     Raises:
       UserError: a bad utterance, none that is good, or a library that is not installed.
@@ -97,7 +97,7 @@ def write(
 
 
 def load(folder: Path) -> Speech:
-    """What `write` wrote; the frames stay on the disk until they are read."""
+    """The speech that `write` wrote; its frames stay on the disk until they are read."""
     described = json.loads((folder / 'utterances.json').read_text())
     utterances = tuple(
         Spoken(**{**entry, 'phones': phones.numbers(entry['phones'].split())})

@@ -12,13 +12,13 @@ from mimic_jax.ops import context
 from mimic_jax.speech import facts, fbank, phones
 from mimic_jax.speech.corpora import Speech
 
-# What nets' classes are called: a phone's three states, one after another.
+# The names of nets' classes: each phone's three states, one after another.
 STATES = tuple(f'{phone}_{part}' for phone in phones.PHONES for part in range(phones.PARTS))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SpeechDataset(Dataset):
-    """Frames of a corpus, and which utterances are in which split.
+    """Frames of a corpus, and the utterances of each split.
 
     inputs: [N, 123] frames.  labels: [N] states.
     utterances: the positions [n] int32 of each split's utterances in `speech.utterances`; the split's
@@ -44,7 +44,7 @@ class SpeechDataset(Dataset):
 
     @property
     def fitted_inputs(self) -> np.ndarray:
-        """[N, 41, 3], so that a feature has one mean wherever in a window it stands."""
+        """[N, 41, 3], so that a feature has one mean at every position in a window."""
         return self.inputs.reshape(-1, fbank.BANDS, fbank.CHANNELS)
 
     def facts(self) -> dict:

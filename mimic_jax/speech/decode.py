@@ -1,4 +1,4 @@
-"""Decodes the logits of speech to phones, with what is tuned on the validation utterances."""
+"""Decodes the logits of speech to phones, with weights tuned on the validation utterances."""
 
 import time
 from pathlib import Path
@@ -17,7 +17,7 @@ def run(session: Session, plan: DecodePlan) -> Path:
 
     The language model's scale and the insertion penalty are chosen on the validation utterances; the
     test utterances are decoded once, with that pair. The manifest holds the `real_time_factor` of
-    Viterbi on the validation utterances: from their likelihoods to phones on the host.
+    Viterbi on the validation utterances, from likelihoods to phones on the host.
     """
     for recipe in plan.evaluations:
         store.require(
@@ -78,7 +78,7 @@ def _write(folder: Path, session: Session, plan: DecodePlan) -> dict:
 
 
 def _decoder(session: Session, plan: DecodePlan, split: str, model: PhoneModel) -> Decoder:
-    """A decoder of the split's utterances; only one of the ensemble's members is read at a time."""
+    """A decoder of the split's utterances; reads one of the ensemble's members at a time."""
     total = 0.0
     for recipe in plan.evaluations:
         folder = session.workdir / recipe.name

@@ -1,4 +1,4 @@
-"""What decoding a net's, or an ensemble's, logits of speech makes: its recipe, worked out ahead."""
+"""The recipe of decoding a net's or an ensemble's logits of speech, worked out ahead."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ VERSION = 1  # raise when the same logits would be decoded or counted otherwise
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class DecodePlan:
-    """Logits to decode.  evaluations: that hold them; of several, an ensemble's, the mean is taken."""
+    """Logits to decode.  evaluations: the artifacts that hold them; an ensemble's several are averaged."""
 
     name: str
     recipe: Recipe

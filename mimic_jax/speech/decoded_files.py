@@ -1,10 +1,10 @@
-"""The files of a decode artifact: `decoding.json`, what was chosen, and a file a split, what came out.
+"""The files of a decode artifact: `decoding.json` with the choice, and the phones of each split.
 
 `decoding.json`: language_model, lm_scale, insertion_penalty; `grid`, every pair tried on validation
 with its counts; `validation` and `test`: PER and counts, by `unit` costs and by `sclite`'s weights.
 `validation.json`, `test.json`: a list of utterances in their split's order, each with its key and
-speaker, the 61 phones of `reference` and `decoded`, the frames at which the decoded ones start, and
-its counts.
+speaker, the phones (of 61) of `reference` and `decoded`, the frames at which the decoded phones start,
+and its counts.
 """
 
 import json
@@ -23,7 +23,7 @@ ALIGNMENTS = {'unit': per.unit_alignment, 'sclite': per.sclite_alignment}
 def write_split(
     folder: Path, split: str, spoken: Sequence[Spoken], decoded: Sequence[Decoded]
 ) -> dict:
-    """Writes the split's utterances; returns their counts together, {'unit', 'sclite'}."""
+    """Writes the split's utterances; returns the sums of their counts, {'unit', 'sclite'}."""
     references = [phones.fold_numbers(utterance.phones) for utterance in spoken]
     counted = {name: score(references, decoded, align) for name, align in ALIGNMENTS.items()}
     entries = [
@@ -68,7 +68,7 @@ def write_choice(
 
 
 def read_choice(folder: Path) -> dict:
-    """`decoding.json` of a complete artifact, its files checked."""
+    """`decoding.json` of a complete artifact; checks its files first."""
     store.manifest(folder)
     return json.loads((folder / 'decoding.json').read_text())
 

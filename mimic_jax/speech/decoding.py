@@ -1,8 +1,8 @@
 """From the logits of frames to phones: scaled likelihoods, a phone bigram, Viterbi, and its tuning.
 
-As in Mohamed et al. 2012: a net's posteriors over a state's prior stand in for likelihoods, and a
-bigram over the 61 phones comes from the training labels. How much the bigram weighs and what a phone
-costs are chosen on validation utterances by phone error rate.
+It follows Mohamed et al. 2012: a net's posteriors divided by the states' priors stand in for
+likelihoods, and a bigram over the 61 phones comes from the training labels. The bigram's weight and
+the cost of a phone are chosen on validation utterances by phone error rate.
 
 Letters: T frames of an utterance, S states, P phones, S = 3 P.
 """
@@ -23,7 +23,7 @@ LANGUAGE_MODELS = ('bigram', 'none')
 
 
 class PhoneModel(NamedTuple):
-    """What decoding knows besides the logits; logarithms of probabilities, see `ops.viterbi`.
+    """What decoding reads besides the logits; logarithms of probabilities, see `viterbi`.
 
     log_priors, stay, advance: [S].  bigram: over P phones.
     """
@@ -42,7 +42,7 @@ class Decoded(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """A pair that was tried on the validation utterances, the errors it made and what it took."""
+    """A pair that was tried on the validation utterances, with its errors and its time."""
 
     lm_scale: float
     insertion_penalty: float
@@ -56,7 +56,7 @@ def estimate(
     num_phones: int,
     language_model: str = 'bigram',
 ) -> PhoneModel:
-    """State priors and transitions of the training targets, and the bigram of what was spoken.
+    """State priors and transitions of the training targets, and the bigram of the spoken phones.
 
     paths: the targets of each utterance, [T] int.  sequences: the phones of each, [L] int.
     language_model: 'bigram', or 'none' for a loop of phones without one.
@@ -81,7 +81,7 @@ def estimate(
 
 
 def scaled_likelihoods(logits: np.ndarray, log_priors: np.ndarray) -> np.ndarray:
-    """log p(s|x) − log p(s), which is log p(x|s) but for a term of the frame: [T, S] float32.
+    """log p(s|x) − log p(s), [T, S] float32: log p(x|s) up to a term that depends on the frame alone.
 
     logits: [T, S].  log_priors: [S].
     """
@@ -92,10 +92,10 @@ def scaled_likelihoods(logits: np.ndarray, log_priors: np.ndarray) -> np.ndarray
 
 
 class Decoder:
-    """Utterances to decode as often as pairs are tried; they are padded and placed once."""
+    """Utterances that are padded and placed once, and decoded with every pair that is tried."""
 
     def __init__(self, likelihoods: Sequence[np.ndarray], model: PhoneModel, batch_size: int):
-        """likelihoods: [T, S] of each utterance, scaled.  batch_size: utterances at most."""
+        """likelihoods: [T, S] of each utterance, scaled.  batch_size: the most utterances in a batch."""
         self._count, self._model = len(likelihoods), model
         batches = -(-len(likelihoods) // batch_size)
         self._batches = [
@@ -106,7 +106,7 @@ class Decoder:
         ]
 
     def __call__(self, lm_scale: float, insertion_penalty: float) -> list[Decoded]:
-        """The best phones of every utterance; none where it is too short for a phone."""
+        """The best phones of every utterance; an utterance too short for a phone has none."""
         found = [None] * self._count
         model = self._model
         for indices, likelihoods, lengths in self._batches:
@@ -134,10 +134,10 @@ def tune(
 ) -> list[Trial]:
     """Tries every pair, then pairs half-way to the best one's neighbours; the trials, best first.
 
-    Finer pairs are those of a 3 × 3 grid around the best: half the distance to the next value on
-    each side, and beyond an end of the given values half the distance to the one before; a scale
-    stays at 0 or more. The best has the fewest errors, in the folded classes and by unit costs; of
-    equals the first tried.
+    The finer pairs form a 3 × 3 grid around the best one, at half the distance to the next value on
+    each side. A side without a next value uses half the distance to the value on the other side. A
+    scale stays at 0 or more. The best pair has the fewest errors, in the folded classes and by unit
+    costs; the first one tried wins a tie.
 
     decode: as `Decoder`.  references: the phones of each utterance, [L] int, before folding.
     tried: called as `tried(done, total)`.
@@ -171,7 +171,7 @@ def score(
     decoded: Sequence[Decoded],
     align: Callable[[Sequence, Sequence], per.Alignment] = per.unit_alignment,
 ) -> list[per.Counts]:
-    """The counts of each utterance.  references: folded, [L] int of 0–38."""
+    """The counts of each utterance.  references: folded phones, [L] int of 0–38."""
     return [
         per.count(align(reference.tolist(), phones.fold_numbers(found.phones).tolist()))
         for reference, found in zip(references, decoded, strict=True)
@@ -179,7 +179,7 @@ def score(
 
 
 def real_time_factor(trials: Sequence[Trial], frames: int) -> float:
-    """Seconds of decoding a second of speech: the median of trials, of which one may compile."""
+    """Seconds of decoding for a second of speech: the median over trials, as the first may compile."""
     seconds = float(np.median([trial.seconds for trial in trials]))
     return seconds / (frames * FRAME_SECONDS)
 

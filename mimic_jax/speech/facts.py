@@ -1,4 +1,4 @@
-"""What a report says of a corpus of speech: its utterances and speakers by split, and what is missing."""
+"""A report's facts on a corpus of speech: its utterances and speakers by split, and what is missing."""
 
 from collections.abc import Mapping
 
@@ -11,8 +11,8 @@ from mimic_jax.speech.corpora import Speech
 def facts(found: Speech, utterances: Mapping[str, np.ndarray], split: str) -> dict:
     """`utterances` and `speakers` by split, `bad_utterances` that were left out, and `not_timits`.
 
-    utterances: positions in `found.utterances` by split.  split: config.data.split.  With the official
-    split, `not_timits` has a line on each figure that is not the whole TIMIT's.
+    utterances: positions in `found.utterances` by split.  split: config.data.split.  The official split
+    has a line in `not_timits` on each figure that differs from the whole TIMIT's.
     """
     spoken = found.utterances
     mismatches: list[str] = []

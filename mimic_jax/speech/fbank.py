@@ -1,7 +1,7 @@
 """Speech features: 40 log-mel bands and the log energy, every 10 ms, with Δ and ΔΔ.
 
-Ba & Caruana 2014, section 3: 25 ms Hamming windows, (40 + 1) × 3 numbers a frame. What the paper
-leaves open follows Kaldi, by kaldi-native-fbank.
+Ba & Caruana 2014, section 3: 25 ms Hamming windows, (40 + 1) × 3 numbers a frame. Where the paper
+gives no detail, kaldi-native-fbank does what Kaldi does.
 """
 
 from collections.abc import Iterable
@@ -10,24 +10,24 @@ import numpy as np
 
 from mimic_jax.errors import UserError
 
-# Part of artifacts' names: any change of the numbers that the same audio gives must raise it.
+# Part of artifacts' names. Raise it with every change of the numbers that the same audio gives.
 VERSION = 1
 SAMPLE_RATE = 16000
 WINDOW, SHIFT = 400, 160  # samples: 25 and 10 ms
 BANDS = 41  # the energy, then 40 mel bands from low to high
 CHANNELS = 3  # static, Δ, ΔΔ
 FEATURES = BANDS * CHANNELS  # 123
-REACH = 2  # frames on each side that a Δ is a regression over
+REACH = 2  # frames on each side in the regression of a Δ
 _ROWS = 65536  # frames a pass of the statistics holds in float64
 
 
 def frame_count(samples: int) -> int:
-    """How many whole windows so many samples hold."""
+    """The number of whole windows in so many samples."""
     return 0 if samples < WINDOW else 1 + (samples - WINDOW) // SHIFT
 
 
 def features(samples: np.ndarray) -> np.ndarray:
-    """A frame's 123 numbers: [T, 123] float32, of which [T, 41, 3] is the plain reshape.
+    """The 123 numbers of each frame, [T, 123] float32; their plain reshape is [T, 41, 3].
 
     Number 3 b + c is band b (0 the log energy, 1–40 the mel bands) and channel c (static, Δ, ΔΔ).
     samples: [n] float32 at 16 kHz in 16-bit units.  T is `frame_count(n)`.
@@ -43,10 +43,10 @@ def features(samples: np.ndarray) -> np.ndarray:
 def filter_bank(samples: np.ndarray) -> np.ndarray:
     """The log energy and 40 log-mel bands of each window, [T, 41] float32.
 
-    Kaldi's: the mean of a window taken off, its energy (of the unweighted window), pre-emphasis
-    .97, Hamming, 512-point power spectrum, triangles of equal width in mel from 20 to 8000 Hz,
-    natural logarithms floored at that of 2⁻²³; no dither, so that the same audio gives the same
-    numbers.
+    Kaldi's steps: subtract the window's mean, take its energy (of the unweighted window),
+    pre-emphasise by .97, weight by Hamming, take the 512-point power spectrum, sum over triangles of
+    equal width in mel from 20 to 8000 Hz, and take natural logarithms, floored at that of 2⁻²³. There
+    is no dither, so the same audio gives the same numbers.
 
     Raises:
       UserError: kaldi-native-fbank is not installed.
@@ -73,7 +73,7 @@ def filter_bank(samples: np.ndarray) -> np.ndarray:
     options.raw_energy = True
     options.energy_floor = 0
     bank = knf.OnlineFbank(options)
-    # The binding takes the numbers one by one, from a view faster than from an array or a list.
+    # The binding takes the numbers one by one; a view is faster than an array or a list.
     bank.accept_waveform(SAMPLE_RATE, memoryview(np.ascontiguousarray(samples, np.float32)))
     bank.input_finished()
     rows = [bank.get_frame(number) for number in range(bank.num_frames_ready)]
@@ -83,7 +83,7 @@ def filter_bank(samples: np.ndarray) -> np.ndarray:
 def deltas(values: np.ndarray) -> np.ndarray:
     """The slope over ±2 frames by least squares, Σ θ (c[t+θ] − c[t−θ]) / 2 Σ θ², θ = 1, 2.
 
-    The first and the last frame are repeated beyond the edges.  [T, F] float32 to the same.
+    The first and the last frame are repeated beyond the edges.  Takes and returns [T, F] float32.
     """
     if not len(values):
         return values

@@ -1,4 +1,4 @@
-"""The report's figures of speech: which phones are taken for which, and one utterance decoded."""
+"""The report's figures of speech: the confusions between phones, and one decoded utterance."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -10,8 +10,8 @@ from mimic_jax.speech.decode_plan import DecodePlan
 from mimic_jax.speech.decoding import FRAME_SECONDS
 from mimic_jax.training.session import Session
 
-FRAME_WIDTH = 3  # pixels across of a frame, one down of a mel band: about a square
-# What one sees on each, by its file's name.
+FRAME_WIDTH = 3  # pixels across for a frame; a mel band has one down, so windows are about square
+# Captions by file name.
 CAPTIONS = {
     'confusions.png': 'Which phones are taken for which.',
     'utterance.png': 'A test utterance: mel bands, its labels, and the phones that were decoded.',
@@ -21,9 +21,9 @@ CAPTIONS = {
 def draw(
     session: Session, decodings: Mapping[str, Sequence[DecodePlan]]
 ) -> Iterator[tuple[str, object]]:
-    """The name and figure of each, of the first source whose phones are decoded.
+    """(name, figure) of each figure, for the first source whose phones are decoded.
 
-    An ensemble is preferred; of a student's seeds the first is taken. Figures are left to be closed.
+    Ensembles come first; a student gives its first seed. The caller closes the figures.
     """
     sources = sorted(decodings, key=lambda source: not source.startswith('logits.'))
     if not sources:
@@ -69,8 +69,8 @@ def confusions(utterances: list[dict]) -> np.ndarray:
 def segments(targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The phones of a path of targets, and the frame at which each starts: [L] int each.
 
-    targets: [T] states. Unlike a decoded path it may leave out parts of a phone; a phone starts where
-    its number changes or its part falls back.
+    targets: [T] states. A path of targets may leave out parts of a phone, unlike a decoded one. A phone
+    starts where the phone's number changes or its part falls back.
     """
     phone, part = phones.phone_and_part(np.asarray(targets))
     starts = np.flatnonzero(np.concatenate([[True], (np.diff(phone) != 0) | (np.diff(part) < 0)]))
@@ -82,7 +82,7 @@ def _confusions(figure, axes, utterances: list[dict], name: str) -> None:
 
     matrix = confusions(utterances)
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    # Most mistakes are a few in a hundred: on a scale of roots they can be seen.
+    # Most mistakes are a few per cent; a square-root scale makes them visible.
     image = axes.imshow(100 * share, cmap='magma_r', norm=PowerNorm(0.5, vmin=0, vmax=100))
     labels = list(phones.CLASSES)
     places = range(len(labels) + 1)
@@ -119,7 +119,7 @@ def _utterance(axes, data: SpeechDataset, utterances: list[dict], name: str) -> 
 
 
 def _strip(axes, title: str, sequence: np.ndarray, starts: np.ndarray, frames: int) -> None:
-    """Phones in their classes, each in the middle of its frames, with lines between them."""
+    """Writes each phone's class in the middle of its frames, with lines between phones."""
     ends = np.append(starts[1:], frames)
     for number, start, end in zip(sequence, starts, ends, strict=True):
         place = phones.CLASS_OF_PHONE[number]

@@ -1,9 +1,9 @@
 """A small labelled corpus of synthetic speech in TIMIT's layout, spoken by flite.
 
-Three voices at four pitches and speeds make twelve speakers, who say eight sentences each. flite says
-when each of its phones ends. It has no labels for the closures of stops, so that `b` stands here for
-TIMIT's `bcl b`; all its other phones bear TIMIT's names. Speakers share voices: error rates on this
-corpus say that a pipeline works, and nothing of speech.
+Three voices at four pitches and speeds make twelve speakers, who say eight sentences each. flite prints
+the time at which each phone ends. It has no labels for the closures of stops, so `b` stands here for
+TIMIT's `bcl b`; its other phones have TIMIT's names. Speakers share voices, so error rates on this
+corpus show that the pipeline works, not how well it recognises speech.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ import numpy as np
 from mimic_jax.errors import UserError
 from mimic_jax.speech import phones
 
-VERSION = 1  # part of the artifact's name: any change of what is written must raise it
+VERSION = 1  # part of the artifact's name; raise it with every change of what is written
 INSTALL = 'install it (Debian: apt-get install flite), or use another data set'
 SENTENCES = 8  # a speaker
 _NOT_KNOWN = 'which is not understood; try flite 2.2'
@@ -61,7 +61,7 @@ def speakers() -> list[Speaker]:
 
 
 def sentences() -> list[str]:
-    """What is said, `SENTENCES` for each speaker in turn, no sentence twice."""
+    """The spoken sentences, `SENTENCES` for each speaker in turn, no sentence twice."""
     everything = [
         ' '.join(parts) + '.' for parts in itertools.product(_SUBJECTS, _VERBS, _OBJECTS, _ENDINGS)
     ]
@@ -71,7 +71,7 @@ def sentences() -> list[str]:
 
 
 def identity() -> dict:
-    """What the corpus is made of, flite's own version aside."""
+    """What the corpus is made of, except flite's version."""
     text = '\n'.join([*map(str, speakers()), *sentences()])
     return {
         'name': 'flite',
@@ -86,7 +86,7 @@ def write(root: Path, progress: Callable[[str, int, int], None] | None = None) -
     progress: called as `progress(what, done, total)`.
 
     Raises:
-      UserError: flite or one of its voices is missing, or says what is not understood.
+      UserError: flite or one of its voices is missing, or flite's output cannot be read.
     """
     _check_voices()
     said = sentences()
@@ -105,12 +105,13 @@ def write(root: Path, progress: Callable[[str, int, int], None] | None = None) -
 
 
 def labels(printed: str, rate: int, samples: int) -> str:
-    """The lines of a .PHN from what `flite -psdur` prints: 'pau:0.184 dh:0.236 …', ends in seconds.
+    """The lines of a .PHN file from the output of `flite -psdur`: 'pau:0.184 dh:0.236 …', ends in seconds.
 
-    A pause at an end is h#; the last phone ends with the audio, which has `samples` at `rate` a second.
+    A pause at the beginning or the end is h#. The last phone ends with the audio, which has `samples`
+    samples at `rate` a second.
 
     Raises:
-      UserError: what is no phone with its end, or ends that do not rise.
+      UserError: an entry that is not a phone with its end, or ends that do not rise.
     """
     found = [field.partition(':') for field in printed.split()]
     lines, start = [], 0
@@ -119,7 +120,7 @@ def labels(printed: str, rate: int, samples: int) -> str:
         try:
             stop = samples if last else min(round(float(end) * rate), samples)
         except ValueError:
-            raise UserError(f'flite says {printed[:60]!r} of its phones, {_NOT_KNOWN}') from None
+            raise UserError(f'flite printed {printed[:60]!r} for phones, {_NOT_KNOWN}') from None
         name = 'h#' if phone == 'pau' and (last or number == 0) else phone
         if name not in phones.NUMBER or stop <= start:
             raise UserError(f'flite has the phone {phone!r} to {end} seconds, {_NOT_KNOWN}')

@@ -1,9 +1,9 @@
 """Phone error rate: alignments of token sequences, their counts, and an interval over speakers.
 
-Two alignments are in use. Unit costs (Levenshtein 1966) give the fewest errors and are how Kaldi
-scores. NIST's sclite weighs an insertion and a deletion 3, a substitution 4 and a match 0, and so can
-take three insertions, three deletions and two matches for five substitutions: one error more.
-Tokens are anything hashable; everything is on the host.
+Two alignments are in use. Unit costs (Levenshtein 1966) give the fewest errors; Kaldi scores by them.
+NIST's sclite weighs an insertion and a deletion 3, a substitution 4 and a match 0. So sclite can prefer
+three insertions, three deletions and two matches to five substitutions: one error more. Tokens are
+anything hashable; everything is on the host.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -14,7 +14,7 @@ import numpy as np
 SCLITE_GAP = 3  # an insertion or a deletion
 SCLITE_SUBSTITUTION = 4
 
-# Pairs of a reference and a hypothesis token in order; None stands where the other has no partner.
+# Pairs of a reference and a hypothesis token, in order; None stands for a missing partner.
 Alignment = list[tuple[Hashable | None, Hashable | None]]
 
 
@@ -53,8 +53,8 @@ class Counts:
 def unit_alignment(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> Alignment:
     """An alignment with the fewest errors, by rapidfuzz.
 
-    Several can share the fewest errors and differ in their kinds (a substitution for an insertion
-    and a deletion around one match more); which of them is returned is rapidfuzz's choice.
+    Several alignments can share the fewest errors and differ in the kinds of errors (a substitution,
+    or an insertion and a deletion around one match more). rapidfuzz chooses the one returned.
     """
     from rapidfuzz.distance import Levenshtein
 
@@ -73,10 +73,11 @@ def unit_alignment(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]
 
 
 def sclite_alignment(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> Alignment:
-    """An alignment whose counts are those of NIST sclite.
+    """An alignment with the counts of NIST sclite.
 
-    Of alignments of equal cost it takes, from the end backwards, a pair before an insertion before
-    a deletion; found by comparing counts with sclite 2.10 on thousands of random sequences.
+    Among alignments of equal cost it prefers, from the end backwards, a pair to an insertion and an
+    insertion to a deletion. This order was found by comparing counts with sclite 2.10 on thousands of
+    random sequences.
     """
     reference, hypothesis = list(reference), list(hypothesis)
     costs = _sclite_costs(reference, hypothesis)
@@ -144,10 +145,10 @@ def speaker_interval(
 ) -> tuple[float, float] | None:
     """The 95% interval of the error rate Σ errors / Σ tokens over a population of speakers.
 
-    Tokens of one speaker are not independent, so the speakers are what is sampled. The rate is
-    a ratio estimator; its standard error is the delete-one jackknife's over the n speakers (Efron &
-    Tibshirani 1993, chapter 11), and the interval is Student's with n − 1 degrees of freedom, cut
-    at 0. None for one speaker, from whom nothing can be told.
+    Tokens of one speaker are not independent, so speakers are the sampling unit. The rate is a ratio
+    estimator. Its standard error is the delete-one jackknife's over the n speakers (Efron &
+    Tibshirani 1993, chapter 11); the interval is Student's with n − 1 degrees of freedom, cut at 0.
+    None for one speaker, who gives no estimate of the spread.
 
     errors_by_speaker, tokens_by_speaker: [n]; tokens are those of the reference, above 0.
 
@@ -172,14 +173,15 @@ def speaker_difference(
 ) -> tuple[float, float]:
     """The difference of two error rates on the same speakers, and half of its 95% interval.
 
-    Speakers who are hard for one net are hard for the other; their differences vary less than their
-    errors do, so this tells nets apart whose intervals overlap. By `speaker_interval`'s jackknife.
+    Speakers who are hard for one net are hard for the other. The differences vary less over speakers
+    than the errors do, so this interval can separate nets whose intervals overlap. It uses the
+    jackknife of `speaker_interval`.
 
-    errors, others: [n] by speaker, the first's minus the second's are taken.  tokens_by_speaker: [n],
-    of the reference both have.
+    errors, others: [n] by speaker; the difference is the first's minus the second's.
+    tokens_by_speaker: [n], of the reference, which both share.
 
     Raises:
-      ValueError: fewer than two speakers, or lists of several lengths.
+      ValueError: fewer than two speakers, or lists of different lengths.
     """
     errors, others, tokens = (
         np.asarray(values, np.float64) for values in (errors, others, tokens_by_speaker)
@@ -219,6 +221,6 @@ def _sclite_costs(reference, hypothesis):
         row = costs[i] + SCLITE_GAP
         pairs = [_pair_cost(token, other) for other in hypothesis]
         row[1:] = np.minimum(row[1:], costs[i, :-1] + np.array(pairs, np.int64))
-        # An insertion adds a gap to the cost on the left: a running minimum with the gaps taken out.
+        # An insertion adds a gap to the cost on its left: a running minimum, the gaps subtracted first.
         costs[i + 1] = np.minimum.accumulate(row - gaps) + gaps
     return costs

@@ -45,14 +45,14 @@ CLASS_OF_PHONE.setflags(write=False)
 
 
 def fold(sequence: Iterable[str]) -> list[str]:
-    """A sequence of the 61 phones in the 39 classes: q left out, every other phone one token.
+    """A sequence of the 61 phones as tokens of the 39 classes: q left out, every other phone one token.
 
     Equal neighbours stay two tokens (a closure beside a pause gives sil sil), in references and
-    decodings alike: the published counts of reference tokens (7,215 in the core test set) are
-    those of TIMIT's segments without q, none merged.
+    decodings alike. The published counts of reference tokens (7,215 in the core test set) also count
+    TIMIT's segments without q and without merging.
 
     Raises:
-      ValueError: a label that is none of the 61.
+      ValueError: a label outside the 61.
     """
     return [CLASSES[number] for number in fold_numbers(numbers(sequence))]
 
@@ -67,12 +67,12 @@ def numbers(sequence: Iterable[str]) -> np.ndarray:
     """[S] int32, the place of each phone in `PHONES`.
 
     Raises:
-      ValueError: a label that is none of the 61.
+      ValueError: a label outside the 61.
     """
     sequence = list(sequence)
     unknown = [phone for phone in sequence if phone not in NUMBER]
     if unknown:
-        raise ValueError(f'{unknown[0]!r} is none of the 61 phones of TIMIT')
+        raise ValueError(f'{unknown[0]!r} is not one of the 61 phones of TIMIT')
     return np.array([NUMBER[phone] for phone in sequence], np.int32)
 
 

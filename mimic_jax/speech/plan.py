@@ -1,4 +1,4 @@
-"""What speech alone makes: realigned targets, a round at a time, and decodings; worked out ahead."""
+"""The plans of what only speech has: rounds of realigned targets, and decodings."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ from mimic_jax.speech.settings import Alignment, Decoding
 from mimic_jax.training.plan import NetPlan
 
 ALIGNMENT_VERSION = 1  # raise when the same net would align otherwise
-ALIGNED = ('train', 'validation')  # test labels serve frame accuracy alone, and stay as they were
+ALIGNED = ('train', 'validation')  # test labels serve only frame accuracy, and stay unchanged
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class AlignmentPlan:
-    """One round of realigning the targets of speech by a net trained on those it has."""
+    """One round of realigning the targets of speech, by a net trained on the current targets."""
 
     name: str
     recipe: Recipe
@@ -31,9 +31,9 @@ class AlignmentPlan:
 def alignments(
     settings: Alignment, common: Views, data: Dataset
 ) -> tuple[tuple[AlignmentPlan, ...], Dataset]:
-    """The rounds of realigning, and the data under the name that they have after the last.
+    """The rounds of realigning, and the data under the name that they have after the last round.
 
-    A name depends on how targets are made and not on what they are, so all are known ahead.
+    A name depends on how targets are made, not on their values, so all names are known in advance.
     common: the config's views.
 
     Raises:
@@ -62,7 +62,7 @@ def alignments(
 def decodings(
     settings: Decoding, shown: Sequence[str] | None, plan: Plan, data: Dataset
 ) -> dict[str, tuple[DecodePlan, ...]]:
-    """What is decoded: of speech, the sources that the report shows, one plan a seed.
+    """The decodings of the sources that the report shows, one plan a seed; none without speech.
 
     shown: sources such as 'students.mimic'; None for all.
     """

@@ -1,4 +1,4 @@
-"""What speech adds to a report: error rates of phones, its own phases, figures and pictures."""
+"""What speech adds to a report: phone error rates, its phases, figures and pictures."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -12,10 +12,10 @@ from mimic_jax.training.session import Session
 
 
 class Part:
-    """What reporting asks of a kind of data (`reporting/part.py`), of speech."""
+    """The part of a report for speech (`reporting/part.py`)."""
 
     captions = figures.CAPTIONS
-    seen = 'A picture has the mel bands of the frames about the one in its middle, low bands below.'
+    seen = 'A picture shows the mel bands of a frame and its neighbours, low bands below.'
 
     def __init__(
         self,
@@ -23,7 +23,7 @@ class Part:
         alignments: Sequence[AlignmentPlan],
         decodings: Mapping[str, Sequence[DecodePlan]],
     ):
-        """decodings: by a row's source, one a seed."""
+        """decodings: by the row's source, one a seed."""
         self._session, self._decodings = session, decodings
         aligned = [
             found
@@ -40,7 +40,7 @@ class Part:
             yield from seeds
 
     def check(self) -> None:
-        """UserError where a row's logits are not decoded yet."""
+        """Raises UserError where a row's logits are not decoded yet."""
         for each in self._decoded():
             store.require(
                 self._session.workdir, each.recipe, f'the decoding of {each.name}', 'decode'

@@ -1,4 +1,4 @@
-"""What decoding needs of the training targets: state priors and transitions. Host arrays."""
+"""State priors and transitions of the training targets, for decoding. Host arrays."""
 
 from collections.abc import Iterable
 
@@ -6,12 +6,12 @@ import numpy as np
 
 
 def log_priors(paths: Iterable[np.ndarray], num_states: int, floor: float = 1e-5) -> np.ndarray:
-    """log p(s) of each state, [S] float32: its share of the frames, or `floor` where that is more.
+    """log p(s) of each state, [S] float32: the state's share of the frames, at least `floor`.
 
-    Decoding divides posteriors by the priors; without a floor a state hardly seen would win by that
-    division alone. Floored priors are not normalised again.
+    Decoding divides posteriors by the priors; without a floor a rare state would win by that division
+    alone. Floored priors are not normalised again.
 
-    paths: the targets of each utterance, [T] int from 0 to S − 1; −1, no target, is not counted.
+    paths: the targets of each utterance, [T] int from 0 to S − 1; −1 is no target and not counted.
 
     Raises:
       ValueError: no targets, a state out of range, or a floor that is not above 0.
@@ -27,10 +27,10 @@ def log_priors(paths: Iterable[np.ndarray], num_states: int, floor: float = 1e-5
 
 
 def log_transitions(paths: Iterable[np.ndarray], num_states: int) -> tuple[np.ndarray, np.ndarray]:
-    """log-probabilities of staying in each state and of advancing from it, [S] float32 each.
+    """Log-probabilities of staying in each state and of advancing from it, [S] float32 each.
 
-    A state is left once a visit: the estimate of advancing is (visits + 1) / (frames + 2), which is
-    finite, and a half for a state never seen.
+    Each visit to a state advances from it once, so the estimate of advancing is (visits + 1) /
+    (frames + 2). It is never 0 or 1, and a half for a state that was never seen.
 
     paths: the targets of each utterance, [T] int from 0 to S − 1; −1 separates visits.
 

@@ -1,4 +1,4 @@
-"""The phones of a person's recordings, as an exported net hears them and a finished tuning decodes them."""
+"""The phones of a person's recordings, from an exported net's answers and a finished tuning."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,8 +15,8 @@ from mimic_jax.speech.decode_plan import DecodePlan
 from mimic_jax.speech.decoding import FRAME_SECONDS, Decoded, Decoder
 from mimic_jax.training.session import Session
 
-FRAMES = 128  # whose windows, 15 times as large, are made at a time
-_SMALLEST = 1e-37  # probability, whose logarithm is taken: float32 has none much smaller
+FRAMES = 128  # frames at a time; their windows are 15 times as large
+_SMALLEST = 1e-37  # the least probability whose logarithm is taken, near float32's smallest number
 
 
 def run(
@@ -25,18 +25,18 @@ def run(
     probabilities: Callable[[np.ndarray], np.ndarray],
     source: Path,
 ) -> Iterator[tuple[str, list[str], list[float]]]:
-    """Of each recording its name, its phones, and where they start in seconds.
+    """Yields each recording's name, its phones, and their starts in seconds.
 
-    plan: how the student's answers to the test utterances were decoded.
-    probabilities: of windows of frames [n, 15, 41, 3], [n, S].  source: see `recordings`.
+    plan: the decoding of the student's answers to the test utterances.
+    probabilities: from windows of frames [n, 15, 41, 3] to [n, S].  source: see `recordings`.
 
     Raises:
-      UserError: while iterating: no plan, one that is not carried out yet, or what cannot be read.
+      UserError: while iterating: no plan, a decoding that is not made yet, or an unreadable file.
     """
     if plan is None:
         raise UserError(
-            'this student is not among the rows of config.report, so that nothing says how to '
-            'decode it; add a row of it and run --phase=decode'
+            'this student has no row in config.report, so its decoding was not tuned; add a row of '
+            'it and run --phase=decode'
         )
     decode = _tuned(session, plan)
     count, found = recordings(source)
@@ -49,12 +49,13 @@ def run(
 
 
 def recordings(path: Path) -> tuple[int, Iterator[tuple[str, np.ndarray]]]:
-    """How many recordings `path` is, a file or all .wav below a folder; their names and samples [n].
+    """The number of recordings at `path`, and an iterator of their names and samples [n].
 
-    Samples are as `timit_files.read_audio` gives them.
+    path: a file, or a folder with all .wav files below it.  Samples: as `timit_files.read_audio` gives
+    them.
 
     Raises:
-      UserError: here or while iterating: nothing there, or what cannot be read, by name.
+      UserError: here or while iterating: no recordings, or a named file that cannot be read.
     """
     found = files.below(path)
     if path.is_dir():
@@ -86,12 +87,12 @@ def _tuned(session: Session, plan: DecodePlan) -> Callable[[np.ndarray], Decoded
 def _samples(path: Path) -> np.ndarray:
     try:
         return timit_files.read_audio(path)
-    except timit_files.BadUtterance as error:  # which speaks of the corpus's own setting
-        raise UserError(f'{str(error).rpartition(";")[0]}; mend it or leave it out') from None
+    except timit_files.BadUtterance as error:  # its advice names a setting of the corpus
+        raise UserError(f'{str(error).rpartition(";")[0]}; repair it or leave it out') from None
 
 
 def _of_frames(probabilities: Callable, frames: np.ndarray) -> np.ndarray:
-    """[T, S] of a recording's frames [T, 123]."""
+    """Probabilities [T, S] of a recording's frames [T, 123]."""
     first, last = context.edges(np.array([0, len(frames)]))
     parts = []
     for start in range(0, len(frames), FRAMES):

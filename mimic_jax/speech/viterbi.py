@@ -1,18 +1,18 @@
 """Viterbi decoding and forced alignment with three-state left-to-right phone models.
 
-The topology: phone p owns the states 3p, 3p + 1 and 3p + 2. A state repeats itself ('stay') or goes
-on to the next ('advance'); a phone is entered in its first state only and left from its last only,
-so it lasts three frames or more. The last state of any phone leads to the first state of any, its
-own included. A path starts in a first state and ends in a last one, and its score is
+The topology: phone p has the states 3p, 3p + 1 and 3p + 2. A state repeats itself ('stay') or goes on to
+the next ('advance'). A phone is entered only in its first state and left only from its last, so it
+lasts three frames or more. The last state of any phone leads to the first state of every phone, the
+same one included. A path starts in a first state and ends in a last one, and its score is
 
     Σ log-likelihoods of its states at its frames
     + Σ log-probabilities of staying and advancing (leaving a phone, at the end too, is advancing)
     + lm_scale · (start + Σ bigram + end) − insertion_penalty · number of phones.
 
 The recursion is Rabiner's (1989, section III.B). Only the entry of a phone looks at all others, so a
-frame costs O(P²). XLA's CPU backend takes a maximum several times faster than the place of one:
-instead of back-pointers between phones the scores of leaving each are kept, and the back-trace finds
-the place again where the best path enters a phone.
+frame costs O(P²). XLA's CPU backend computes a maximum several times faster than its argmax. So the
+forward pass keeps no back-pointers between phones but the scores of leaving each phone; the back-trace
+takes the argmax where the best path enters a phone.
 
 Letters: B utterances, T frames (padded), P phones, S = 3P states, L phones of a sequence (padded).
 """
@@ -38,12 +38,12 @@ def decode(
     lm_scale: jax.Array,
     insertion_penalty: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-    """The best path through a loop of phones. Nothing but shapes is compiled in.
+    """The best path through a loop of phones. Only the shapes are compiled in.
 
-    log_likelihoods: [B, T, S], scaled: log p(s|x) − log p(s). What lies past a length is not read.
+    log_likelihoods: [B, T, S], scaled: log p(s|x) − log p(s). Frames past a length are not read.
     lengths: [B] int, frames, at most T.
     bigram: [P, P] finite log-probabilities, row the phone before, column the phone after.
-    start, end: [P], finite, of a phone first and last in its utterance.
+    start, end: [P], finite, for a phone first and last in its utterance.
     stay, advance: [S] log-probabilities, or a scalar for all states.
     lm_scale, insertion_penalty: scalars; a positive penalty makes for fewer phones.
 
@@ -59,7 +59,7 @@ def decode(
     )
     stay, advance = _by_part(stay, states), _by_part(advance, states)
     into = lm_scale * bigram.T - insertion_penalty  # [to, from]
-    # [T, 3, B, P]: a part of the phone is then a plain array.
+    # [T, 3, B, P]: each part of the phones is then a contiguous array.
     emissions = log_likelihoods.astype(jnp.float32).reshape(batch, frames, phones, PARTS)
     emissions = emissions.transpose(1, 3, 0, 2)
 
@@ -108,7 +108,7 @@ def align(
 
     Returns the path [B, T] int32 in states 0 to S − 1, −1 past the length, and its score [B]
     float32, without a language model. A sequence that does not fit (fewer than 3 frames a phone, or
-    no phones) scores −inf and has −1 throughout: the caller keeps the targets it had.
+    no phones) scores −inf and has −1 throughout; the caller then keeps the old targets.
     """
     chex.assert_rank([log_likelihoods, lengths, phones], [3, 1, 2])
     batch, frames, states = log_likelihoods.shape
@@ -150,7 +150,7 @@ def segments(path: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The phones of one path, the frame at which each starts and the frame before which it ends.
 
     path: [T] of `decode` or `align`. A phone starts where the path enters a first state from a last
-    one, be it the same phone's. Host arrays of int32, [L] each; empty where there is no path.
+    one, even the same phone's. Returns host arrays of int32, [L] each; empty where there is no path.
     """
     path = np.asarray(path)
     path = path[path >= 0]

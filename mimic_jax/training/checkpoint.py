@@ -21,15 +21,15 @@ from mimic_jax.runtime.interrupt import Interrupted
 
 FOLDER = 'checkpoints'
 MAKE_ROOM = 'make room or access for it and run again'
-# What a disk or a system may refuse; elsewhere in the libraries' words than in their first line.
+# Refusals of a disk or a system. The libraries' messages name them below their first line.
 _REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EROFS)
 
 
 @contextlib.contextmanager
 def one_line(path: Path, what: str, mend: str):
-    """Whatever the libraries raise inside, a dozen kinds on a damaged or full disk, as a UserError.
+    """Turns every error of the libraries, a dozen kinds on a damaged or full disk, into a UserError.
 
-    what: of `path` cannot be done: 'read' or 'written'.  mend: what to do.
+    what: what cannot be done with `path`: 'opened', 'read' or 'written'.  mend: what to do.
     """
     try:
         yield
@@ -50,8 +50,8 @@ def _reason(error: Exception) -> str:
 class Checkpoints:
     """The checkpoints of one run's folder; a context manager, since Orbax writes in the background.
 
-    What the disk gives back is compared with digests of what was written. Where a run has several
-    processes, all of them open, save and restore together.
+    Restoring compares what the disk holds with digests of what was written. All processes of a run
+    open, save and restore together.
     """
 
     def __init__(self, folder: Path):
@@ -89,7 +89,7 @@ class Checkpoints:
         """Starts writing the checkpoint of `step`; does nothing where that step is already there.
 
         Raises:
-          UserError: a later step is there, or the disk does not take this one or the one before.
+          UserError: a later step is there, or the disk refuses this checkpoint or the one before.
         """
         if hosts.first(lambda: step in self._manager.all_steps()):
             return
@@ -112,7 +112,7 @@ class Checkpoints:
           UserError: a file that is damaged or missing, or is another run's.
         """
         path = self._folder / str(step)
-        mend = f'delete {path} and run again, which goes on from the checkpoint before it'
+        mend = f'delete {path} and run again, which resumes from the checkpoint before it'
         examples = {
             name: ocp.args.StandardRestore(jax.tree.map(ocp.utils.to_shape_dtype_struct, example))
             for name, example in items.items()
@@ -153,7 +153,7 @@ def load_variables(folder: Path, example):
 
 
 def by_itself() -> ocp.StandardCheckpointer:
-    """Of this process, whatever others there are: for files that one writes or that each reads."""
+    """A checkpointer of this process alone: for files that one process writes or each reads."""
     if jax.process_count() == 1:
         return ocp.StandardCheckpointer()
     me = hosts.process()
@@ -164,8 +164,8 @@ def by_itself() -> ocp.StandardCheckpointer:
 def _together(name: str) -> dict:
     """Options of a manager that all processes share.
 
-    Named one by one, they meet through jax's service. By default they would meet on the devices,
-    among the steps that are under way there.
+    Processes named one by one synchronise through jax's service. By default they would synchronise
+    on the devices, among the training steps that run there.
     """
     if hosts.count() == 1:
         return {}

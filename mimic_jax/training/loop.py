@@ -25,17 +25,17 @@ from mimic_jax.training.train_step import (
     train_step,
 )
 
-IN_FLIGHT = 2  # calls sent off and not waited for
+IN_FLIGHT = 2  # calls that the host sends off without waiting for their results
 
 
 def run(folder: Path, net: NetPlan, targets: Targets, session: Session) -> dict:
-    """Trains a net to its last step in `folder`, from wherever an earlier sitting left off.
+    """Trains a net to its last step in `folder`, starting where an earlier run stopped.
 
     Returns facts of the finished net: steps, parameters, digest of the variables, seconds.
 
     Raises:
-      NotFinite: a loss or gradient is not, on training or validation examples.
-      Interrupted: after a checkpoint of the step it stopped at.
+      NotFinite: a loss or gradient is not finite, on training or validation examples.
+      Interrupted: a signal stopped the run, after a checkpoint of the step it had reached.
     """
     compiled.make_room(net.task)
     loop = _Loop(folder, net, targets, session)
@@ -50,7 +50,7 @@ def run(folder: Path, net: NetPlan, targets: Targets, session: Session) -> dict:
         ):
             state = loop.to_the_end(state, start, checkpoints, log, bar)
             steps = int(state.step)
-            # What inference reads is all that is kept of the last step.
+            # The last step's checkpoint holds only what inference reads.
             checkpoints.save(steps, state.variables)
             seconds = log.seconds
     params = state.variables['params']
@@ -78,7 +78,7 @@ class _Loop:
     def restore(self, checkpoints: Checkpoints) -> tuple[TrainState, int]:
         """The state of the last checkpoint, or a new one, laid out on the mesh."""
         net, targets, session = self.net, self.targets, self.session
-        # Copies: a step gives its state's buffers away, and the session's are for every net.
+        # Copies: a step donates its state's buffers, and the session's constants serve every net.
         constants = jax.tree.map(jnp.array, {**session.constants, **targets.constants})
         state = create_train_state(
             net.task, session.data.input_shape, net.seed, targets.view_seed, constants
@@ -115,7 +115,7 @@ class _Loop:
                 if full:
                     window.turn(step)
                 hosts.check_stop()
-                # At an epoch's end, the validation error comes first: the rate may hang on it.
+                # At an epoch's end, evaluation comes first: the learning rate may depend on it.
                 if interrupt.requested() and step % self.epoch_steps:
                     window.flush(step)
                     checkpoints.save(step, state.variables, _training(state))
@@ -151,7 +151,7 @@ class _Loop:
         return step // every > (step - self.epoch_steps) // every
 
     def _epoch(self, epoch: int, skip: int, view: int, extra):
-        """(steps, what they take) for each call that is left of an epoch after its first `skip` steps."""
+        """(steps, their ids or batches) of each call that is left after an epoch's first `skip` steps."""
         net, size = self.net, self.net.task.train.batch_size
         ids = batches.epoch(net.examples, size, net.seed, epoch, self.session.padded(size))
         return self.session.calls(list(ids), view, extra, skip)
@@ -193,8 +193,8 @@ class _Window:
     def add(self, count: int, sums: dict) -> int:
         """Takes the sums of a call; returns the steps in the window so far.
 
-        Waits for the call before the last: the device stays busy, and the host does not run ahead
-        of it by more than two calls, in memory or in the estimate of what is left.
+        Waits for the call before the last. The device stays busy, and the host runs at most two
+        calls ahead of it, which bounds the memory and the error of the estimated time left.
         """
         self.sums.append(sums)
         self.count += count
@@ -221,9 +221,9 @@ class _Window:
         sums = jax.tree.map(lambda *values: np.sum(values), *jax.device_get(sums))
         rate = self.loop.rate(step)
         if sums['nonfinite_steps']:
-            # Once not finite, always so: parameters carry it from step to step.
+            # No step after one that is not finite is finite: the parameters carry it on.
             self._stop(step - int(sums['nonfinite_steps']) + 1)
-        # Without an accuracy where no example of the window has a label.
+        # A window without labelled examples has no accuracy.
         values = {key: value for key, value in metrics.summarise(sums).items() if value is not None}
         self.loop.metrics['loss'] = float(values['loss'])
         epoch = round(step / self.loop.epoch_steps, 4)
@@ -245,7 +245,7 @@ def _training(state: TrainState) -> dict:
 
 @functools.cache
 def _train_call(mesh):
-    """The jitted step, or several: of batches, or of those that an epoch's ids name in the arrays."""
+    """The jitted step, or several. `ids` are the batches, or name an epoch's batches in `arrays`."""
 
     def train_call(state, arrays, ids, count):
         def one(state, batch):

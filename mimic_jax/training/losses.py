@@ -1,6 +1,6 @@
 """What students and teachers minimise: one loss an example, `[B]`; the caller masks and averages.
 
-Throughout, `logits` [B, K] are the net's own outputs g, and `teacher_logits` [B, K] are the targets
+Everywhere here, `logits` [B, K] are the net's outputs g, and `teacher_logits` [B, K] are the targets
 z, taken as constants. Either may be float16 or bfloat16: the arithmetic is float32.
 """
 
@@ -45,13 +45,12 @@ def squared_error_on_standardised_logits(
 ) -> jax.Array:
     """Squared error after each class's logit is standardised (Ba & Caruana 2014, end of §2.2).
 
-    The target is (z_k − mean_k) / deviation_k. The student's output is standardised in the same
-    way, rather than read as standardised already, so that what it puts out stays a raw logit that
-    every other loss and metric understands. The mean then cancels: the loss weighs class k by
-    1 / deviation_k².
+    The target is (z_k − mean_k) / deviation_k. The student's output is a raw logit, as every other
+    loss and metric reads it, and is standardised here in the same way. The mean then cancels: the
+    loss weighs class k by 1 / deviation_k².
 
     mean, deviation: [K], of the teacher's logits over the transfer set. A class of deviation 0 is
-    centred and not divided.
+    only centred.
     Returns [B] float32.
     """
     student, teacher = _pair(logits, teacher_logits)
@@ -108,7 +107,7 @@ def hinton(
     The paper's soft term is a cross-entropy with the teacher's distribution; the divergence has the
     same gradient and is 0 for a perfect mimic.
 
-    labels: [B] int; −1 marks an unlabelled example, which takes the soft term's share alone.
+    labels: [B] int; −1 marks an unlabelled example, whose loss is λ times the soft term alone.
     soft_weight: λ, from 0 to 1.
     Returns [B] float32.
     """

@@ -13,13 +13,13 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 from mimic_jax.artifacts import store
 
 FILE = 'metrics.jsonl'
-FLUSH_SECONDS = 30  # that TensorBoard may lag behind
+FLUSH_SECONDS = 30  # the longest that TensorBoard lags behind
 
 
 class MetricsLog:
-    """Appends records {step, seconds, ...}; `seconds` counts work over all sittings of the run.
+    """Appends records {step, seconds, ...}; `seconds` counts work before and after interruptions.
 
-    On opening at `step`, records past it are dropped: the run repeats those steps.
+    Opening the log at `step` drops the records past it: the run repeats those steps.
     """
 
     def __init__(self, folder: Path, step: int = 0):
@@ -30,9 +30,9 @@ class MetricsLog:
         store.write_atomically(self._path, ''.join(json.dumps(r) + '\n' for r in kept))
         self._file = self._path.open('a')
         (folder / 'events').mkdir(exist_ok=True)
-        # Not SummaryWriter, whose thread dies of a full disk, and who then waits for it for ever.
+        # Not SummaryWriter: a full disk ends its thread, and closing then waits for it for ever.
         self._events = EventsWriter(str(folder / 'events' / 'events'))
-        # TensorBoard hides what an earlier sitting wrote from this step on.
+        # TensorBoard hides the records from this step on that were written before an interruption.
         start = SessionLog(status=SessionLog.START)
         self._events.write_event(Event(step=step + 1, wall_time=time.time(), session_log=start))
         self._flushed = self._start
@@ -63,7 +63,7 @@ class MetricsLog:
 
 
 class NoLog:
-    """For a process that leaves writing to another."""
+    """The log of a process that leaves writing to another."""
 
     seconds = 0.0
 

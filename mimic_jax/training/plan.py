@@ -27,7 +27,7 @@ class NetPlan:
     flops: float  # forward, one example
     parameters: int
     units: int  # as Ba & Caruana count them
-    cache: object = None  # the logit cache that a student learns from (`mimic.cache_plan.CachePlan`)
+    cache: object = None  # a student's logit cache (`mimic.cache_plan.CachePlan`)
     budget: float = 0.0  # parameters that its width was solved for; 0: none
 
     @property
@@ -46,9 +46,10 @@ class NetPlan:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Targets:
-    """What a net sees and is trained towards; on labels alone, views of its own seed.
+    """The views that a net sees, and the logits that it is trained towards.
 
-    view_seed: of the views; epoch e sees view e modulo `views` (0: ever new ones).
+    view_seed: the seed of the views; a net that is trained on labels has views of its own seed.
+    views: epoch e sees view e modulo `views`; 0 gives every epoch a new view.
     teacher: the rows of the logit cache at a view, `teacher(view) -> {teacher_logits [M, K], rows [N]}`;
     None when training on labels.  constants: further arrays of the loss.
     """

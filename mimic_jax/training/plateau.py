@@ -1,4 +1,4 @@
-"""Halving the learning rate when the validation error stays where it is (Urban et al. 2017)."""
+"""Halving the learning rate when the validation error stops falling (Urban et al. 2017)."""
 
 from typing import NamedTuple
 
@@ -8,12 +8,12 @@ import jax.numpy as jnp
 PATIENCE = 10  # epochs without a fall before a cut
 APART = 8  # epochs from one cut to the next, at least
 GIVE_UP = 30  # epochs without a fall that end the run
-SMALLEST = 1 / 2000  # a rate below this part of the first one ends it, too
+SMALLEST = 1 / 2000  # a rate below this part of the first one ends the run, too
 
 
 class Plateau(NamedTuple):
-    """All are scalars. best_error: the lowest so far.  since_best, since_cut: epochs since then.
-    scale: the factor on the learning rate."""
+    """All are scalars. best_error: the lowest so far.  since_best, since_cut: epochs since the lowest
+    error, and since the last cut.  scale: the factor on the learning rate."""
 
     best_error: jax.Array
     since_best: jax.Array
@@ -22,15 +22,15 @@ class Plateau(NamedTuple):
 
 
 def start() -> Plateau:
-    """Before the first epoch."""
+    """The state before the first epoch."""
     return Plateau(jnp.float32(jnp.inf), jnp.int32(0), jnp.int32(APART), jnp.float32(1))
 
 
 def update(plateau: Plateau, error: jax.Array | float) -> Plateau:
-    """After an epoch that ended with this validation error.
+    """The state after an epoch that ended with this validation error.
 
     The rate is halved when the error has not fallen for 10 epochs, but not within 8 epochs of the
-    cut before. A fall is any fall below the lowest error so far.
+    previous cut. Any error below the lowest so far is a fall.
     """
     error = jnp.float32(error)
     fell = error < plateau.best_error

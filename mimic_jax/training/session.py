@@ -28,13 +28,13 @@ class Session:
 
     @property
     def steps_per_call(self) -> int:
-        # On the CPU backend a convolution inside `lax.scan` is many times slower than one a call.
+        # A convolution inside `lax.scan` is many times slower on the CPU backend than outside.
         return self.run.steps_per_call or (1 if backend.is_cpu() else 16)
 
     @property
     def on_device(self) -> bool:
         if self.run.placement == 'auto':
-            if self.mesh.is_multi_process:  # each of which reads its share alone
+            if self.mesh.is_multi_process:  # each process reads only its share
                 return False
             limit = HOST_BYTES if backend.is_cpu() else DEVICE_BYTES
             return self.data.inputs.nbytes <= limit
@@ -46,13 +46,13 @@ class Session:
 
     @functools.cached_property
     def constants(self) -> dict:
-        """What preprocessing was fitted to, whole on every device."""
+        """The statistics that preprocessing applies, whole on every device."""
         stats = statistics.open_fitted(self.workdir, self.data, self.progress.say)
         return {'inputs': batches.to_device(stats, sharding.replicated(self.mesh))}
 
     @functools.cached_property
     def alone(self) -> 'Session':
-        """The session on this process's own devices: itself, unless several processes share it."""
+        """A session on this process's devices alone: itself, unless several processes share it."""
         if not self.mesh.is_multi_process:
             return self
         return dataclasses.replace(self, mesh=sharding.make_mesh(1, jax.local_devices()))
@@ -74,9 +74,9 @@ class Session:
     def feed(self, ids: Iterable[dict], view: int, extra: Mapping | None = None, group: int = 1):
         """Yields (steps, ids or whole batches) placed on the mesh, `group` steps at a time.
 
-        With the arrays on the device only ids travel; otherwise a thread gathers batches on the
-        host, ahead of the step. The batches are the same either way. Of several processes each
-        gathers the rows that its own devices get.
+        Only ids travel where the arrays lie on the device; otherwise a thread gathers batches on the
+        host, ahead of the step. The batches are the same either way. Each process gathers the rows
+        that its devices get.
         """
         host = {**self.data.arrays, **(extra or {})}
 
@@ -94,9 +94,10 @@ class Session:
         return map(place, groups) if self.on_device else batches.prefetch(groups, place)
 
     def calls(self, ids: list[dict], view: int, extra: Mapping | None = None, skip: int = 0):
-        """(steps, what they take) for each call of an epoch's training steps, behind its first `skip`.
+        """(steps, their ids or batches) for each call of an epoch's steps after its first `skip`.
 
-        With the arrays on the device that is the whole epoch's ids, each time; otherwise batches.
+        Every call takes the whole epoch's ids where the arrays lie on the device; otherwise each
+        call takes its batches.
         """
         group, left = self.steps_per_call, len(ids) - skip
         if not self.on_device:
@@ -105,12 +106,12 @@ class Session:
         return ((count, whole) for count in [group] * (left // group) + [1] * (left % group))
 
     def epoch(self, ids: list[dict], view: int) -> dict:
-        """An epoch's ids on the mesh at once, for steps that pick theirs (`batches.at`)."""
+        """All ids of an epoch, placed on the mesh together; each step picks its own (`batches.at`)."""
         tree = {**batches.stack(self._shares(ids)), 'view': np.int32(view)}
         return self._placed(tree, len(ids[0]['index']), leading=1)
 
     def _shares(self, part: list[dict]) -> list[dict]:
-        """Of each batch the rows that this process's devices get."""
+        """The rows of each batch that this process's devices get."""
         rows = len(part[0]['index'])
         mine = sharding.local_rows(self.mesh, rows)
         if len(mine) == rows:
@@ -118,7 +119,7 @@ class Session:
         return [{key: value[mine] for key, value in item.items()} for item in part]
 
     def _placed(self, tree: dict, rows: int, leading: int) -> dict:
-        """On the mesh, batches of `rows` rows split; `leading` axes come before those of the rows."""
+        """`tree` on the mesh, its batches of `rows` rows split; `leading` axes come before the rows'."""
         whole = sharding.replicated(self.mesh)
         split = sharding.batch_sharding(self.mesh, leading)
         return {

@@ -17,8 +17,8 @@ from mimic_jax.ops import metrics
 from mimic_jax.training import clipping, losses, plateau
 from mimic_jax.training.settings import Loss, Train
 
-# Part of trained nets' names: whoever changes what preprocessing, losses, optimisers or schedules
-# compute, beyond rounding, must raise it (tests/arithmetic_test.py).
+# Part of trained nets' names. Raise it with every change, beyond rounding, of what preprocessing,
+# losses, optimisers or schedules compute (tests/arithmetic_test.py).
 VERSION = 1
 
 
@@ -26,7 +26,7 @@ VERSION = 1
 class Task:
     """Everything about a training run that is fixed when it is compiled.
 
-    Equal tasks share one compiled step: runs that differ in their seed alone compile once.
+    Equal tasks share one compiled step: runs that differ only in their seed compile once.
     """
 
     net: Net
@@ -41,8 +41,8 @@ class TrainState(flax.struct.PyTreeNode):
     """What a step reads and writes.
 
     step: int32 [], steps taken.  variables: the net's `params` and `batch_stats`.
-    seed, view_seed: uint32 [].  constants: arrays that are not trained — `inputs` (what
-    preprocessing was fitted to) and, for standardised logits, `logit_mean`, `logit_deviation` [K].
+    seed, view_seed: uint32 [].  constants: arrays that are not trained: `inputs` (the statistics of
+    preprocessing) and, for standardised logits, `logit_mean` and `logit_deviation` [K].
     """
 
     step: jax.Array
@@ -71,11 +71,11 @@ def create_train_state(task: Task, input_shape, seed: int, view_seed: int, const
 def learning_rate(train: Train, steps: int) -> optax.Schedule:
     """The rate by step: linear warm-up from 0, then constant or a half cosine down to 0.
 
-    'plateau' is constant here; `optimizer` scales what comes of it.
+    'plateau' is constant here; `optimizer` scales its updates.
     """
     warmup = round(train.warmup * steps)
     if train.schedule in ('constant', 'plateau'):
-        if not warmup:  # which optax's warm-up schedule takes to mean a rate of 0 for ever
+        if not warmup:  # optax's warm-up schedule over no steps would stay at 0 for ever
             return optax.constant_schedule(train.learning_rate)
         return optax.warmup_constant_schedule(0.0, train.learning_rate, warmup)
     return optax.warmup_cosine_decay_schedule(0.0, train.learning_rate, warmup, steps)
@@ -85,8 +85,8 @@ def optimizer(train: Train, steps: int) -> optax.GradientTransformation:
     """Clipping by global norm, L2 on kernels, then SGD with Nesterov momentum.
 
     Its update needs the gradients' norm: `update(gradients, state, params, norm=norm)`.
-    With the schedule 'plateau' the last part of its state is a `plateau.Plateau`, which the training
-    loop renews after every epoch.
+    The schedule 'plateau' adds a `plateau.Plateau` as the last part of its state; the training loop
+    replaces it after every epoch.
     """
     parts = [
         clipping.clip_by_norm(train.clip_norm),
@@ -99,7 +99,7 @@ def optimizer(train: Train, steps: int) -> optax.GradientTransformation:
 
 
 def _scaled_by_plateau() -> optax.GradientTransformation:
-    # Momentum gathers gradients ahead of the rate, so that scaling the update scales the rate.
+    # Momentum sums gradients before the rate multiplies them, so scaling the update scales the rate.
     def scale(updates, state, params=None):
         return jax.tree.map(lambda update: update * state.scale, updates), state
 

@@ -11,9 +11,9 @@ from mimic_jax.runtime import backend
 def conv2d(inputs, kernel, padding):
     """Convolves images with a bank of filters.
 
-    On the CPU backend its gradients are convolutions in the forward pass's order of axes. Those of JAX
-    have another, for which XLA has no fast kernels within a loop: several steps a call then take more
-    than 30 times as long (jax 0.10.2).
+    The CPU backend's gradients are convolutions in the forward pass's order of axes. JAX's gradients
+    have another order, for which XLA has no fast kernels within a loop: several steps a call would
+    take more than 30 times as long (jax 0.10.2).
 
     Args:
         inputs: [B, H, W, C_in].
@@ -81,7 +81,7 @@ def _cpu_conv_backward(pads, residuals, gradient):
         for size, each in zip(kernel.shape[:2], pads, strict=True)
     ]
     of_inputs = _conv(gradient, jnp.flip(kernel, (0, 1)).swapaxes(2, 3), rest)
-    # Channels in place of the batch, and the batch in that of channels.
+    # The channels take the batch's place, and the batch takes the channels' place.
     of_kernel = _conv(inputs.transpose(3, 1, 2, 0), gradient.transpose(1, 2, 0, 3), pads)
     return of_inputs, of_kernel.transpose(1, 2, 0, 3)
 

@@ -1,8 +1,8 @@
 """Max, average and stochastic pooling on [B, H, W, C].
 
 `window` and `stride` are (height, width). `padding` is 'VALID' or 'SAME'; SAME gives ceil(size /
-stride) positions, pads as XLA does (the odd row or column goes last), and what is padded never
-counts: not in a maximum, not in the mean's denominator, not as a location to draw.
+stride) positions and pads as XLA does (the odd row or column goes last). Padding never counts: not
+in a maximum, not in the mean's denominator, not as a location to draw.
 """
 
 import functools
@@ -19,11 +19,12 @@ from mimic_jax.runtime import backend
 def max_pool(inputs, window, stride, padding):
     """The maximum of each window, [B, H', W', C].
 
-    On the CPU backend it is an elementwise maximum over shifted, strided views, down each column and
-    then along the row left, because XLA's gradient of a windowed maximum is slow there; where windows
-    overlap it has a gradient of its own. benchmarks/layers.py has them beside XLA's. Where a window
-    has ties, XLA's gradient and that of overlapping windows go to one of them, the other's is shared;
-    without ties all are equal.
+    The CPU backend takes an elementwise maximum over shifted, strided views, down each column and
+    then along the row that is left, because XLA's gradient of a windowed maximum is slow there.
+    Overlapping windows have a gradient written here. benchmarks/layers.py compares both with XLA's.
+
+    The three gradients differ only where a window has ties. XLA's and that of overlapping windows go
+    to one of the tied elements; that of windows side by side is shared among them.
     """
     _check(inputs, padding)
     if not backend.is_cpu():
@@ -82,7 +83,7 @@ def expected_pool(inputs, window, stride, padding):
     _check(inputs, padding)
     totals = _window_sums(inputs, window, stride, padding)
     squares = _window_sums(inputs**2, window, stride, padding)
-    # Not only zeros: the gradient has totals**-2, which overflows where totals are tiny.
+    # Tiny totals count as zero too: the gradient has totals**-2, which overflows there.
     return squares / jnp.where(totals > 1e-15, totals, 1)
 
 
@@ -93,7 +94,7 @@ def _check(inputs, padding):
 
 
 def _reduce_window_max(inputs, window, stride, padding):
-    # The initial value must be a literal -inf: only so does XLA know the gradient.
+    # The initial value must be a literal -inf; with any other, JAX does not know the gradient.
     return lax.reduce_window(inputs, -jnp.inf, lax.max, (1, *window, 1), (1, *stride, 1), padding)
 
 
@@ -111,7 +112,7 @@ def _max_along(inputs, axis, length, step):
 
 
 def _windows(inputs, axis, length, step):
-    """For each location in a window, what all windows have there."""
+    """One array for each location in a window: the elements that all windows have there."""
     last = (inputs.shape[axis] - length) // step * step
     return [lax.slice_in_dim(inputs, at, at + last + 1, step, axis) for at in range(length)]
 

@@ -1,8 +1,9 @@
 """Convolutions with fewer multiplications (Winograd 1980), as products of matrices, float32.
 
-Along one axis four neighbouring outputs of a kernel of r taps are, by Toom and Cook, found from two
-polynomials' values at r + 3 points: A^T [(G g) * (B^T d)] (Lavin & Gray 2016, equation 5), which takes
-r + 3 multiplications and not 4 r. Along both axes a 5×5 kernel takes 64 for 16 outputs, not 400.
+Toom and Cook find four neighbouring outputs of a kernel of r taps along one axis from two
+polynomials' values at r + 3 points: A^T [(G g) * (B^T d)] (Lavin & Gray 2016, equation 5). That takes
+r + 3 multiplications instead of 4 r. A 5×5 kernel, along both axes, takes 64 for 16 outputs instead
+of 400.
 """
 
 import dataclasses
@@ -23,9 +24,9 @@ MOST_TAPS = len(POINTS) + 2 - OUTPUTS
 def conv2d(inputs, kernel, padding):
     """Convolves images with a bank of filters, stride 1.
 
-    Outputs and gradients are within 2e-4 of their standard deviation of exact ones, where a direct
-    convolution's are within 1e-5: larger numbers cancel. What is kept for the gradient takes, beside
-    the inputs, (r + 3)^2 / 16 times their memory.
+    Outputs and gradients differ from exact ones by up to 2e-4 of their standard deviation, because
+    larger numbers cancel; a direct convolution's differ by up to 1e-5. The arrays kept for the
+    gradient, beside the inputs, take (r + 3)^2 / 16 times the inputs' memory.
 
     Args:
         inputs: [B, H, W, C_in] float32.
@@ -54,16 +55,16 @@ def conv2d(inputs, kernel, padding):
 def pays(inputs, kernel, padding) -> bool:
     """Whether this is the faster way on this backend, forward and backward (benchmarks/layers.py).
 
-    It is never on accelerators. Of the shapes tried on 2 CPU cores with jax 0.10.2, against direct
-    convolutions that mimic_jax.runtime.compiled.jit compiled, kernels of 3×3 save less than the transforms
-    cost, and so do maps that tiles fit badly, few channels, and few tiles to share the kernel's
-    transform.
+    It never is on accelerators. The rule comes from shapes tried on 2 CPU cores with jax 0.10.2,
+    against direct convolutions compiled by mimic_jax.runtime.compiled.jit. The transforms cost more
+    than they save for 3×3 kernels, for maps that tiles fit badly, for few channels, and for few tiles
+    to share the kernel's transform.
     """
     batch, *sides, channels = inputs.shape
     *taps, _, filters = kernel.shape
     if not backend.is_cpu() or inputs.dtype != jnp.float32 or max(taps) > MOST_TAPS:
         return False
-    if not isinstance(batch, int):  # an export's, which may be of any size
+    if not isinstance(batch, int):  # an exported net's batch may have any size
         return False
     axes = [_multiplications(*axis, padding) for axis in zip(sides, taps, strict=True)]
     direct, tiled = (math.prod(each) for each in zip(*axes, strict=True))
@@ -72,7 +73,7 @@ def pays(inputs, kernel, padding) -> bool:
 
 
 def _multiplications(size: int, taps: int, padding: str) -> tuple[int, int]:
-    """Along an axis of `size` elements: of a direct convolution, and of this one."""
+    """Multiplications along an axis of `size` elements: a direct convolution's, and this one's."""
     length = _length(size, taps, padding)
     return length * taps, -(-length // OUTPUTS) * (OUTPUTS + taps - 1)
 
@@ -92,7 +93,7 @@ def _along_first_forward(matrix, array):
 
 
 def _along_first_backward(matrix, gradient):
-    # The derivative that JAX would find has the axis that is summed last, and copies to move it.
+    # JAX's derivative would have the summed axis last, and copy the array to move that axis.
     return None, jnp.tensordot(matrix.T, gradient, 1)
 
 
@@ -101,7 +102,7 @@ _along_first.defvjp(_along_first_forward, _along_first_backward)
 
 @dataclasses.dataclass(frozen=True)
 class _Axis:
-    """Transforms of an axis of a map by all its tiles at once, padding included, float32.
+    """Transforms of one axis of a map, all its tiles at once, padding included, float32.
 
     inputs: [points * tiles, size].  kernel: [points, taps].  outputs: [size', points * tiles].
     """
