@@ -2,7 +2,7 @@
 
     python benchmarks/accelerator.py --workdir=runs/accelerator --json=results/accelerator.json
 
-utilisation   model FLOP utilisation of BC's SNN-30k in bfloat16, batches of 4,096, against a matrix product
+utilisation   model FLOP utilisation of 128c5-p3/2s-1200L-30k in bfloat16, batches of 4,096, by a product
 calls         a step's time by the number of steps that one call of the device makes
 throughput    images a second: a teacher's training, the ensemble's forward passes, a student on logits
 profile       what a teacher's and a student's step spend their time on, as a picture beside the table
@@ -30,19 +30,22 @@ import numpy as np
 import profiles
 import record
 
-from mimic_jax import allocator, artifacts, compiled, pipeline, sharding, train
+from mimic_jax import pipeline
+from mimic_jax.artifacts import store
 from mimic_jax.data import batches
+from mimic_jax.data.dataset import Dataset
 from mimic_jax.data.settings import Views
-from mimic_jax.data.splits import Dataset
-from mimic_jax.metrics_log import validation_curve, validation_times
 from mimic_jax.models import net as nets
 from mimic_jax.models.counts import count
-from mimic_jax.progress import Progress
-from mimic_jax.reporting import tables
+from mimic_jax.ops.text import aligned
+from mimic_jax.runtime import allocator, compiled, sharding
+from mimic_jax.runtime.progress import Progress
 from mimic_jax.runtime.settings import Run
-from mimic_jax.session import Session
-from mimic_jax.train_step import Task, create_train_state, forward, train_step
+from mimic_jax.training import loop
+from mimic_jax.training.metrics_log import validation_curve, validation_times
+from mimic_jax.training.session import Session
 from mimic_jax.training.settings import Loss, Train
+from mimic_jax.training.train_step import Task, create_train_state, forward, train_step
 
 IMAGE, CLASSES = (32, 32, 3), 10
 VIEWS = Views(mirror=True, shift=4, padding='reflect')
@@ -129,7 +132,7 @@ def stage(name: str, scale: Scale, folder: Path) -> list[dict]:
         folder.mkdir(parents=True, exist_ok=True)
         start = time.monotonic()
         rows = STAGES[name](scale, folder)
-        artifacts.write_atomically(file, json.dumps(rows, indent=1))
+        store.write_atomically(file, json.dumps(rows, indent=1))
         print(f'{name}: done in {time.monotonic() - start:.0f} s', flush=True)
     return json.loads(file.read_text())
 
@@ -140,7 +143,7 @@ def row(name: str, value: float, unit: str) -> dict:
 
 def table(rows: list[dict]) -> str:
     body = [[each['name'], f'{each["value"]:,.10g}', each['unit']] for each in rows]
-    return tables.aligned([['', 'measured', 'unit'], *body])
+    return aligned([['', 'measured', 'unit'], *body])
 
 
 def utilisation(scale: Scale, folder: Path) -> list[dict]:
@@ -172,7 +175,7 @@ def calls(scale: Scale, folder: Path) -> list[dict]:
     for size in scale.calls:
         run, progress = Run(placement='device', steps_per_call=size), Progress(stream=io.StringIO())
         session = Session(folder, data, run, progress, mesh)
-        arrays, call = session.arrays(), train._train_call(mesh)
+        arrays, call = session.arrays(), loop._train_call(mesh)
         state = create_train_state(task, IMAGE, 0, 0, {'inputs': {}})
         seconds = []
         for epoch in range(TURNS + 1):

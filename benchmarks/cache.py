@@ -29,12 +29,13 @@ import jax
 import numpy as np
 import record
 
-from mimic_jax import allocator, compiled, logit_cache
 from mimic_jax.data.settings import Views
+from mimic_jax.mimic import logit_cache
 from mimic_jax.models import net as nets
 from mimic_jax.models.counts import count
-from mimic_jax.train_step import Task, create_train_state, forward, train_step
+from mimic_jax.runtime import allocator, compiled
 from mimic_jax.training.settings import Loss, Train
+from mimic_jax.training.train_step import Task, create_train_state, forward, train_step
 
 TEACHER = '32c3-bn-p2-64c3-bn-p2-128c3-bn-p2'
 SHAPE, CLASSES, BATCH = (32, 32, 3), 10, 128

@@ -33,9 +33,11 @@ import ml_collections
 import outcomes
 from absl import logging
 
-from mimic_jax import artifacts, ensemble, pipeline
+from mimic_jax import pipeline
+from mimic_jax.artifacts import store
 from mimic_jax.errors import UserError
-from mimic_jax.phases.report import machine
+from mimic_jax.mimic import ensemble
+from mimic_jax.reporting.run import machine
 
 DAMAGES = ('flip', 'truncate', 'empty', 'delete', 'swap')
 PHASES = (
@@ -124,7 +126,7 @@ def tiny() -> ml_collections.ConfigDict:
 
 def run_all(settings, workdir: Path, export: bool) -> None:
     """The pipeline, as in a process of its own: nothing that was checked before counts as checked."""
-    artifacts._verified_manifest.cache_clear()
+    store._verified_manifest.cache_clear()
     ensemble.open_checked.cache_clear()
     with redirect_stdout(io.StringIO()):
         pipeline.run(settings, workdir=workdir, experiment=EXPERIMENT, command='a command')
@@ -295,7 +297,7 @@ def write(arguments, found: list[dict]) -> None:
         'date': datetime.date.today().isoformat(),
         'outcomes': found,  # `found` counts those that were
     }
-    artifacts.write_atomically(arguments.json, json.dumps(result, indent=1) + '\n')
+    store.write_atomically(arguments.json, json.dumps(result, indent=1) + '\n')
 
 
 if __name__ == '__main__':

@@ -22,11 +22,11 @@ import jax.numpy as jnp
 import numpy as np
 import record
 
-from mimic_jax import compiled, sharding
 from mimic_jax.data.settings import Views
 from mimic_jax.models import net
-from mimic_jax.train_step import Task, create_train_state, train_step
+from mimic_jax.runtime import compiled, sharding
 from mimic_jax.training.settings import Loss, Train
+from mimic_jax.training.train_step import Task, create_train_state, train_step
 
 INPUT_SHAPE, CLASSES = (15, 41, 3), 183
 DEVICES = (1, 2, 4, 8)
@@ -74,7 +74,7 @@ def measure(model: str, batch_size: int, count: int, axis: str) -> dict:
 
 
 def laid_out(mesh, model: str):
-    """A student's state at step 0 on the mesh, as `mimic_jax.train` lays it out."""
+    """A student's state at step 0 on the mesh, as `mimic_jax.training.loop` lays it out."""
     train = Train(clip_norm=1.0)
     task = Task(
         net=net.build(model, CLASSES, train.dtype, train.init_scale),

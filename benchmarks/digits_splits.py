@@ -16,9 +16,10 @@ import numpy as np
 import record
 from absl import logging
 
-from mimic_jax import allocator, pipeline
+from mimic_jax import pipeline
 from mimic_jax.ops import metrics
 from mimic_jax.reporting import tables
+from mimic_jax.runtime import allocator
 
 EXPERIMENT = config_files.EXPERIMENTS / 'digits_student.py'
 ROWS = ('ensemble', 'student on labels', 'student mimicking')

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import record
 
-from mimic_jax.data import fbank, timit, timit_files
+from mimic_jax.speech import fbank, timit, timit_files
 
 TOLERANCE = 2e-3  # of logarithms; float32 sums in another order
 FFT = 512

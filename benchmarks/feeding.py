@@ -20,16 +20,18 @@ import jax
 import numpy as np
 import record
 
-from mimic_jax import allocator, compiled, sharding, train
-from mimic_jax.data import batches, speech
+from mimic_jax.data import batches
+from mimic_jax.data.dataset import Dataset
 from mimic_jax.data.settings import Views
-from mimic_jax.data.splits import Dataset
 from mimic_jax.models import net as nets
-from mimic_jax.progress import Progress
+from mimic_jax.runtime import allocator, compiled, sharding
+from mimic_jax.runtime.progress import Progress
 from mimic_jax.runtime.settings import Run
-from mimic_jax.session import Session
-from mimic_jax.train_step import Task, create_train_state, train_step
+from mimic_jax.speech import corpora
+from mimic_jax.training import loop
+from mimic_jax.training.session import Session
 from mimic_jax.training.settings import Loss, Train
+from mimic_jax.training.train_step import Task, create_train_state, train_step
 
 TURNS, EPOCHS = 11, 3
 
@@ -64,7 +66,7 @@ def corpus(count: int) -> Dataset:
     frames = random.normal(size=(count, 123)).astype(np.float32)
     labels = random.integers(0, 183, count)
     bounds = np.append(np.arange(0, count, 300), count)
-    spoken = speech.Speech(frames, labels.astype(np.int32), bounds, (), ())
+    spoken = corpora.Speech(frames, labels.astype(np.int32), bounds, (), ())
     return dataset(frames, labels, 183, spoken)
 
 
@@ -91,7 +93,7 @@ def compare(name: str, data: Dataset, spec: str, placement: str, size: int) -> d
         batches.gather(data.arrays, {**first(data, size), 'view': np.int32(0)})
     )
     fixed = compiled.jit(train_step, donate_argnums=0)
-    arrays, step_call = session.arrays(), train._train_call(mesh)
+    arrays, step_call = session.arrays(), loop._train_call(mesh)
     steps = EPOCHS * batches.steps(len(data.labels), size)
 
     def fed(state):

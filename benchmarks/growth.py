@@ -79,12 +79,13 @@ def slope(amounts, values) -> float:
 
 def pipeline(folder: Path, rows: int, members: int, views: int) -> dict:
     """Seconds and peak memory of preparing, labelling and training."""
-    from mimic_jax import sharding
+    from mimic_jax import plan as plans
     from mimic_jax.config import experiment as experiments
-    from mimic_jax.phases import logits, prepare, student, teacher
-    from mimic_jax.plans import experiment as plans
-    from mimic_jax.progress import Progress
-    from mimic_jax.session import Session
+    from mimic_jax.data import prepare
+    from mimic_jax.mimic import logits, students, teachers
+    from mimic_jax.runtime import sharding
+    from mimic_jax.runtime.progress import Progress
+    from mimic_jax.training.session import Session
 
     transfer_memory.write_unlabelled(folder / 'unlabelled.npy', rows)
     config = transfer_memory.settings(folder, 'host')
@@ -103,11 +104,11 @@ def pipeline(folder: Path, rows: int, members: int, views: int) -> dict:
         plan = plans.make(checked, data)
         session = Session(workdir, data, checked.run, quiet, sharding.make_mesh())
         for member in plan.members.values():
-            teacher.run(session, member)
+            teachers.make(session, member)
         with transfer_memory.measured(peaks, 'label'):
             logits.run(session, plan.caches['tiny'])
         with transfer_memory.measured(peaks, 'train'):
-            student.run(session, plan.students['mimic'][0])
+            students.make(session, plan.students['mimic'][0])
     return {
         **{f'{phase}, s': found['seconds'] for phase, found in peaks.items()},
         'peak, MiB': max(found['anonymous'] for found in peaks.values()),
@@ -118,11 +119,11 @@ def step(budget: float) -> dict:
     """A training step of the largest shallow net on speech within a budget, and the process's memory."""
     import jax
 
-    from mimic_jax import allocator, compiled
     from mimic_jax.data.settings import Views
     from mimic_jax.models import net, notation
-    from mimic_jax.train_step import Task, create_train_state, train_step
+    from mimic_jax.runtime import allocator, compiled
     from mimic_jax.training.settings import Loss, Train
+    from mimic_jax.training.train_step import Task, create_train_state, train_step
 
     allocator.keep_freed_memory()
     shape, classes, size = (15, 41, 3), 183, 128

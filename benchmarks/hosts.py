@@ -191,7 +191,7 @@ def differences(whole: Path, other: Path) -> dict[str, float]:
 
 
 def write(path: Path, runs: list[dict], killed: dict) -> None:
-    from mimic_jax.phases.report import machine
+    from mimic_jax.reporting.run import machine
 
     result = {
         'experiment': 'hosts',

@@ -3,8 +3,8 @@
     python benchmarks/layers.py --json=results/layers.json
 
 Milliseconds on float32 batches of 128, SAME padding, medians of alternating calls. Convolutions: forward
-pass and gradients (of the kernel alone where the inputs are images), compiled by mimic_jax.compiled.jit,
-against XLA's and jax.jit. By Winograd: the same against a direct convolution, both compiled by mimic_jax's.
+pass and gradients (of the kernel alone where inputs are images), by mimic_jax.runtime.compiled,
+against XLA's and jax.jit. By Winograd: the same against a direct convolution, both compiled as here.
 Max pools, and batch normalisation of examples that all count with the ReLU behind it: forward and gradient.
 """
 
@@ -21,9 +21,9 @@ import jax.numpy as jnp
 import record
 from jax import lax
 
-from mimic_jax import allocator, compiled
+from mimic_jax.models.kernels import convolution, pooling, winograd
 from mimic_jax.models.layers import BatchNorm
-from mimic_jax.ops import convolution, pooling, winograd
+from mimic_jax.runtime import allocator, compiled
 
 BATCH = 128
 # Side of the map, channels, filters, side of the kernel.

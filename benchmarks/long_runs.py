@@ -87,12 +87,13 @@ def watch(name: str, count: int, workdir: Path, queue) -> None:
 
 def look_after(name: str, look) -> None:
     """Has `look` called after every checkpoint, block of views, or net."""
-    from mimic_jax import checkpoint, logit_cache, train
+    from mimic_jax.mimic import logit_cache
+    from mimic_jax.training import checkpoint, loop
 
     of, function = {
         'steps': (checkpoint.Checkpoints, 'save'),
         'views': (logit_cache, '_save'),
-        'nets': (train, 'run'),
+        'nets': (loop, 'run'),
     }[name]
     original = getattr(of, function)
 
@@ -146,7 +147,7 @@ def config(name: str, count: int):
 
 
 def write(path: Path, found: list[dict]) -> None:
-    from mimic_jax.phases.report import machine
+    from mimic_jax.reporting.run import machine
 
     result = {
         'experiment': 'long_runs',

@@ -1,4 +1,4 @@
-"""Training steps with glibc's own settings and with mimic_jax.allocator's, side by side.
+"""Training steps with glibc's own settings and with mimic_jax.runtime.allocator's, side by side.
 
     python benchmarks/page_faults.py --json=results/page_faults.json
 
@@ -57,7 +57,7 @@ def compare(net: str) -> list[dict]:
 
 def measure(net: str, setting: str) -> dict:
     """Median time and page faults of a training step in this process."""
-    from mimic_jax import allocator, compiled
+    from mimic_jax.runtime import allocator, compiled
 
     if setting == 'kept' and not allocator.keep_freed_memory():
         sys.exit('this C library has no mallopt; there is nothing to compare')
@@ -66,8 +66,8 @@ def measure(net: str, setting: str) -> dict:
 
     from mimic_jax.data.settings import Views
     from mimic_jax.models import net as nets
-    from mimic_jax.train_step import Task, create_train_state, train_step
     from mimic_jax.training.settings import Loss, Train
+    from mimic_jax.training.train_step import Task, create_train_state, train_step
 
     task = Task(nets.build(net, 10), 'image', Views(mirror=True, shift=4), Loss(), Train(), 1000)
     state = create_train_state(task, (32, 32, 3), 0, 0, {'inputs': {}})

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mimic_jax import artifacts
-from mimic_jax.phases.report import machine
-from mimic_jax.reporting import tables
+from mimic_jax.artifacts import store
+from mimic_jax.ops.text import aligned
+from mimic_jax.reporting.run import machine
 
 COLUMNS = ('ours', 'peer', 'ratio')
 
@@ -25,7 +25,7 @@ def save(path: Path, rows: Sequence[dict], **facts) -> None:
         'date': datetime.date.today().isoformat(),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    artifacts.write_atomically(path, json.dumps(result, indent=1) + '\n')
+    store.write_atomically(path, json.dumps(result, indent=1) + '\n')
 
 
 def command() -> str:
@@ -46,7 +46,7 @@ def rate(name: str, ours: float, peer: float, **facts) -> dict:
 def table(rows: Sequence[dict]) -> str:
     """The rows as Markdown: name, ours, the peer's and the ratio."""
     body = [[row['name'], *(_figure(row[key]) for key in COLUMNS)] for row in rows]
-    return tables.aligned([['', *COLUMNS], *body])
+    return aligned([['', *COLUMNS], *body])
 
 
 def _figure(value: float | None) -> str:

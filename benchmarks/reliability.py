@@ -1,4 +1,4 @@
-"""Puts what the programs of this folder found of reliability into one file, and the README's table.
+"""Puts what the programs of this folder found of reliability into one file and docs/reliability.md.
 
     python benchmarks/reliability.py --untrusted           # runs its hypothesis tests, at length
     python benchmarks/reliability.py --tests               # the tests of claims that tests alone carry
@@ -18,7 +18,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mimic_jax.reporting import tables
+from mimic_jax.ops.text import aligned
 
 ROOT = Path(__file__).parent.parent
 RESULT = Path('results') / 'reliability.json'
@@ -227,7 +227,7 @@ ROWS = {
 
 
 def table(rows: list[dict]) -> str:
-    return tables.aligned([('what', 'how much', 'what came of it'), *(_cells(row) for row in rows)])
+    return aligned([('what', 'how much', 'what came of it'), *(_cells(row) for row in rows)])
 
 
 def _cells(row: dict) -> tuple[str, str, str]:

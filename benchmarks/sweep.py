@@ -24,8 +24,9 @@ import config_files
 import record
 from absl import logging
 
-from mimic_jax import allocator, pipeline
-from mimic_jax.phases import gather
+from mimic_jax import pipeline
+from mimic_jax.reporting import gather
+from mimic_jax.runtime import allocator
 
 RATES, UNITS = (0.01, 0.03, 0.1, 0.3), (500, 1000, 2000)
 CONFIG = config_files.EXPERIMENTS / 'digits_student.py'

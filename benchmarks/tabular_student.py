@@ -21,13 +21,15 @@ import numpy as np
 import record
 from absl import logging
 
-from mimic_jax import allocator, latency, pipeline, sharding
+from mimic_jax import pipeline
+from mimic_jax import plan as plans
 from mimic_jax.config import experiment as experiments
-from mimic_jax.phases import prepare
-from mimic_jax.plans import experiment as plans
-from mimic_jax.progress import Progress
-from mimic_jax.reporting import tables
-from mimic_jax.session import Session
+from mimic_jax.data import prepare
+from mimic_jax.mimic import latency
+from mimic_jax.ops.text import aligned
+from mimic_jax.runtime import allocator, sharding
+from mimic_jax.runtime.progress import Progress
+from mimic_jax.training.session import Session
 
 ROOT = Path(__file__).parent.parent
 EXPERIMENT = 'tabular_student'
@@ -79,7 +81,7 @@ def table(rows: list[dict]) -> str:
     body = [
         [row['name'], *(_figure(row[key]) for key in ('ours', 'peer', 'ratio'))] for row in rows
     ]
-    return tables.aligned([['', 'net', 'forest', 'ratio'], *body])
+    return aligned([['', 'net', 'forest', 'ratio'], *body])
 
 
 def _figure(value: float) -> str:

@@ -22,10 +22,12 @@ import numpy as np
 import record
 from absl import logging
 
-from mimic_jax import allocator, pipeline
-from mimic_jax.ops import per
+from mimic_jax import pipeline
+from mimic_jax.ops.text import aligned
 from mimic_jax.reporting import tables
-from mimic_jax.reporting.rows import over_speakers
+from mimic_jax.runtime import allocator
+from mimic_jax.speech import per
+from mimic_jax.speech.answers import over_speakers
 
 EXPERIMENT = config_files.EXPERIMENTS / 'timit_table1.py'
 ERRORS = ('insertions', 'deletions', 'substitutions', 'tokens')
@@ -48,7 +50,7 @@ def main():
     print(result['title'])
     print('\n'.join(filter(None, (tables.headline(result['rows']), tables.table(result['rows'])))))
     print('\nPER of the row minus PER of the column, points, ± 95% over speakers, paired')
-    print(tables.aligned(difference_cells(result['differences'])))
+    print(aligned(difference_cells(result['differences'])))
     if arguments.json:
         record.save(arguments.json, **result)
 

@@ -134,7 +134,7 @@ def steps_of(spec: str) -> int:
 
 def ours(spec: str, batch: int) -> dict:
     """Milliseconds of steps of this code, GFLOP/s of jax's matrix products, and GB/s of its memory."""
-    from mimic_jax import allocator, compiled
+    from mimic_jax.runtime import allocator, compiled
 
     allocator.keep_freed_memory()
     import jax
@@ -143,8 +143,8 @@ def ours(spec: str, batch: int) -> dict:
 
     from mimic_jax.data.settings import Views
     from mimic_jax.models import net as nets
-    from mimic_jax.train_step import Task, create_train_state, train_step
     from mimic_jax.training.settings import Loss, Train
+    from mimic_jax.training.train_step import Task, create_train_state, train_step
 
     shape, classes = NETS[spec]
     loss, train = Loss(kind='logits'), Train(learning_rate=1e-3)

@@ -22,12 +22,13 @@ import numpy as np
 import record
 from absl import logging
 
-from mimic_jax import sharding
+from mimic_jax import plan as plans
 from mimic_jax.config import experiment as experiments
-from mimic_jax.phases import logits, prepare, student, teacher
-from mimic_jax.plans import experiment as plans
-from mimic_jax.progress import Progress
-from mimic_jax.session import Session
+from mimic_jax.data import prepare
+from mimic_jax.mimic import logits, students, teachers
+from mimic_jax.runtime import sharding
+from mimic_jax.runtime.progress import Progress
+from mimic_jax.training.session import Session
 
 SHAPE = (32, 32, 3)
 CLASSES = 10
@@ -69,11 +70,11 @@ def run(folder: Path, rows: int, placement: str) -> dict[str, dict]:
     plan = plans.make(checked, data)
     session = Session(workdir, data, checked.run, progress, sharding.make_mesh())
     with measured(phases, 'teacher'):
-        teacher.run(session, plan.members['tiny'])
+        teachers.make(session, plan.members['tiny'])
     with measured(phases, 'label'):
         logits.run(session, plan.caches['tiny'])
     with measured(phases, 'train'):
-        student.run(session, plan.students['mimic'][0])
+        students.make(session, plan.students['mimic'][0])
     return phases
 
 

@@ -16,12 +16,13 @@ from pathlib import Path
 import config_files
 from absl import logging
 
-from mimic_jax import allocator, metrics_log, pipeline
+from mimic_jax import pipeline, plan
 from mimic_jax.config import experiment as experiments
-from mimic_jax.phases import prepare
-from mimic_jax.phases.report import machine
-from mimic_jax.plans import experiment as plan
-from mimic_jax.progress import Progress
+from mimic_jax.data import prepare
+from mimic_jax.reporting.run import machine
+from mimic_jax.runtime import allocator
+from mimic_jax.runtime.progress import Progress
+from mimic_jax.training import metrics_log
 
 SEED = 1000
 

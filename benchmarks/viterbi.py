@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 import record
 
-from mimic_jax.ops import padding, viterbi
+from mimic_jax.ops import padding
+from mimic_jax.speech import viterbi
 
 PHONES = 61
 FRAME_SECONDS = 0.01

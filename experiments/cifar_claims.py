@@ -1,4 +1,4 @@
-"""CIFAR-10: what Ba & Caruana's text says of the method, each claim as a comparison of its own.
+"""CIFAR-10: the claims of Ba & Caruana's text on the method, each tested by a comparison.
 
     python -m mimic_jax.main --config=experiments/cifar_claims.py:losses,small
 
@@ -27,9 +27,9 @@ WHOLE = {  # cifar_student.py's, with fewer labels
     'student': '128c5-p3/2-1200L-30k',
     'plain_student': '128c5-p3/2-30k',
     'dropout_student': 'd.2-128c5-p3/2-1200L-30k-d.5',
-    'on_labels': {'epochs': 160, 'learning_rate': 0.01},
-    'on_logits': {'epochs': 80, 'learning_rate': 0.03},
-    'losses': {},  # those trained otherwise
+    'on_labels': {**cifar.student_train(), 'epochs': 80},  # of half as many images
+    'on_logits': cifar.student_train(),
+    'losses': {},  # settings of losses that need other ones
     'others': {'presets': ('losses,small and the like take up to 45 minutes on 2 CPU cores',)},
 }
 SMALL = {  # cifar_student.py:small's
@@ -53,13 +53,13 @@ LOSSES = {
     'probabilities': ('probabilities, squared error', {'kind': 'probabilities'}),
     'kl': ('KL divergence', {'kind': 'kl'}),
     'kl_3': ('KL divergence, temperature 3', {'kind': 'kl', 'temperature': 3.0}),
-    # The hard tenth is of the labelled images alone.
+    # Only labelled images have the hard tenth.
     'hinton': (
         'Hinton: .9 soft at temperature 3, .1 hard',
         {'kind': 'hinton', 'temperature': 3.0, 'soft_weight': 0.9},
     ),
 }
-IMAGES = 40_000  # that train or are unlabelled, whole and small
+IMAGES = 40_000  # training and unlabelled images together, whole and small
 PARTS = (2500, 10_000)  # of the unlabelled images
 
 
@@ -99,12 +99,12 @@ def bottleneck(nets):
 
 
 def transfer(nets):
-    """Section 3.2: a student of each part of the images, and one of all of them."""
+    """Section 3.2: a student for each part of the images, and one for all of them."""
     logits, students, shown = {'ecnn': cache(nets)}, {}, rows({})
 
     def add(name, size, split, curve, seen=''):
         logits[name] = cache(nets, transfer=(split,), limit=size)
-        passes = round(nets['on_logits']['epochs'] * IMAGES / size)  # for as many steps as of all
+        passes = round(nets['on_logits']['epochs'] * IMAGES / size)  # equal steps for all sizes
         train = {**nets['on_logits'], 'epochs': passes}
         students[name] = cifar.mimic(nets['student'], name, **train)
         shown[name] = presets.row(f'students.{name}', f'{size} images{seen}', curve=curve, x=size)
@@ -136,7 +136,7 @@ def overfitting(nets):
     return {
         'students': {name: {**student, 'seeds': (0, 1)} for name, student in students.items()},
         'report': presets.report('ecnn', rows(labels)),
-        # No views, except for the teachers, which are those of the other claims.
+        # Only the teachers have views, as they are the other claims' teachers.
         'views': {},
         'members': {name: {**net, 'views': cifar.views()} for name, net in teachers.items()},
         'logits': {'ecnn': cache(nets, views=1)},
@@ -144,7 +144,7 @@ def overfitting(nets):
 
 
 def noise(nets, part):
-    """Section 5.1: one teacher, and students of it and of its labels."""
+    """Section 5.1: one teacher, a student that mimics it, and a student on the same labels."""
     shown = {
         'cnn': presets.row('members.cnn_1', 'teacher'),
         'labels': presets.row('students.labels', 'student on labels'),

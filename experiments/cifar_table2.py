@@ -6,12 +6,14 @@
     python -m mimic_jax.main --config=experiments/cifar_table2.py:kmeans   # Coates' features alone
 
 Ten rows are the paper's. Two more are the mimic nets trained on labels without regularisation, so that
-every mimic has its twin. A stopped run goes on row by row with the same command.
+every mimic has its twin. The same command continues a stopped run row by row.
 
 The paper gives architectures and results. Chosen here: 5×5 convolutions, 3×3 pools of stride 2 (the
-teachers' without padding), rates, epochs and dropout rates. As in the paper, images are contrast
-normalised and ZCA whitened; here whitening is fitted on all images that are trained on, unlabelled ones
-too. What differs from the paper:
+teachers' without padding), rates, epochs and dropout rates. Teachers, their caches and the last row are
+cifar_student.py's, and are used where the workdir has them. What differs from the paper:
+- each image is normalised by itself; the paper contrast normalises and whitens
+  (`--config.data.preprocess=gcn_zca`);
+- the teachers' pools are max pools, the paper's stochastic ones;
 - 40,000 of the training images train and 10,000 validate;
 - every net trained on labels sees mirrored and shifted images, so that no mimic owes its lead to its views
   alone (the paper's nets had no augmentation);
@@ -19,16 +21,16 @@ too. What differs from the paper:
   or any other images that `config.data.transfer` names. The natural substitute is ImageNet resized to
   32×32 (TFDS 'imagenet_resized/32x32').
 
-`:small` is another setting: 5,000 labels, 35,000 further training images without theirs, narrow nets, no
-whitening. Its teachers, their cache and the last row are cifar_student.py:small's, and are used where the
-workdir has them. Its rates were chosen there.
+`:small` is another setting: 5,000 labels, 35,000 further training images without labels, narrow nets. Its
+teachers, their cache and the last row are cifar_student.py:small's, and are used where the workdir has
+them. Its rates were chosen there.
 """
 
 from mimic_jax.config import cifar, presets
 
 COUNT = "the paper's count of parameters cannot be all of the net's"
 MAPS = "the paper's ~125M and ~3.7B cannot be 4,000 filters' and their maps'"
-# What a row is of, and from the paper: label, accuracy, parameters, hidden units; then a note.
+# A row's source; from the paper its label, accuracy, parameters and hidden units; then a note.
 ROWS = {
     'dnn': ('members.dnn', 'DNN', 0.422, '~10M', '4k'),
     'snn': ('students.snn', 'SNN-30k', 0.782, '~70M', '~190k'),
@@ -53,11 +55,11 @@ ROWS = {
 
 def get_config(arg=''):
     deep = {'epochs': 120, 'learning_rate': 0.01, 'weight_decay': 1e-3}
-    cnns = cifar.members(4, '128c5-sp3/2-128c5-sp3/2-128c5-sp3/2-1k-d.5', deep)
+    cnns = cifar.teachers()  # those of cifar_student.py
     models = '64c5-p3/2-1200L-30k', '128c5-p3/2-1200L-30k', 'd.2-128c5-p3/2-1200L-30k-d.5'
     config = {
         'presets': ('small takes about an hour on 2 CPU cores', 'smoke takes some minutes'),
-        'data': cifar.data(preprocess='gcn_zca'),
+        'data': cifar.data(),
         'views': cifar.views(),
         'members': {
             'dnn': cifar.member('2000-d.5-2000-d.5', deep),
@@ -65,12 +67,8 @@ def get_config(arg=''):
             'zeiler': cifar.member('64c5-sp3/2s-lrn-64c5-sp3/2s-lrn-128c5-sp3/2s-d.5', deep),
             **cnns,
         },
-        'logits': caches(cnns, views=80),
-        'students': students(
-            *models,
-            on_labels={'epochs': 80, 'learning_rate': 0.01},
-            on_logits={'epochs': 80, 'learning_rate': 0.03},
-        ),
+        'logits': caches(cnns, views=40),
+        'students': students(*models, cifar.student_train(), cifar.student_train()),
         'baselines': {'kmeans': {'patches': 400_000, 'centroids': 4000}},
         'report': presets.report('ecnn', {name: row(*ROWS[name]) for name in ROWS}, latency=True),
     }
@@ -78,10 +76,9 @@ def get_config(arg=''):
 
 
 def small(config):
-    """5,000 labels, 35,000 images without, narrow nets: every row in about an hour on 2 cores."""
+    """5,000 labels, 35,000 images without labels, narrow nets: about an hour on 2 cores."""
     config.data.update(cifar.small_data())
-    config.data.preprocess = 'image'  # so that teachers and caches are cifar_student.py:small's
-    # The papers' dropout of .5 keeps nets of these widths from fitting even their training images.
+    # With the papers' dropout of .5, nets of these widths do not even fit their training images.
     train = {'learning_rate': 0.1, 'clip_norm': 1.0}
     config.members = {
         'dnn': cifar.member('500-d.2-500-d.2', train),
@@ -104,7 +101,7 @@ def small(config):
 def smoke(config):
     """Every row on a subset with tiny nets and one seed, in minutes."""
     config.data.update({'train': 1000, 'validation': 500, 'test': 1000, 'unlabelled': 2000})
-    config.data.preprocess = 'gcn'  # a thousand images are too few for ZCA's 3,072 dimensions
+    config.data.preprocess = 'gcn'  # contrast normalisation alone: so few images whiten badly
     brief = {'epochs': 6, 'batch_size': 50, 'learning_rate': 0.02}
     cnns = cifar.members(2, '16c3-bn-p2-32c3-bn-sp2-64-d.5', brief)
     config.members = {
@@ -123,7 +120,7 @@ def smoke(config):
 
 
 def kmeans(config):
-    """The single-layer features alone, fitted on 49,000 training images, no net beside them."""
+    """The single-layer features alone, fitted on 49,000 training images, without any net."""
     config.data.update(cifar.data(49_000, 1000, unlabelled=0, preprocess='image'))
     config.members = config.logits = config.students = {}
     config.report = presets.report('', {'kmeans': row(*ROWS['kmeans'])}, latency=True)
@@ -158,7 +155,7 @@ def row(source, label, paper=-1.0, parameters='', units='', note=''):
 
 
 def relabel(config, narrow, wide):
-    """Rows of cut-down nets, which stand beside no figure of the paper."""
+    """Rows of cut-down nets, without the paper's figures."""
     for name, (source, label, *_) in ROWS.items():
         label = label.replace('-30k', '').replace('128c', wide).replace('64c', narrow)
         config.report.rows[name] = row(source, label)

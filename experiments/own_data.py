@@ -5,11 +5,11 @@
     python -m mimic_jax.main --config=experiments/own_data.py:npz --config.data.root=images.npz
     python -m mimic_jax.main --config=experiments/own_data.py:table --config.data.root=table.npz
 
-Without a preset the data are images in a folder a class, of any size and number of channels, all alike.
+Without a preset the data are images, one folder a class, of any size and number of channels that all share.
 It reproduces nothing. Nets, rates and numbers of epochs are a start, good enough for some thousands of
-small images. How long it takes and what it scores depends on the data. Choose on the validation split.
+small images. Time and score depend on the data. Choose on the validation split.
 
-Settings that are not set here have their defaults; with `--phase=settings` all are printed, with meanings.
+Settings that are not set here have their defaults; `--phase=settings` prints them all, with meanings.
 """
 
 from mimic_jax.config import presets
@@ -19,43 +19,42 @@ MEMBERS = ('cnn_1', 'cnn_2', 'cnn_3')
 
 def get_config(arg=''):
     config = {
-        # What a run says of presets when it will take long.
+        # Advice that a long run prints at its start.
         'presets': (
             'tfds reads a data set of TensorFlow Datasets',
             'npz reads images from an .npz file',
             'table reads features from an .npz file',
         ),
         'data': {
-            # 'folder': images below `root` in a folder a class, root/cat/1.png, which name the classes;
-            # or root/train/cat/1.png and root/test/cat/2.png, where you have a test split of your own.
+            # 'folder': images below `root`, one folder a class, named by the class: root/cat/1.png. With
+            # a test split of your own: root/train/cat/1.png and root/test/cat/2.png.
             'name': 'folder',
             'root': '',
-            # How many examples train, 0 for all that are left. More labels than these lose theirs and
-            # join the transfer set, which is how to see what mimicking does for few labels.
+            # How many examples train, 0 for all that are left. Further examples lose their labels and
+            # join the transfer set: so you can see what mimicking does with few labels.
             'train': 0,
             # How many validate: rates and epochs are chosen on them.
             'validation': 500,
-            # How many test, set aside first. Where the data have a test split of their own, 0 is all
-            # of it.
+            # How many test, set aside first. 0 takes all of a test split that comes with the data.
             'test': 500,
             # At most so many unlabelled examples in the transfer set; -1 for all.
             'unlabelled': -1,
-            # Draws the splits. Another seed is another division of the data, and other artifacts.
+            # Draws the splits. Another seed divides the data otherwise and makes other artifacts.
             'seed': 0,
-            # 'image': each image less its mean, over its deviation. 'scale': over 255, for drawings and
-            # digits. 'gcn_zca': whitened as in Ba & Caruana. 'feature': each column of a table less its
-            # mean, over its deviation.
+            # 'image': each image minus its mean, divided by its deviation. 'scale': divided by 255, for
+            # drawings and digits. 'gcn_zca': whitened as in Ba & Caruana. 'feature': each column of a
+            # table minus its mean, divided by its deviation.
             'preprocess': 'image',
-            # Unlabelled images of the same size from elsewhere: 'folder', 'npz' or 'tfds', with the
-            # `root`, or of 'tfds' the `name` and `split`, to read. Of a table, 'munge' makes `limit`
-            # synthetic rows of the training rows.
+            # Unlabelled images of the same size from elsewhere: 'folder' or 'npz' with their `root`, or
+            # 'tfds' with its `name` and `split`. For a table, 'munge' makes `limit` synthetic rows from
+            # the training rows.
             'transfer': {'kind': 'none'},
         },
-        # Every net sees images mirrored and shifted by up to so many pixels. No mirror for letters and
-        # digits, nor for anything else that a mirror changes.
+        # Every net sees images mirrored and shifted by up to so many pixels. Turn the mirror off for
+        # letters, digits and anything else that a mirror changes.
         'views': {'mirror': True, 'shift': 2, 'padding': 'reflect'},
-        # The ensemble, in the README's notation. Images larger than 64×64 want more pools, so that the
-        # last layer stays small.
+        # The ensemble, in the papers' notation (docs/design.md). Images larger than 64×64 need more
+        # pools, so that the last layer stays small.
         'members': {
             name: {
                 'model': '32c3-bn-p2-64c3-bn-p2-128c3-bn-p2',
@@ -64,9 +63,9 @@ def get_config(arg=''):
             }
             for seed, name in enumerate(MEMBERS, 1)
         },
-        # What the ensemble says of the transfer set is written down once, on so many views of each
-        # example. To teach by a model of your own instead, give `source` (see
-        # examples/forest_teacher.py) in the members' place.
+        # The ensemble's logits on the transfer set are written once, on so many views of each example.
+        # Give `source` in the members' place to teach by a model of your own (see
+        # examples/forest_teacher.py).
         'logits': {'ensemble': {'members': MEMBERS, 'views': 8}},
         # The same shallow net twice: on the labels, and on the ensemble's logits.
         'students': {
@@ -94,7 +93,7 @@ def get_config(arg=''):
                 'mimic': presets.row('students.mimic', 'student mimicking'),
             },
         ),
-        # Changes nothing that comes out: steps between evaluations and checkpoints.
+        # Steps between evaluations and checkpoints; they change no result.
         'run': {'evaluation_steps': 200, 'checkpoint_steps': 200},
     }
     return presets.build(config, PRESETS, arg)
@@ -109,7 +108,7 @@ def tfds(config):
 
 
 def npz(config):
-    """`images` [N, H, W, C] uint8 and `labels` [N]; see the README for what else the file may hold."""
+    """`images` [N, H, W, C] uint8 and `labels` [N]; docs/inputs.md lists what else the file may hold."""
     config.data.name = 'npz'
 
 

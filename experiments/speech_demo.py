@@ -1,4 +1,4 @@
-"""Speech without a corpus: synthetic speech in TIMIT's layout, and the whole of the speech side on it.
+"""Speech without a corpus: the whole speech pipeline on synthetic speech in TIMIT's layout.
 
     apt-get install flite
     python -m mimic_jax.main --config=experiments/speech_demo.py
@@ -10,8 +10,8 @@ rest is as in `timit_student.py`, small: an ensemble of two CNNs, a shallow net 
 net on the ensemble's logits, decoded to phones and scored. Some minutes on 2 cores; `:smoke` has tiny
 nets and takes about one.
 
-The rows say that the speech is synthetic. A synthesiser says a phone always alike, and the test
-speakers' voices are those of training speakers: expect error rates far below TIMIT's.
+The rows are labelled 'synthetic speech'. A synthesiser speaks a phone always alike, and test speakers
+share their voices with training speakers: expect error rates far below TIMIT's.
 """
 
 from mimic_jax.config import presets

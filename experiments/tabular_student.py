@@ -25,7 +25,7 @@ def get_config(arg=''):
     config = {
         'data': {
             'name': 'sklearn:digits',
-            'train': 0,  # all 500 that are left, so that what is unlabelled is synthetic alone
+            'train': 0,  # all 500 that are left, so that only synthetic rows are unlabelled
             'validation': 200,
             'test': 1097,
             'preprocess': 'feature',

@@ -1,4 +1,4 @@
-"""TIMIT: what Ba & Caruana's text says of the method on speech, each claim as a comparison of its own.
+"""TIMIT: the claims of Ba & Caruana's text on the method for speech, each tested by a comparison.
 
     python -m mimic_jax.main --config=experiments/timit_claims.py:bottleneck --config.data.root=FOLDER
 
@@ -17,7 +17,7 @@ runs/timit_folds). On one core, beside other programs, the students of the losse
 those of the bottleneck 30.
 
 One rate serves all losses. In the sample each loss was tried at .05, .2 and .8 for half of the epochs,
-with one seed (benchmarks/tune.py). Best was .2 for every loss, for raw logits together with .8. Frame
+with one seed (benchmarks/tune.py). .2 was best for every loss; for raw logits .8 was as good. Frame
 accuracy on the validation speakers, %:
 
     rate                     .05     .2     .8

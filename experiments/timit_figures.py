@@ -19,9 +19,9 @@ are used where the workdir has them (those of `benchmarks/timit_folds.py` lie in
 core figures 1, 2 and 3 took 13, 25 and 14 minutes, and the teachers another 13. With `:smoke` the nets
 are tiny, and a figure takes minutes.
 
-Expect of figure 1 that the mimic pulls away from the shallow net as both grow, of figure 2 that the mimic
-does not overfit, of figure 3 that the mimic gains as its teacher does, the wider one more. One seed a
-point; for more, `--config.students.NAME.seeds=0,1,2`. The paper does not print rates, epochs and some
+Figure 1 should show that the mimic pulls away from the shallow net as both grow, figure 2 that the mimic
+does not overfit, figure 3 that the mimic gains as its teacher does, the wider mimic more. Each point has
+one seed; `--config.students.NAME.seeds=0,1,2` gives more. The paper does not print rates, epochs and some
 widths; those were chosen here.
 """
 
@@ -107,7 +107,7 @@ def figure2(nets):
     }
     students, rows = {}, {}
     for curve, (label, model, teacher) in curves.items():
-        # So that a longer run begins with the very steps of a shorter one.
+        # A constant rate lets a longer run begin with the same steps as a shorter one.
         rate = nets['rates']['logits' if teacher else 'labels']
         steady = {'schedule': 'constant', 'warmup': 0.0, 'learning_rate': rate}
         for epochs in nets['epochs']:

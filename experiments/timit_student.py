@@ -11,8 +11,8 @@ Linguistic Data Consortium).
 
 `:sample` and `:smoke` take any corpus in the same layout with 16 speakers or more; TRAIN alone is enough.
 They divide it by speaker, so their figures are not comparable with published ones. `:sample` has nets of
-a quarter of the widths. It takes no longer than a fold of `timit_table1.py:small`, one of which took
-11 minutes on 2 cores. `:smoke` runs every phase with tiny nets, in minutes.
+a quarter of the widths. It takes no longer than a fold of `timit_table1.py:small`, which took 11 minutes
+on 2 cores. `:smoke` runs every phase with tiny nets, in minutes.
 
 The paper does not give the following; these choices are ours:
 - 150 filters over 8 bands and all 15 frames, pools of 6 bands with stride 2: this geometry gives the
@@ -73,7 +73,7 @@ PRESETS = {'sample': sample, 'smoke': smoke}
 
 
 def cut(config, nets, labels, mimic, seeds):
-    """Smaller nets for a smaller corpus, which stand beside no figure of the paper."""
+    """Smaller nets for a smaller corpus, without the paper's figures."""
     timit.resize(config, nets)
     config.students = {
         'labels': timit.student(nets, labels, seeds=seeds),

@@ -8,13 +8,13 @@
 FOLDER holds TIMIT's TRAIN and TEST (LDC93S1, from the Linguistic Data Consortium). The whole run wants
 GPUs or TPUs (`--config.run.model_axis` splits the 400,000 hidden units over several). It was not measured
 here; expect the paper's scores, which stand beside every row. The paper has eight of the rows. The ninth
-is SNN-MIMIC-8k's very net on labels, so that both mimics have their twin. The same command continues a
-stopped run row by row.
+is the net of SNN-MIMIC-8k trained on labels, so that both mimics have their twin. The same command
+continues a stopped run row by row.
 
 `:sample` has the paper's nets, for a part of TIMIT in the same layout (16 speakers or more, TRAIN alone is
-enough). One of four folds of speakers tests, which `--config.data.fold` chooses, 2 speakers validate, and
-every net has 15 epochs. It leaves out the two rows of 400,000 units, which `:400k` beside it, as in
-`:sample,400k`, adds. All four folds, so that each speaker is tested once:
+enough). `--config.data.fold` chooses which of four folds of speakers tests. 2 speakers validate, and every
+net has 15 epochs. The two rows of 400,000 units are left out; `:sample,400k` adds them. All four folds, so
+that each speaker is tested once:
 
     python benchmarks/timit_folds.py --root=FOLDER
 
@@ -39,7 +39,7 @@ from mimic_jax.config import presets, timit
 UNITS_8K = '8,000 units between 1,845 inputs and 183 outputs have 16.2M parameters'
 MIMIC_8K = '250 linear and 8,000 hidden units have 3.9M parameters'
 FEW = "10 speakers train these nets, 462 the paper's: its figures are another corpus's"
-# What a row is of, and from the paper: label, phone error rate, parameters, hidden units; then a note.
+# A row's source; from the paper its label, phone error rate, parameters, hidden units; then a note.
 ROWS = {
     'snn_8k': ('students.snn_8k', 'SNN-8k', 0.231, '~12M', '~8k', UNITS_8K),
     'snn_50k': ('students.snn_50k', 'SNN-50k', 0.230, '~100M', '~50k'),
@@ -76,7 +76,7 @@ def get_config(arg=''):
 
 
 def sample(config):
-    """One fold of a part of TIMIT: every row but the two of 400,000 units, one seed."""
+    """One fold of a part of TIMIT: every row except the two of 400,000 units, one seed."""
     nets = timit.SAMPLE
     timit.resize(config, nets, 'dnn')
     config.students = {
@@ -118,7 +118,7 @@ PRESETS = ('sample', 'sample,400k', 'small', 'smoke')
 
 
 def cut(config, nets, labels, mimic, seeds):
-    """Five rows of smaller nets, which stand beside no figure of the paper."""
+    """Five rows of smaller nets, without the paper's figures."""
     timit.resize(config, nets, 'dnn', 'cnn')
     config.students = {
         'snn': timit.student(nets, labels, seeds=seeds),

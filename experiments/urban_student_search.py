@@ -7,17 +7,17 @@
 The families are nets of hidden layers (`:mlp_1`, with a bottleneck, `:mlp_2`, `:mlp_3`, `:mlp_4`,
 `:mlp_5`) and of convolutions (`:conv_1`, `:conv_2`, `:conv_3`, `:conv_4`). The budgets are `:1M`, `:3M16`,
 `:10M` and `:31M6`; with `:small` or `:smoke` they are `:100k` and `:320k`. Without presets the family is
-conv_1 and the budget 10M, or 320k. Students learn from the cache of urban_students.py of the same size,
-which is made where it is not there. Run urban_teachers.py first, in the same workdir. The preset
-`:searched` of urban_students.py tabulates the best net of every such search. `:labels` searches for a net
-on labels, with dropout, for the families that the paper has them of, at 10M (or 320k). A stopped search
-goes on with the same command. Several processes may share one through `--config.search.storage`. Nobody
-has run these searches here.
+conv_1 and the budget 10M, or 320k. Students learn from the cache of urban_students.py of the same size; a
+missing cache is made. Run urban_teachers.py first, in the same workdir. The preset `:searched` of
+urban_students.py tabulates the best net of every such search. `:labels` searches for a net on labels, with
+dropout, at 10M (or 320k), in the families of the paper's nets on labels. The same command continues a
+stopped search. Several processes may share one through `--config.search.storage`. Nobody has run these
+searches here.
 
 As in the paper: rate, momentum, input scale, a factor on the initialisation and the widths are searched
 in its ranges, which depend on the budget; one width is solved from the budget. Not in the paper, chosen
 here: 40 trials a search, widths on a log scale, batches of 128, at most 480 epochs. In deep dense nets the
-widths are from ½ to 2 of the last layer's. Nets on labels of one hidden layer have the students' widths.
+widths are ½ to 2 times the last layer's. Nets on labels of one hidden layer have the students' widths.
 The rest is as in urban_students.py.
 
 `:small` is another setting: 8,000 images, the paper's widths over 4, 12 trials of 24 epochs, and rates
@@ -88,7 +88,7 @@ def get_config(arg=''):
     budget = presets.one_of(chosen, BUDGETS, '320k' if size else '10M')
     if budget not in (urban.SMALL_BUDGETS if size else urban.BUDGETS):
         small = ' and '.join(urban.SMALL_BUDGETS)
-        raise ValueError(f'{budget} is of another size: {small} go with small or smoke, others not')
+        raise ValueError(f'{budget} has another size: {small} go with small or smoke only')
     searched = on_labels if 'labels' in chosen else mimicking
     name = f'{family}_labels' if 'labels' in chosen else f'{family}_{budget}'
     ranks = range(1, (2 if size == 'smoke' else 5) + 1)
@@ -126,7 +126,7 @@ def mimicking(size, family, budget):
 
 
 def widths(size, family, budget):
-    """The widths of a family at a budget; of deep dense nets, their ratios to the last one."""
+    """The widths of a family at a budget; deep dense nets have ratios to the last width."""
     if family not in WIDTHS:
         return {f'r{layer}': logarithmic(0.5, 2.0) for layer in range(1, int(family[-1]))}
     position = list(urban.SMALL_BUDGETS if size else urban.BUDGETS).index(budget)
@@ -135,14 +135,14 @@ def widths(size, family, budget):
 
 
 def on_labels(size, family, budget):
-    """The space of a net on labels, at the one budget that the paper has them of, and the net."""
+    """The space of a net on labels, at the only budget of such nets in the paper, and the net."""
     if family not in ON_LABELS or budget not in ('10M', '320k'):
         raise ValueError(
             f'labels goes with {", ".join(ON_LABELS)}, at 10M or, with small, 320k; '
             f'{family} at {budget} is not among them'
         )
     model, ranges = ON_LABELS[family]
-    divisor = 8 if size else 1  # the paper's ranges are of a budget further up
+    divisor = 8 if size else 1  # the paper's ranges are for a larger budget
     space = {name: whole(ends, divisor) for name, ends in ranges.items()}
     for name, (low, high) in DROPOUT.items():
         if f'{{{name}:' in model:
@@ -163,6 +163,6 @@ def logarithmic(low, high):
 
 
 def whole(ends, divisor):
-    """A whole number likewise, its range divided."""
+    """A whole number searched evenly on a log scale, its range divided by `divisor`."""
     low, high = ends
     return {**logarithmic(low // divisor, high // divisor), 'int': True}

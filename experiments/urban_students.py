@@ -6,28 +6,28 @@
 
 Nets of 1 to 5 hidden layers and of 1 to 4 convolutions have 1, 3.16, 10 and 31.6 million parameters. They
 mimic the ensemble that urban_teachers.py finds: run it first, in the same workdir, with the same preset.
-Five nets are trained on labels as well. report.md has the paper's Table 2, curves.png is its Figure 1. A
-stopped run goes on net by net with the same command. The paper's own size has not been run; its figures
+Five nets are trained on labels as well. report.md has the paper's Table 2, curves.png is its Figure 1. The
+same command continues a stopped run net by net. The paper's size has not been run; the paper's figures
 stand in the table. Other presets go with the sizes, as in `:hinton,small`:
 
 - `:regularised`: convolutional students with weight decay, and with dropout, beside the plain ones.
 - `:hinton`: one net with squared error on logits beside Hinton's temperatures and soft weights.
 - `:searched`: each net as urban_student_search.py found it, in place of the widths and rates below.
-- `:greedy`: taught by the members that a greedy choice on validation takes, not by the best.
-- `:1M`, `:3M16`, `:10M` and `:31M6`, of `:small` `:100k` and `:320k`: one budget's nets.
+- `:greedy`: the teachers are a greedy choice on validation, not the best members.
+- `:1M`, `:3M16`, `:10M` and `:31M6`, with `:small` `:100k` and `:320k`: one budget's nets.
 - `:mlp_1`, `:mlp_2`, `:mlp_3`, `:mlp_4`, `:mlp_5`, `:conv_1`, `:conv_2`, `:conv_3`, `:conv_4`: one family.
 
 As in the paper: squared error on raw logits without the ½, no weight decay, no dropout. All students see
 160 views of the 40,000 training images in the same order. Nets with no or one convolution have a linear
 bottleneck. Convolutions are 5×5, pools 2×2 (3×3 after the only convolution). One width of each net is
-solved from the budget. The paper's cells are the best of a search each. Here widths lie inside the ranges
-that it searched for students, for nets on labels too. Nets of several hidden layers have equal widths. All
-students share one rate and momentum from inside its ranges. Not in the paper, chosen here and not tuned:
+solved from the budget. Each cell of the paper is the best net of a search. Here widths lie inside the
+ranges that it searched for students, for nets on labels too. Nets of several hidden layers have equal
+widths. All students share one rate and momentum from its ranges. Not in the paper, chosen, not tuned:
 batches of 128, at most 480 epochs, a decay of 2e-4 (that of its nets on labels), dropout of .2 after pools
 and .4 after the hidden layer, and under Hinton's loss the rate of the nets on labels.
 
 `:small` is another setting: 8,000 images, the ensemble of 4 of urban_teachers.py:small, 24 views, two
-seeds, no to three convolutions, 100 and 320 thousand parameters. The larger nets are trained on labels as
+seeds, zero to three convolutions, 100 and 320 thousand parameters. The larger nets are trained on labels as
 well, with the same settings. Rate and clipping did best in trials for cifar_student.py:small. Dense nets
 train for 96 epochs: on validation the larger has 48.7% after 24 and 51.9 after 96, on labels 50.6 and
 50.2. The cache took 5 minutes of one core and the 24 nets 25. `:regularised,small` and `:hinton,small`
@@ -70,14 +70,14 @@ HINTON = {  # temperature and soft weight of each row under Hinton's loss
 def get_config(arg=''):
     chosen = presets.chosen(arg, (*urban.SIZES, *CELLS, *CHANGES))
     size = presets.one_of(chosen, urban.SIZES, '')
-    presets.one_of(chosen, ('regularised', 'hinton'), '')  # either is a table of its own
+    presets.one_of(chosen, ('regularised', 'hinton'), '')  # each makes a table of its own
     students = picked(small_nets(size) if size else nets(), chosen)
     shown, marks = rows(students, size), gaps(students, '320k' if size else '10M')
     advice = ('small takes about an hour on 2 CPU cores', 'smoke takes some minutes')
     config = {
         'presets': () if chosen else advice,
         **urban.teaching(size),
-        'search': {'study': urban.study(size)},  # that the members are from
+        'search': {'study': urban.study(size)},  # the members' study
         'students': students,
         'report': presets.report('ensemble', shown, x_label='parameters', gaps=marks, grid=True),
     }
@@ -104,7 +104,7 @@ def small_nets(size):
             net = {'budget': SMALL_BUDGETS[budget], 'seeds': (0, 1) if small else (0,)}
             train = urban.training(size, 0.1 if small else 0.03)
             if small and family == 'mlp_1':
-                train['epochs'] = 96  # cheap nets, which 24 leave far from fitted
+                train['epochs'] = 96  # cheap nets, far from fitted after 24
             students[f'{family}_{budget}'] = urban.mimicking(model, train=train, **net)
         students[f'{family}_labels'] = {'model': model, 'train': dict(train), **net}
     return students
@@ -119,7 +119,7 @@ def picked(students, chosen):
         if preset in NETS:
             students = {name: students[name] for name in students if name.startswith(preset)}
         if not students:
-            raise ValueError(f'preset {preset!r} leaves no student beside the others named with it')
+            raise ValueError(f'preset {preset!r} leaves no student; name presets that go together')
     return students
 
 
@@ -139,7 +139,7 @@ def rows(students, size):
 
 
 def gaps(students, budget):
-    """What a convolution brings to the best dense student, and the logits to two nets."""
+    """The gain of a convolution over the best dense student, and of logits over labels, twice."""
     dense = tuple(name for name in students if 'mlp' in name and name.endswith(budget))
     ends = {
         'convolutional': (dense, f'conv_1_{budget}'),
@@ -187,7 +187,7 @@ def hinton(config):
     for mix, (temperature, soft) in HINTON.items():
         mixed = net.copy_and_resolve_references()
         mixed.loss = {'kind': 'hinton', 'temperature': temperature, 'soft_weight': soft}
-        mixed.train.learning_rate = on_labels.train.learning_rate  # it too is a cross entropy
+        mixed.train.learning_rate = on_labels.train.learning_rate  # both losses are cross-entropies
         words = f'{label}, temperature {temperature:g}, {soft:g} soft'
         curve = '0.9 soft' if soft == 0.9 else ''
         add(config, f'{name}_{mix}', words, mixed, curve=curve, x=temperature)
@@ -195,11 +195,11 @@ def hinton(config):
 
 
 def plain(config, preset, families):
-    """Label and net by name of some families at 10M or 320k; leaves the config no student and row."""
+    """{name: (label, net)} of families at 10M or 320k; empties the config's students and report."""
     names = [f'{family}_{budget}' for budget in ('10M', '320k') for family in families]
     names = [name for name in names if name in config.students and config.students[name].model]
     if not names:
-        raise ValueError(f'preset {preset!r} has no net: its are convolutions of 10M or 320k')
+        raise ValueError(f'preset {preset!r} has no net: it needs convolutions of 10M or 320k')
     found = {name: (config.report.rows[name].label, config.students[name]) for name in names}
     config.students = {}
     config.report = presets.report('ensemble', {'ensemble': config.report.rows.ensemble})

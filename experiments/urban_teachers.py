@@ -6,30 +6,30 @@
 
 Bayesian optimisation searches the paper's 18 hyperparameters in 129 trials (`--phase=search`). Any number
 of processes and machines may share one search through `--config.search.storage`. Two ensembles of 16 nets
-are made of what it finds. One has the nets that are best on the validation split. The other is chosen
-greedily: each net is the one that raises the validation accuracy of those before it the most. members.png
-shows both, member by member. The table also has the paper's nets of 1 to 4 convolutions on labels, with
-10 million parameters, and Ba & Caruana's teacher and ensemble. A stopped run goes on with the same
-command. urban_students.py teaches from the ensemble of the best. The paper's own size has not been run;
-its figures stand in the table.
+are made of its nets. One has the nets that are best on the validation split. The other is chosen greedily:
+each step adds the net that raises the ensemble's validation accuracy the most. members.png shows both,
+member by member. The table also has the paper's nets of 1 to 4 convolutions on labels, with 10 million
+parameters, and Ba & Caruana's teacher and ensemble. The same command continues a stopped run.
+urban_students.py teaches from the ensemble of the best. The paper's size has not been run; the paper's
+figures stand in the table.
 
 As in the paper: 40,000 images train and 10,000 validate, each minus its mean and over its deviation. Nets
 have 3×3 convolutions, 2×2 pools, and dropout after each pool and each hidden layer. Hue, saturation and
-value are moved, images are mirrored, crops of 24 to 32 pixels are resampled. The rate is halved where the
-validation error stays. Not in the paper, chosen here: batches of 128, zero biases, SAME padding, images
-normalised after augmentation, at most 300 epochs. The nets on labels have the paper's architectures, decay
-and augmentation. Their widths are those of urban_students.py; their rates and dropout lie inside the
-ranges that the paper searched.
+value are moved, images are mirrored, crops of 24 to 32 pixels are resampled. The rate is halved when the
+validation error stops falling. Not in the paper, chosen here: batches of 128, zero biases, SAME padding,
+images normalised after augmentation, at most 300 epochs. The nets on labels have the paper's
+architectures, decay and augmentation. Their widths are those of urban_students.py; their rates and dropout
+lie inside the ranges that the paper searched.
 
 `:small` is another setting: 8,000 images, 12 trials, the first 6 quasi-random, and ensembles of 4. All
-widths are divided by 4, and so are all dropout rates, which would keep nets so narrow from fitting.
-Convolutions are batch normalised. 30 epochs of batches of 64 are too few for a validation error to stay,
-so the rate falls by half a cosine. In 15 epochs and without batch normalisation, the ensemble stayed
+widths are divided by 4, and so are all dropout rates, because nets so narrow would not fit with the whole
+rates. Convolutions are batch normalised. 30 epochs of batches of 64 are too few for the validation error to
+level off, so the rate falls by half a cosine. After 15 epochs without batch normalisation, the ensemble was
 behind shallow nets on the same labels. A trial takes 6 to 8 minutes of a core, the whole 77. Two processes
 halve that.
 """
 
-from mimic_jax.config import presets, urban
+from mimic_jax.config import cifar, presets, urban
 
 CONVOLUTIONS = {  # the paper's names of its nets on labels
     'conv_1': 'c-mp-lfc-fc',
@@ -105,7 +105,7 @@ def get_config(arg=''):
 
 
 def rows():
-    """The rows of the report, with what the paper prints beside them."""
+    """The rows of the report, with the paper's figures beside them."""
     result = {}
     for name, net in CONVOLUTIONS.items():
         label, (_, paper) = f'{name[-1]} conv: {net}', urban.ON_LABELS[name]
@@ -124,12 +124,10 @@ def rows():
 
 
 def bc_teacher(seed):
-    """Ba & Caruana's teacher as cifar_student.py has it, whose artifacts serve where they are."""
+    """Ba & Caruana's teacher with cifar_student.py's settings, whose artifacts are reused."""
     colours = ('hue', 'saturation', 'value', 'saturation_scale', 'value_scale')
     return {
-        'model': '128c5-p3/2-128c5-p3/2-128c5-p3/2-1k-d.5',
-        'seed': seed,
-        'train': {'epochs': 80, 'learning_rate': 0.02, 'weight_decay': 5e-4},
+        **cifar.member(cifar.TEACHER, cifar.teacher_train(), seed),
         'views': {'shift': 4, 'padding': 'reflect', 'crop': 0, **dict.fromkeys(colours, 0.0)},
     }
 
@@ -155,14 +153,14 @@ PRESETS = {'small': small, 'smoke': smoke}
 
 
 def cut(config, size, divisor, trials):
-    """A search of narrower nets alone; they stand beside no figure of the paper."""
+    """Leaves a search of narrower nets alone, without the paper's figures."""
     count = urban.MEMBERS[size]
     best, greedy = urban.ranked('best', count), urban.ranked('greedy', count)
     config.data.update(urban.data(size))
     for name, entry in config.search.space.items():
         if entry.int:  # widths
             entry.update({'low': entry.low // divisor, 'high': entry.high // divisor})
-        elif name in ('d1', 'd2', 'd3', 'd4', 'd5'):  # dropout as wide would keep them from fitting
+        elif name in ('d1', 'd2', 'd3', 'd4', 'd5'):  # narrow nets would not fit with more dropout
             entry.update({'low': entry.low / 4, 'high': entry.high / 4})
     config.search.update({'study': urban.study(size), 'trials': trials, 'startup': trials // 2})
     config.search.member.train.update({'schedule': 'cosine', 'warmup': 0.05})

@@ -9,6 +9,7 @@ PRESET  smoke: a first look, in minutes; small: cut down to a CPU; without one:
 PHASE   all: search, teacher, logits, student, baseline, evaluate, decode and
         report, as far as the experiment has them and they are not done yet
         export: a student as one file; predict: its answers to --input
+        views: the views of a logit cache as arrays in the folder --output
         settings: every setting with its value, default and meaning
         verify: every file of --workdir against its digest
 
@@ -16,6 +17,7 @@ Each setting is a flag too: --config.students.mimic.train.learning_rate=0.01
 """
 
 import functools
+import io
 import os
 import shlex
 import sys
@@ -27,15 +29,15 @@ import ml_collections
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from mimic_jax import allocator, interrupt, progress, shipped
-from mimic_jax.config import describe
+from mimic_jax.config import describe, shipped
 from mimic_jax.errors import UserError
-from mimic_jax.search.address import without_password
+from mimic_jax.runtime import allocator, files, interrupt, progress
+from mimic_jax.runtime.address import without_password
 
 _PHASES = (
     *('all', 'search', 'teacher', 'logits', 'student'),
     *('baseline', 'evaluate', 'decode', 'report'),
-    *('export', 'predict', 'settings', 'verify'),
+    *('views', 'export', 'predict', 'settings', 'verify'),
 )
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -46,7 +48,7 @@ _PHASE = flags.DEFINE_enum('phase', 'all', _PHASES, 'What to run.')
 _STUDENT = flags.DEFINE_string('student', None, 'Which of config.students to export or predict by.')
 _FORMAT = flags.DEFINE_enum('format', 'jax', ('jax', 'onnx'), 'What to export a student as.')
 _INPUT = flags.DEFINE_string('input', None, 'What to predict: images, an array, or recordings.')
-_OUTPUT = flags.DEFINE_string('output', None, 'Where all predictions go, an .npz or .csv file.')
+_OUTPUT = flags.DEFINE_string('output', None, 'Where predictions go, .npz or .csv; or views.')
 _NAME = flags.DEFINE_string('name', None, 'The report’s folder, if not the config file’s name.')
 _EXPERIMENTS = flags.DEFINE_list('experiments', [], 'Finished experiments to report together.')
 _DISTRIBUTED = flags.DEFINE_string(
@@ -58,7 +60,7 @@ _READ_BY = {
     'student': ('export', 'predict'),
     'format': ('export',),
     'input': ('predict',),
-    'output': ('predict',),
+    'output': ('predict', 'views'),
     'experiments': ('report',),
 }
 
@@ -69,8 +71,11 @@ def main(_) -> None:
         # Orbax tells of every file it touches, and at length of every error that it also raises.
         logging.set_verbosity(logging.FATAL)
     command = _command(sys.argv[1:])
-    shown = _command(map(without_password, sys.argv[1:]))  # in reports, which others read
+    # In reports, which others read, and which hold no bytes that are no text.
+    shown = files.printable(_command(map(without_password, sys.argv[1:])))
     interrupt.install()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # on any terminal, a class may have any name
+        sys.stdout.reconfigure(errors='backslashreplace')
     try:
         if _DISTRIBUTED.value:
             _join()
@@ -105,7 +110,7 @@ def _command(arguments: Iterable[str]) -> str:
 
 
 def _join() -> None:
-    from mimic_jax import hosts
+    from mimic_jax.runtime import hosts
 
     if _PHASE.value == 'verify' or flags.FLAGS['experiments'].present:
         raise UserError('--distributed is for a run; verify and reports together take one process')
@@ -113,14 +118,14 @@ def _join() -> None:
 
 
 def _leave() -> None:
-    from mimic_jax import hosts
+    from mimic_jax.runtime import hosts
 
     hosts.finish()
 
 
 def _stop_one_of_several(error: Exception) -> None:
     """Ends a process at once: one that waits for the others to leave, who wait for it, never would."""
-    from mimic_jax import hosts
+    from mimic_jax.runtime import hosts
 
     if not hosts.is_lost(error):
         traceback.print_exception(error)
@@ -129,34 +134,39 @@ def _stop_one_of_several(error: Exception) -> None:
 
 
 def _run(command: str) -> None:
-    from mimic_jax import compiled, pipeline
+    from mimic_jax import pipeline
+    from mimic_jax.runtime import compiled
 
     compiled.keep()
     pipeline.run(
         _CONFIG.value,
-        workdir=Path(_WORKDIR.value),
+        workdir=files.expand(_WORKDIR.value),
         experiment=_experiment(),
         phase=_PHASE.value,
         command=command,
         student_name=_STUDENT.value or '',
         file_format=_FORMAT.value,
-        source=_INPUT.value or '',
-        output=_OUTPUT.value or '',
+        source=_path(_INPUT.value),
+        output=_path(_OUTPUT.value),
     )
 
 
+def _path(flag: str | None) -> str:
+    return str(files.expand(flag)) if flag else ''
+
+
 def _verify() -> None:
-    from mimic_jax.phases import verify
+    from mimic_jax.artifacts import verify
 
     watch = functools.partial(progress.Progress().count, 'checking artifacts')
-    if not verify.run(Path(_WORKDIR.value), watch=watch):
+    if not verify.run(files.expand(_WORKDIR.value), watch=watch):
         sys.exit(1)
 
 
 def _gather(command: str) -> None:
-    from mimic_jax.phases import gather
+    from mimic_jax.reporting import gather
 
-    workdir = Path(_WORKDIR.value)
+    workdir = files.expand(_WORKDIR.value)
     print(gather.run(workdir, _EXPERIMENTS.value, command))
     print(workdir / 'report.md')
 
@@ -200,7 +210,7 @@ def _experiment() -> str:
     if _NAME.value:
         return _NAME.value
     presets = flags.FLAGS['config'].config_filename.partition(':')[2]
-    return '_'.join([Path(_file()).stem, *filter(None, presets.split(','))])
+    return shipped.experiment_name(_file(), presets)
 
 
 def _file() -> str:
@@ -213,7 +223,7 @@ def _with_shipped(word: str) -> str:
     if not equals or name.lstrip('-') != 'config':
         return word
     path, colon, presets = value.partition(':')
-    return f'{name}={shipped.find(path)}{colon}{presets}'
+    return f'{name}={shipped.find(os.path.expanduser(path))}{colon}{presets}'
 
 
 def _one_line(error: Exception) -> str:

@@ -16,8 +16,10 @@ can be killed, resumed, moved and shared.
     report    evaluations, metrics       <experiment>/report.json, .md, .html, figures
     export    data, a student            export-<id>, a file that jax alone can run
     predict   an export                  what it says of a person's own examples
+    views     data                       a cache's views as arrays, for a teacher elsewhere to answer
 
-Export and predict are what a student is for, and no part of a run of all. Nor is `phases/gather.py`,
+Export and predict are what a student is for, views what a teacher elsewhere needs: no parts of a run of
+all. Nor is `reporting/gather.py`,
 which puts several experiments' reports into one and needs no config.
 
 A search is part of a run where the config has one, and comes first: members `from_study` are known only
@@ -28,38 +30,40 @@ of students comes after the logits that they learn from, and writes student-<id>
 import dataclasses
 import functools
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from mimic_jax import artifacts, exporting, hosts, sharding, trials
+from mimic_jax import plan as plans
+from mimic_jax.artifacts import store
+from mimic_jax.baselines import run as baseline
 from mimic_jax.config import experiment as experiments
 from mimic_jax.config.experiment import Experiment
 from mimic_jax.config.fields import unread
-from mimic_jax.data.splits import Dataset
+from mimic_jax.data import prepare
 from mimic_jax.errors import UserError
+from mimic_jax.export import plan as exporting
+from mimic_jax.export import predict
+from mimic_jax.export import run as export
+from mimic_jax.mimic import evaluate, logits, students, teachers, views_phase
+from mimic_jax.mimic.plan import Plan, trial
 from mimic_jax.mimic.settings import Member
-from mimic_jax.phases import (
-    align,
-    baseline,
-    decode,
-    evaluate,
-    export,
-    logits,
-    predict,
-    prepare,
-    report,
-    search,
-    student,
-    teacher,
-)
-from mimic_jax.plans import experiment as plans
-from mimic_jax.progress import Progress
 from mimic_jax.reporting import answers, tables
-from mimic_jax.session import Session
+from mimic_jax.reporting import run as report
+from mimic_jax.runtime import hosts, sharding
+from mimic_jax.runtime.progress import Progress
+from mimic_jax.search import run as search
+from mimic_jax.search import trials
+from mimic_jax.speech import align, decode, transcribe
+from mimic_jax.speech import prepare as speech_prepare
+from mimic_jax.speech import report as speech_report
+from mimic_jax.speech.dataset import SpeechDataset
+from mimic_jax.speech.plan import AlignmentPlan
+from mimic_jax.training.session import Session
 
 PHASES = ('search', 'teacher', 'logits', 'student', 'baseline', 'evaluate', 'decode', 'report')
 # The others make what a search for students needs, and ask for none from its study.
 _READ_STUDENTS = {'student', 'evaluate', 'decode', 'report', 'export', 'predict'}
+speech_prepare.register()
 
 
 def run(
@@ -74,7 +78,7 @@ def run(
     source: str = '',
     output: str = '',
     devices: Sequence | None = None,
-) -> None:
+) -> tuple[Session, Plan] | None:
     """Runs one phase of an experiment, or all; what is complete already is left as it is.
 
     settings: the experiment's ConfigDict.  experiment: the name of its report's folder.
@@ -83,114 +87,154 @@ def run(
     export, a key of `exporting.FILES`.  source, output: paths that predict reads and writes, the latter
     if it is not empty.
     Prints the table and the report's path when the report is among the phases.
+    Returns what the phases shared and what was planned; None where the search is all that ran.
 
     Raises:
       UserError: bad input of any kind, or an input of the phase that is not there.
       Interrupted: asked to stop; everything up to here is on disk.
     """
     wanted = PHASES if phase == 'all' else (phase,)
-    if phase in ('export', 'predict') and hosts.count() > 1:
-        raise UserError(f'--phase={phase} is for one process; leave --distributed out')
-    if phase == 'predict':
-        predict.check(source, output)
     checked = experiments.read(settings)
-    searched = _searched(checked, phase) if 'search' in wanted else ''
-    if searched and phase == 'all':  # by itself it may well be a part of a search
-        trials.check_ranks(checked)
-    mesh = sharding.make_mesh(checked.run.model_axis, devices)
-    _make_workdir(workdir)
-    progress = Progress(_advice(checked), quiet=not hosts.is_first())
-    for line in unread(checked):
-        progress.say(line)
-    data = prepare.run(checked.data, workdir, progress)
-    session = Session(workdir, data, checked.run, progress, mesh)
-    if searched == 'members':
+    searched = _checked(checked, wanted, source, output)
+    session = _prepared(checked, workdir, devices)
+    if phase == 'views':
+        _write_views(session, checked, output)
+        return None
+    if searched == 'member':
         _search_members(session, checked)
         if phase == 'search':
-            return
+            return None
     checked = _with_members(session, checked)
-    plan = plans.make(trials.without_students(checked), data)
-    if searched == 'students':
+    plan = plans.make(_without_students(checked), session.data)
+    if searched == 'student':
         _check_search(session, checked, plan)
     elif _READ_STUDENTS.intersection(wanted):
-        checked, plan = _with_students(checked, plan, workdir, data)
-    _announce(progress, plan, wanted, workdir)
-    prepare.fit(session)
-    session = _aligned(session, plan.alignments)
+        checked, plan = _with_students(session, checked, plan)
+    plans.announce(plan, wanted, session)
+    prepare.fit(workdir, session.data, session.progress)
+    before, session = session, _aligned(session, plan.alignments)
 
-    free_first = functools.partial(artifacts.free_first, workdir)
     if 'teacher' in wanted:
-        for member in free_first(plan.members.values()):
-            teacher.run(session, member)
+        _each(session, plan.members.values(), teachers.make)
     if 'logits' in wanted:
-        for cache in free_first(plan.caches.values()):
-            logits.run(session, cache)
-    if searched == 'students':
-        search.run(session, checked, plan)
+        _each(session, plan.caches.values(), logits.run)
+    if searched == 'student':
+        search.run(session, checked.search, checked.views, plan.caches)
         if phase == 'search':
-            return
-        checked, plan = _with_students(checked, plan, workdir, data)
+            return None
+        checked, plan = _with_students(before, checked, plan)
     if 'student' in wanted:
-        for net in free_first(net for seeds in plan.students.values() for net in seeds):
-            student.run(session, net)
+        _each(session, (net for seeds in plan.students.values() for net in seeds), students.make)
     if 'baseline' in wanted:
-        for fitted in free_first(plan.baselines.values()):
-            baseline.run(session.alone, fitted)
+        _each(session.alone, plan.baselines.values(), baseline.run)
     if 'evaluate' in wanted:
         for net in plan.nets():
             evaluate.run(session, net, net.recipe.phase)
         for own in plan.own_teachers():
             evaluate.run_own(session, own)
     if 'decode' in wanted:
-        for decoding in free_first(each for seeds in plan.decodings.values() for each in seeds):
-            decode.run(session.alone, decoding)
-
-    def tell() -> None:
-        result = report.run(session.alone, plan, checked, experiment, command)
-        lead = tables.headline(result['rows'])
-        print('\n'.join(filter(None, (lead, '', tables.table(result['rows'])))))
-        print(workdir / experiment / 'report.md')
-
+        each = (decoding for seeds in plan.decodings.values() for decoding in seeds)
+        _each(session.alone, each, decode.run)
     if 'report' in wanted:
-        hosts.first(tell)
+        hosts.first(lambda: _report(session.alone, plan, checked, experiment, command))
     if phase in ('export', 'predict'):
-        exported = exporting.make(plan, session.data, checked.data.name, student_name, file_format)
+        exported = exporting.make(plan, session.data, student_name, file_format)
         folder = export.run(session, exported)
         if phase == 'export':
             print(export.summary(folder))
         else:
             decoding = next(iter(plan.decodings.get(f'students.{exported.name}', ())), None)
-            predict.run(session, folder, Path(source), Path(output) if output else None, decoding)
+            spoken = isinstance(session.data, SpeechDataset)
+            heard = functools.partial(transcribe.run, session, decoding) if spoken else None
+            predict.run(session, folder, Path(source), Path(output) if output else None, heard)
+    return session, plan
 
 
-def _searched(checked: Experiment, phase: str) -> str:
-    """What the config's search is for: 'members', 'students', or '' without one."""
-    if checked.search.kind:
-        if hosts.count() > 1:
-            raise UserError(
-                'a search is not run by --distributed processes: start --phase=search on each host '
-                'by itself, with config.search.storage a database that all reach; the phases after '
-                'it can be --distributed'
-            )
-        return f'{checked.search.kind}s'
-    if phase == 'search':
+def _checked(checked: Experiment, wanted: Sequence[str], source: str, output: str) -> str:
+    """What is searched for, 'member', 'student' or '' for no search, once a request makes sense."""
+    for phase in ('export', 'predict'):
+        if phase in wanted and hosts.count() > 1:
+            raise UserError(f'--phase={phase} is for one process; leave --distributed out')
+    if 'predict' in wanted:
+        predict.check(source, output)
+    if 'views' in wanted:
+        views_phase.check(checked.logits, output)
+    kind = checked.search.kind
+    if 'search' not in wanted or (not kind and len(wanted) > 1):
+        return ''
+    if not kind:
         raise UserError(
-            '--phase=search needs parameters in config.search.space, which is empty; choose an '
-            'experiment with one, such as experiments/urban_teachers.py'
+            '--phase=search needs parameters in config.search.space, of which this config has none; '
+            'choose an experiment with some, such as experiments/urban_teachers.py'
         )
-    return ''
+    if hosts.count() > 1:
+        raise UserError(
+            'a search is not run by --distributed processes: start --phase=search on each host '
+            'by itself, with config.search.storage a database that all reach; the phases after '
+            'it can be --distributed'
+        )
+    if len(wanted) > 1:  # by itself it may well be a part of a search
+        nets = checked.students if kind == 'student' else checked.members
+        trials.check_ranks(nets, checked.search)
+    return kind
+
+
+def _prepared(checked: Experiment, workdir: Path, devices: Sequence | None) -> Session:
+    """The data, read, and everything else that the phases share."""
+    mesh = sharding.make_mesh(checked.run.model_axis, devices)
+    _make_workdir(workdir)
+    progress = Progress(_advice(checked), quiet=not hosts.is_first())
+    for line in unread(checked):
+        progress.say(line)
+    data = prepare.run(checked.data, workdir, progress)
+    return Session(workdir, data, checked.run, progress, mesh)
+
+
+def _write_views(session: Session, checked: Experiment, output: str) -> None:
+    """The views of caches; they bear the name that the data have after all realignment."""
+    session = dataclasses.replace(session, data=plans.realigned(checked, session.data))
+    for folder in views_phase.run(session, checked.logits, checked.views, checked.data, output):
+        print(folder)
+
+
+def _each(session: Session, planned: Iterable, make: Callable[[Session, object], object]) -> None:
+    """Makes what is planned; what another process is making comes last."""
+    for plan in store.free_first(session.workdir, planned):
+        make(session, plan)
+
+
+def _report(
+    session: Session, plan: Plan, checked: Experiment, experiment: str, command: str
+) -> None:
+    part, searched = None, None
+    if isinstance(session.data, SpeechDataset):
+        part = speech_report.Part(session, plan.alignments, plan.decodings)
+    if checked.search.kind:
+        searched = trials.trained(checked.search, session.workdir)
+    result = report.run(session, plan, checked.report, experiment, command, checked, searched, part)
+    lead = tables.headline(result['rows'])
+    print('\n'.join(filter(None, (lead, '', tables.table(result['rows'])))))
+    print(session.workdir / experiment / 'report.md')
 
 
 def _search_members(session: Session, checked: Experiment) -> None:
-    plan = plans.make(trials.with_stand_ins(trials.without_students(checked)), session.data)
+    found = trials.with_stand_ins(checked.members, checked.search)
+    checked = dataclasses.replace(_without_students(checked), members=found)
+    plan = plans.make(checked, session.data)
     _check_search(session, checked, plan)
-    prepare.fit(session)
-    search.run(_aligned(session, plan.alignments), checked, plan)
+    prepare.fit(session.workdir, session.data, session.progress)
+    aligned = _aligned(session, plan.alignments)
+    search.run(aligned, checked.search, checked.views, plan.caches)
 
 
-def _check_search(session: Session, checked: Experiment, plan: plans.Plan) -> None:
+def _check_search(session: Session, checked: Experiment, plan: Plan) -> None:
     data = plans.realigned(checked, session.data)
-    search.check(checked, dataclasses.replace(session, data=data), plan)
+    search.check(session, checked.search, checked.views, plan.caches, data)
+
+
+def _without_students(checked: Experiment) -> Experiment:
+    """The experiment without the students that are still to be read from a study."""
+    return dataclasses.replace(checked, students=trials.known(checked.students))
 
 
 def _with_members(session: Session, checked: Experiment) -> Experiment:
@@ -199,37 +243,40 @@ def _with_members(session: Session, checked: Experiment) -> Experiment:
 
     def ask(members: list[Member]):
         """What they say of the validation examples; done here, as the choice precedes any plan."""
-        prepare.fit(session)
+        prepare.fit(session.workdir, session.data, session.progress)
         aligned = _aligned(session, alignments)
         folders = []
         for number, member in enumerate(members):
-            net = plans.trial(f'candidate {number}', member, checked, aligned.data, {})
-            teacher.run(aligned, net)
+            net = trial(f'candidate {number}', member, checked.views, aligned.data, {})
+            teachers.make(aligned, net)
             folders.append(evaluate.run(aligned, net, 'teacher'))
         return answers.on_validation(aligned, folders)
 
-    return trials.with_members(checked, session.workdir, data.fingerprint, ask)
+    fingerprint = data.fingerprint
+    found = trials.found_members(checked.members, checked.search, session.workdir, fingerprint, ask)
+    return dataclasses.replace(checked, members=found)
 
 
-def _with_students(
-    checked: Experiment, plan: plans.Plan, workdir: Path, data: Dataset
-) -> tuple[Experiment, plans.Plan]:
+def _with_students(session: Session, checked: Experiment, plan: Plan) -> tuple[Experiment, Plan]:
     """The experiment with its students from studies, and its plan.
 
-    plan: of the experiment without them.  data: as prepared.
+    session: before any realignment.  plan: of the experiment without them.
     """
-    fingerprint = plans.realigned(checked, data).fingerprint
+    fingerprint = plans.realigned(checked, session.data).fingerprint
     caches = {name: cache.recipe.name for name, cache in plan.caches.items()}
-    checked = trials.with_students(checked, workdir, fingerprint, caches)
-    return checked, plans.make(checked, data)
+    found = trials.found_students(
+        checked.students, checked.search, session.workdir, fingerprint, caches
+    )
+    checked = dataclasses.replace(checked, students=found)
+    return checked, plans.make(checked, session.data)
 
 
-def _aligned(session: Session, alignments: Sequence[plans.AlignmentPlan]) -> Session:
+def _aligned(session: Session, alignments: Sequence[AlignmentPlan]) -> Session:
     """The session with its targets realigned, round after round, whichever phase was asked for."""
     for alignment in alignments:
         folder = session.workdir / alignment.recipe.name
-        if not hosts.first(functools.partial(artifacts.is_complete, folder)):
-            teacher.run(session, alignment.net)
+        if not hosts.first(functools.partial(store.is_complete, folder)):
+            teachers.make(session, alignment.net)
         session = dataclasses.replace(session, data=align.run(session.alone, alignment))
     return session
 
@@ -244,24 +291,6 @@ def _make_workdir(workdir: Path) -> None:
             f'--workdir={workdir} cannot be written to ({error.strerror}); choose another folder'
         ) from None
     hosts.share_folder(workdir)
-
-
-def _announce(progress: Progress, plan: plans.Plan, wanted, workdir: Path) -> None:
-    """Tells the progress display what work lies ahead, so that it can say how long all will take."""
-    for alignment in plan.alignments:
-        if not artifacts.is_complete(workdir / alignment.recipe.name):
-            net = alignment.net
-            progress.plan(f'train {net.model}', net.work_per_step * net.task.steps)
-    for net in plan.nets():
-        if net.recipe.phase in wanted and not artifacts.is_complete(workdir / net.recipe.name):
-            progress.plan(f'train {net.model}', net.work_per_step * net.task.steps)
-    for cache in plan.caches.values():
-        if 'logits' in wanted and not artifacts.is_complete(workdir / cache.recipe.name):
-            progress.plan(cache.kind_of_work, cache.work)
-    for fitted in plan.baselines.values():
-        if 'baseline' in wanted and not artifacts.is_complete(workdir / fitted.recipe.name):
-            progress.plan('k-means', fitted.clustering)
-            progress.plan('features', fitted.coding * (len(fitted.examples) + fitted.evaluated))
 
 
 def _advice(checked: Experiment) -> str:

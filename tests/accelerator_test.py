@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import pytest
 from conftest import load_benchmark
 
-from mimic_jax import metrics_log
 from mimic_jax.models import counts
+from mimic_jax.training import metrics_log
 
 
 @pytest.fixture(scope='module')

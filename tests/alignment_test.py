@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mimic_jax.ops import alignment
+from mimic_jax.speech import alignment
 
 
 def split(ends, phones, frames):

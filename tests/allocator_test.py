@@ -7,7 +7,7 @@ import pytest
 PROGRAM = """
 import resource, sys
 import numpy as np
-from mimic_jax import allocator
+from mimic_jax.runtime import allocator
 if sys.argv[1] == 'kept' and not allocator.keep_freed_memory():
     sys.exit('no mallopt')
 def touch():

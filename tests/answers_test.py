@@ -5,12 +5,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from mimic_jax import artifacts, ensemble, latency, metrics_log, pipeline
+from mimic_jax import pipeline
+from mimic_jax.artifacts import store
 from mimic_jax.config import experiment as experiments
 from mimic_jax.errors import UserError
-from mimic_jax.phases import report as report_phase
+from mimic_jax.mimic import ensemble, latency
 from mimic_jax.reporting import figures
+from mimic_jax.reporting import run as report_phase
 from mimic_jax.reporting.answers import Answers
+from mimic_jax.training import metrics_log
 
 
 @pytest.fixture(scope='module')
@@ -84,7 +87,7 @@ def test_timings_stand_beside_the_rows(finished):
         assert all(value > 0 for value in timing['milliseconds'].values())
     assert absorbed['training_seconds'] == mimic['training_seconds'] > 0
     costs = report['costs']['teacher']['artifacts']
-    seconds = sum(artifacts.manifest(workdir / name)['seconds'] for name in costs)
+    seconds = sum(store.manifest(workdir / name)['seconds'] for name in costs)
     assert teachers['training_seconds'] == pytest.approx(seconds, abs=0.06)
     page = (workdir / 'tiny' / 'report.md').read_text()
     assert '128 at a time, ms' in page and 'section 2.3' in page and '~190k' in page
@@ -95,11 +98,11 @@ def test_the_net_that_is_timed_as_absorbed_has_no_bottleneck(finished, make_sess
     session, plan = make_session(config, workdir)
     net = plan.students['mimic'][0]
     timed = []
-    monkeypatch.setattr(latency.compiled, 'jit', jax.jit)  # the other's calls cannot be traced
+    monkeypatch.setattr(ensemble.compiled, 'jit', jax.jit)  # the other's calls cannot be traced
     monkeypatch.setattr(latency, 'measure_call', lambda _, call: timed.append(call))
     settings = experiments.read(config).report
     answers = Answers(session, plan, settings)
-    report_phase._timings(session, settings, answers, settings.rows['absorbed'], ())
+    report_phase._timings(answers, settings.rows['absorbed'])
     (call,) = timed
     test = session.data.splits['test']
     inputs = session.data.inputs[test]
@@ -145,5 +148,5 @@ def test_only_students_can_be_absorbed(finished):
     config, workdir, _ = finished
     config = config.copy_and_resolve_references()
     config.report.rows.ensemble = {'source': 'logits.ensemble', 'absorbed': True}
-    with pytest.raises(UserError, match='absorbed is of students'):
+    with pytest.raises(UserError, match='absorbed goes with students'):
         pipeline.run(config, workdir=workdir, experiment='other')

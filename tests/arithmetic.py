@@ -15,11 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mimic_jax import train_step
 from mimic_jax.data import preprocess, views
 from mimic_jax.data.settings import Views
-from mimic_jax.models import absorb, net
-from mimic_jax.ops import plateau
+from mimic_jax.models import absorb, layers, net
+from mimic_jax.training import plateau, train_step
 from mimic_jax.training.settings import LOSSES, Loss, Train
 
 FILE = Path(__file__).parent / 'arithmetic.json'
@@ -81,7 +80,11 @@ def versions() -> dict[str, int]:
 def outputs() -> dict[str, dict[str, list]]:
     """By what a version is of, then by case: numbers."""
     return {
-        'models': {name: _model(spec) for name, spec in MODELS.items()} | _absorbed(),
+        'models': {
+            **{name: _model(spec) for name, spec in MODELS.items()},
+            'absorbed bottleneck': _absorbed(),
+            'local response normalisation of large activations': _normalised(),
+        },
         'training': {
             **{f'loss {kind}': _loss(kind) for kind in LOSSES},
             **{f'step, {name}': _steps(train) for name, train in TRAINS.items()},
@@ -152,11 +155,16 @@ def _model(spec: str) -> list:
     ]
 
 
-def _absorbed() -> dict:
+def _absorbed() -> list:
     module, inputs = net.build('4c3-6L-8', CLASSES), _draw(BATCH, *IMAGE)
     variables = absorb.absorb_variables(module.init(jax.random.key(0), inputs[:1]))
     other = net.build(absorb.absorbed('4c3-6L-8'), CLASSES)
-    return {'absorbed bottleneck': _digest(other.apply(variables, inputs))}
+    return _digest(other.apply(variables, inputs))
+
+
+def _normalised() -> list:
+    """Those of a net at its start are so small that they stay as they are."""
+    return _digest(layers.local_response_norm(30 * _draw(BATCH, 3, 3, 12)))
 
 
 def _batch() -> dict:

@@ -14,12 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
-from mimic_jax import trials
-from mimic_jax.artifacts import Recipe
+from mimic_jax import plan as plans
+from mimic_jax.artifacts.store import Recipe
 from mimic_jax.config import experiment as experiments
-from mimic_jax.data import flite, sources, speech, splits, timit_source, timit_splits
+from mimic_jax.data import sources, splits
+from mimic_jax.mimic.plan import trial
 from mimic_jax.mimic.settings import Member
-from mimic_jax.plans import experiment as plans
+from mimic_jax.search import trials
+from mimic_jax.speech import corpora, flite, timit_source, timit_splits
 
 ROOT = Path(__file__).parent.parent
 FILE = Path(__file__).parent / 'artifact_names.json'
@@ -44,14 +46,14 @@ def corpus(split):
     test = (*timit_splits.DEV_SPEAKERS, *timit_splits.CORE_SPEAKERS) if official else ()
     train = [f'm{number:03d}0' for number in range(462 if official else 16)]
     utterances = [
-        speech.Spoken(part, 'dr1', speaker, f'sx{number}', np.zeros(40, np.int32))
+        corpora.Spoken(part, 'dr1', speaker, f'sx{number}', np.zeros(40, np.int32))
         for part, speakers in (('train', train), ('test', test))
         for speaker in speakers
         for number in range(8)
     ]
     bounds = np.arange(len(utterances) + 1) * 300
     frames = np.broadcast_to(np.float32(0), (bounds[-1], 123))
-    return speech.Speech(frames, np.zeros(bounds[-1], np.int32), bounds, tuple(utterances), ())
+    return corpora.Speech(frames, np.zeros(bounds[-1], np.int32), bounds, tuple(utterances), ())
 
 
 def divided(data):
@@ -72,7 +74,8 @@ def of(settings) -> dict[str, str]:
     checked = experiments.read(settings)
     data = divided(checked.data)
     found = {name: recipe.name for name, recipe in _data_recipes(checked.data)}
-    planned = trials.without_students(_with_members(checked))
+    students = trials.known(checked.students)
+    planned = dataclasses.replace(checked, members=_members(checked), students=students)
     plan = plans.make(planned, data)
     for number, alignment in enumerate(plan.alignments, 1):
         found[f'alignment {number}'] = alignment.recipe.name
@@ -89,17 +92,17 @@ def of(settings) -> dict[str, str]:
     if checked.search.kind:
         aligned = plans.realigned(planned, data)
         middle = trials.middle(checked.search)
-        found['trial'] = plans.trial('trial', middle, planned, aligned, plan.caches).recipe.name
+        net = trial('trial', middle, checked.views, aligned, plan.caches)
+        found['trial'] = net.recipe.name
     return found
 
 
-def _with_members(checked):
-    """Members that a study is to find, each a stand-in of its rank."""
-    members = {
+def _members(checked):
+    """Members; of those that a study is to find, each a stand-in of its rank."""
+    return {
         name: Member('8c3-p2-10', seed=member.from_study.rank) if member.from_study.rank else member
         for name, member in checked.members.items()
     }
-    return dataclasses.replace(checked, members=members)
 
 
 def _data_recipes(data):

@@ -14,9 +14,10 @@ from types import SimpleNamespace
 import filelock
 import pytest
 
-from mimic_jax import artifacts, interrupt, locks
-from mimic_jax.artifacts import Recipe
+from mimic_jax.artifacts import locks, store
+from mimic_jax.artifacts.store import Recipe
 from mimic_jax.errors import UserError
+from mimic_jax.runtime import interrupt
 
 RECIPE = Recipe(
     phase='teacher',
@@ -81,7 +82,7 @@ def test_every_ingredient_changes_the_id(monkeypatch):
         dataclasses.replace(RECIPE, versions={}),
     ]
     ids = [variant.id for variant in variants]
-    monkeypatch.setattr(artifacts, 'FORMAT', 3)
+    monkeypatch.setattr(store, 'FORMAT', 3)
     ids.append(RECIPE.id)
     assert len(set(ids)) == len(ids)
 
@@ -98,17 +99,17 @@ def test_make_builds_once(tmp_path):
         built.append(folder)
         return write_two(folder)
 
-    folder = artifacts.make(tmp_path, RECIPE, build)
+    folder = store.make(tmp_path, RECIPE, build)
     assert folder == tmp_path / RECIPE.name
     before = content(folder)
-    assert artifacts.make(tmp_path, RECIPE, build) == folder
+    assert store.make(tmp_path, RECIPE, build) == folder
     assert built == [folder]
     assert content(folder) == before
-    assert artifacts.is_complete(folder)
+    assert store.is_complete(folder)
 
 
 def test_folder_holds_recipe_manifest_and_marker(tmp_path):
-    folder = artifacts.make(tmp_path, RECIPE, write_two)
+    folder = store.make(tmp_path, RECIPE, write_two)
     files = content(folder)
     assert set(files) == {'config.json', 'one', 'deep/er/two.json', 'manifest.json', 'COMPLETE'}
     assert json.loads(files['config.json']) == json.loads(CANONICAL)
@@ -121,7 +122,7 @@ def test_folder_holds_recipe_manifest_and_marker(tmp_path):
     assert json.loads(files['COMPLETE']) == {
         'manifest_sha256': hashlib.sha256(files['manifest.json']).hexdigest()
     }
-    assert artifacts.manifest(folder) == manifest
+    assert store.manifest(folder) == manifest
 
 
 def test_a_build_that_stops_leaves_its_files_and_no_marker(tmp_path):
@@ -132,35 +133,35 @@ def test_a_build_that_stops_leaves_its_files_and_no_marker(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        artifacts.make(tmp_path, RECIPE, stops)
-    assert not artifacts.is_complete(folder)
+        store.make(tmp_path, RECIPE, stops)
+    assert not store.is_complete(folder)
     assert set(content(folder)) == {'config.json', 'first half'}
 
     def goes_on(folder):
         assert (folder / 'first half').read_text() == 'kept'
         return write_two(folder)
 
-    artifacts.make(tmp_path, RECIPE, goes_on)
-    assert 'first half' in artifacts.manifest(folder)['files']
+    store.make(tmp_path, RECIPE, goes_on)
+    assert 'first half' in store.manifest(folder)['files']
 
 
 def test_marker_is_written_after_all_else(tmp_path, monkeypatch):
     written = []
-    write = artifacts.write_atomically
+    write = store.write_atomically
 
     def record(path, text):
-        assert not artifacts.is_complete(path.parent), f'{path.name} written after the marker'
+        assert not store.is_complete(path.parent), f'{path.name} written after the marker'
         write(path, text)
         written.append(path.name)
 
-    monkeypatch.setattr(artifacts, 'write_atomically', record)
-    artifacts.make(tmp_path, RECIPE, write_two)
+    monkeypatch.setattr(store, 'write_atomically', record)
+    store.make(tmp_path, RECIPE, write_two)
     assert written == ['config.json', 'manifest.json', 'COMPLETE']
 
 
 def test_every_damage_to_every_file_is_found_and_named(tmp_path):
-    folder = artifacts.make(tmp_path, RECIPE, write_two)
-    artifacts.verify(folder)
+    folder = store.make(tmp_path, RECIPE, write_two)
+    store.verify(folder)
     whole = content(folder)
     assert len(whole) == 5
     for name, data in whole.items():
@@ -173,14 +174,14 @@ def test_every_damage_to_every_file_is_found_and_named(tmp_path):
             else:
                 path.write_bytes(damage)
             with pytest.raises(UserError) as caught:
-                artifacts.verify(folder)
+                store.verify(folder)
             message = str(caught.value)
             # A marker that is whole but names another digest cannot be told from a bad manifest.
             culprits = (path, folder / 'manifest.json') if name == 'COMPLETE' else (path,)
             assert message.startswith(tuple(f'{culprit} ' for culprit in culprits)), message
             assert '\n' not in message and f'delete {folder}' in message
             path.write_bytes(data)
-    artifacts.verify(folder)
+    store.verify(folder)
 
 
 def test_files_that_only_share_the_manifests_name_are_checked_too(tmp_path):
@@ -190,16 +191,16 @@ def test_files_that_only_share_the_manifests_name_are_checked_too(tmp_path):
         (folder / 'views' / 'COMPLETE').write_text('')
         return {}
 
-    folder = artifacts.make(tmp_path, RECIPE, build)
+    folder = store.make(tmp_path, RECIPE, build)
     names = {'config.json', 'views/manifest.json', 'views/COMPLETE'}
-    assert set(artifacts.manifest(folder)['files']) == names
+    assert set(store.manifest(folder)['files']) == names
 
 
 def test_manifest_refuses_a_damaged_artifact(tmp_path):
-    folder = artifacts.make(tmp_path, RECIPE, write_two)
+    folder = store.make(tmp_path, RECIPE, write_two)
     (folder / 'one').write_bytes(b'')
     with pytest.raises(UserError, match='one has changed'):
-        artifacts.manifest(folder)
+        store.manifest(folder)
 
 
 def test_another_recipe_in_the_folder_is_refused(tmp_path):
@@ -207,21 +208,21 @@ def test_another_recipe_in_the_folder_is_refused(tmp_path):
     folder.mkdir()
     (folder / 'config.json').write_text('{"phase": "teacher"}')
     with pytest.raises(UserError) as caught:
-        artifacts.make(tmp_path, RECIPE, write_two)
+        store.make(tmp_path, RECIPE, write_two)
     assert str(folder / 'config.json') in str(caught.value)
     assert set(content(folder)) == {'config.json'}
 
 
 def test_require_names_what_is_missing_and_the_phase_that_makes_it(tmp_path):
     with pytest.raises(UserError) as caught:
-        artifacts.require(tmp_path, RECIPE, 'teacher cnn', 'teacher')
+        store.require(tmp_path, RECIPE, 'teacher cnn', 'teacher')
     message = str(caught.value)
     assert 'teacher cnn' in message and RECIPE.name in message and '--phase=teacher' in message
     (tmp_path / RECIPE.name).mkdir()
     with pytest.raises(UserError):
-        artifacts.require(tmp_path, RECIPE, 'teacher cnn', 'teacher')
-    folder = artifacts.make(tmp_path, RECIPE, write_two)
-    assert artifacts.require(tmp_path, RECIPE, 'teacher cnn', 'teacher') == folder
+        store.require(tmp_path, RECIPE, 'teacher cnn', 'teacher')
+    folder = store.make(tmp_path, RECIPE, write_two)
+    assert store.require(tmp_path, RECIPE, 'teacher cnn', 'teacher') == folder
 
 
 def test_atomic_write_keeps_the_old_file_until_the_new_one_is_whole(tmp_path, monkeypatch):
@@ -233,10 +234,10 @@ def test_atomic_write_keeps_the_old_file_until_the_new_one_is_whole(tmp_path, mo
 
     monkeypatch.setattr(os, 'fsync', killed)
     with pytest.raises(KeyboardInterrupt):
-        artifacts.write_atomically(path, 'new')
+        store.write_atomically(path, 'new')
     assert path.read_text() == 'old'
     monkeypatch.undo()
-    artifacts.write_atomically(path, 'new')
+    store.write_atomically(path, 'new')
     assert path.read_text() == 'new'
 
 
@@ -245,8 +246,8 @@ def test_what_a_killed_write_left_is_not_in_the_manifest(tmp_path):
         (folder / '.config.json.123.tmp').write_text('{"ph')
         return write_two(folder)
 
-    folder = artifacts.make(tmp_path, RECIPE, build)
-    assert '.config.json.123.tmp' not in artifacts.manifest(folder)['files']
+    folder = store.make(tmp_path, RECIPE, build)
+    assert '.config.json.123.tmp' not in store.manifest(folder)['files']
 
 
 def _make_slowly(workdir, started, go_on, queue):
@@ -263,7 +264,7 @@ def _make_slowly(workdir, started, go_on, queue):
         said.append(text)
         go_on.set()  # the other waits, so the builder may finish
 
-    artifacts.make(workdir, RECIPE, build, say)
+    store.make(workdir, RECIPE, build, say)
     queue.put((os.getpid(), built, said))
 
 
@@ -284,7 +285,7 @@ def test_of_two_processes_one_builds_and_the_other_waits_for_it(tmp_path):
     assert waiters_built == []
     who = f'process {builder} on {socket.gethostname()}'
     assert waiters_said == [f'{RECIPE.name} is being made by {who}; waiting for it']
-    artifacts.verify(tmp_path / RECIPE.name)
+    store.verify(tmp_path / RECIPE.name)
 
 
 def _without_system_locks():
@@ -297,7 +298,7 @@ def _without_system_locks():
 
 
 def _make_overlapping(workdir, number, locked, barrier, queue):
-    """One of several processes: makes three of four artifacts, beginning with the same as another."""
+    """One of several processes: makes three of four store, beginning with the same as another."""
     if not locked:
         _without_system_locks()
     built, said = [], []
@@ -310,7 +311,7 @@ def _make_overlapping(workdir, number, locked, barrier, queue):
     recipes = [Recipe('teacher', {'seed': number // 2 + more}) for more in range(3)]
     barrier.wait(120)
     for recipe in recipes:
-        artifacts.make(workdir, recipe, build, said.append)
+        store.make(workdir, recipe, build, said.append)
     queue.put((built, said, [recipe.name for recipe in recipes]))
 
 
@@ -330,7 +331,7 @@ def test_of_four_processes_each_artifact_is_made_once(tmp_path, locked):
     assert any('is being made by process' in line for _, said, _ in results for line in said)
     for _, _, names in results:
         for name in names:
-            artifacts.verify(tmp_path / name)
+            store.verify(tmp_path / name)
     assert not list((tmp_path / '.locks').glob('*.holder'))
 
 
@@ -343,7 +344,7 @@ def _build_until_killed(workdir, started, locked):
         started.set()
         time.sleep(60)
 
-    artifacts.make(workdir, RECIPE, build)
+    store.make(workdir, RECIPE, build)
 
 
 @pytest.mark.parametrize('locked', [True, False], ids=['locks', 'no locks'])
@@ -355,27 +356,27 @@ def test_a_killed_builder_leaves_nothing_locked(tmp_path, locked):
     os.kill(process.pid, signal.SIGKILL)
     process.join(60)
     folder = tmp_path / RECIPE.name
-    assert not artifacts.is_complete(folder)
+    assert not store.is_complete(folder)
     said = []
-    artifacts.make(tmp_path, RECIPE, write_two, said.append)
+    store.make(tmp_path, RECIPE, write_two, said.append)
     assert said == []
     assert (folder / 'half').read_text() == 'half'
-    artifacts.verify(folder)
+    store.verify(folder)
 
 
 @pytest.mark.parametrize('locked', [True, False], ids=['locks', 'no locks'])
 def test_what_another_process_makes_comes_last(tmp_path, locked):
     plans = [SimpleNamespace(recipe=Recipe('teacher', {'seed': seed})) for seed in range(2)]
     plans.insert(0, SimpleNamespace(recipe=RECIPE))
-    artifacts.make(tmp_path, plans[2].recipe, write_two)
+    store.make(tmp_path, plans[2].recipe, write_two)
     started = spawn.Event()
     process = spawn.Process(target=_build_until_killed, args=(tmp_path, started, locked))
     process.start()
     assert started.wait(60)
-    assert list(artifacts.free_first(tmp_path, plans)) == [*plans[1:], plans[0]]
+    assert list(store.free_first(tmp_path, plans)) == [*plans[1:], plans[0]]
     process.kill()
     process.join(60)
-    assert list(artifacts.free_first(tmp_path, plans)) == plans
+    assert list(store.free_first(tmp_path, plans)) == plans
     assert not list((tmp_path / '.locks').glob('*.holder'))
 
 
@@ -392,9 +393,9 @@ def test_a_dead_holder_on_another_machine_loses_its_artifact(tmp_path, monkeypat
     elsewhere.release()
     path.write_text(content.replace(socket.gethostname(), 'elsewhere'))
     said = []
-    artifacts.make(tmp_path, RECIPE, write_two, said.append)
+    store.make(tmp_path, RECIPE, write_two, said.append)
     assert said == [f'{RECIPE.name} is being made by another process; waiting for it']
-    artifacts.verify(folder)
+    store.verify(folder)
 
 
 def _suspended_while_it_makes(workdir, started, queue):
@@ -407,7 +408,7 @@ def _suspended_while_it_makes(workdir, started, queue):
         return write_two(folder)
 
     try:
-        artifacts.make(workdir, RECIPE, build)
+        store.make(workdir, RECIPE, build)
     except UserError as error:
         queue.put(str(error))
     else:
@@ -433,25 +434,25 @@ def test_a_process_that_was_suspended_seals_nothing_that_another_took_over(
     def build(folder):
         if wakes.startswith('while'):
             wake()
-            assert not artifacts.is_complete(folder)
+            assert not store.is_complete(folder)
             (holder,) = (tmp_path / '.locks').glob('*.holder')
             assert str(os.getpid()) in holder.read_text()
         return write_two(folder)
 
     try:
-        artifacts.make(tmp_path, RECIPE, build, lambda _: None)
+        store.make(tmp_path, RECIPE, build, lambda _: None)
         if wakes.startswith('when'):
             wake()
     finally:
         process.kill()
     assert said == [f'another process took {folder} over while this one was suspended; run again']
-    artifacts.verify(folder)
+    store.verify(folder)
 
 
 def test_nothing_is_made_after_a_signal_that_a_library_swallowed(tmp_path, monkeypatch):
     monkeypatch.setattr(interrupt._Request, 'pending', True)
     with pytest.raises(interrupt.Interrupted):
-        artifacts.make(tmp_path, RECIPE, write_two)
+        store.make(tmp_path, RECIPE, write_two)
     assert not (tmp_path / RECIPE.name).exists()
 
 
@@ -460,7 +461,7 @@ def test_a_lease_that_a_kill_left_empty_is_nobodys(tmp_path, monkeypatch):
     (tmp_path / '.locks').mkdir()
     (tmp_path / '.locks' / f'{RECIPE.name}.lease').touch()
     said = []
-    folder = artifacts.make(tmp_path, RECIPE, write_two, said.append)
+    folder = store.make(tmp_path, RECIPE, write_two, said.append)
     assert said == [f'{RECIPE.name} is being made by another process; waiting for it']
-    artifacts.verify(folder)
+    store.verify(folder)
     assert not list((tmp_path / '.locks').glob('*.lease'))

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from sklearn.svm import LinearSVC
 
-from mimic_jax import artifacts, pipeline
+from mimic_jax import pipeline
+from mimic_jax.artifacts import store
+from mimic_jax.baselines import kmeans_features, svm
+from mimic_jax.baselines import plan as baseline_plan
+from mimic_jax.baselines import run as baseline
 from mimic_jax.baselines.settings import Baseline
 from mimic_jax.errors import UserError
-from mimic_jax.interrupt import Interrupted
-from mimic_jax.ops import kmeans_features, svm
-from mimic_jax.phases import baseline
-from mimic_jax.plans import baseline as baseline_plan
+from mimic_jax.runtime.interrupt import Interrupted
 
 IMAGES_A_BATCH = 32
 STAGES = ('dictionary', 'scale', 'svm_0', 'svm_1')
@@ -109,7 +110,7 @@ def test_the_report_has_a_row_and_a_cost(finished, device, make_session):
     assert ensemble['agreement'] is None
     assert row['mean'] > 0.85
     assert report['costs']['baseline']['artifacts'] == [folder.name]
-    facts = artifacts.manifest(folder)
+    facts = store.manifest(folder)
     assert report['costs']['baseline']['seconds'] == round(facts['seconds'], 1) > 0
     timing = {'training_seconds': round(facts['seconds'], 1), 'milliseconds': None}
     assert report['timings'][1] == timing
@@ -123,7 +124,7 @@ def test_validation_chooses_the_penalty(finished, make_session):
     config, workdir, _ = finished
     session, plan = make_session(config, workdir)
     folder = workdir / plan.baselines['coates'].recipe.name
-    facts = artifacts.manifest(folder)
+    facts = store.manifest(folder)
     weak, strong = (entry['validation_accuracy'] for entry in facts['penalties'])
     assert weak != strong
     best = max(facts['penalties'], key=lambda entry: entry['validation_accuracy'])
@@ -147,7 +148,7 @@ def test_decision_values_are_linear_svcs_on_the_same_features(finished, make_ses
     mean = sets['train'].mean(0)
     deviation = np.sqrt(sets['train'].var(0) + 0.01)
     theirs = LinearSVC(
-        C=artifacts.manifest(folder)['penalty'] / 200, dual=False, tol=1e-8, max_iter=10_000
+        C=store.manifest(folder)['penalty'] / 200, dual=False, tol=1e-8, max_iter=10_000
     ).fit((sets['train'] - mean) / deviation, session.data.labels[session.data.splits['train']])
     expected = theirs.decision_function((sets['test'] - mean) / deviation)
     np.testing.assert_allclose(np.load(folder / 'test.npy'), expected, atol=0.02)
@@ -221,11 +222,11 @@ def test_a_stopped_run_goes_on_behind_the_last_whole_stage(
         go_on()
         assert len(called) == 1
     assert not features.exists()
-    assert not artifacts.is_complete(folder)
+    assert not store.is_complete(folder)
     with monkeypatch.context() as patch:
         patch.setattr(svm, 'fit', None)
         baseline.run(session, plan.baselines['coates'])
-    artifacts.verify(folder)
+    store.verify(folder)
     for name, content in whole.items():
         assert same(content, (folder / name).read_bytes()), name
 

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mimic_jax.models.kernels import batch_norm
 from mimic_jax.models.layers import BatchNorm
-from mimic_jax.ops import batch_norm
 
 
 def _case(*shape):

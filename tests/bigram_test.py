@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mimic_jax.ops import bigram, state_statistics
+from mimic_jax.speech import bigram, state_statistics
 
 
 def test_witten_bell_by_hand():

@@ -6,9 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mimic_jax import checkpoint, digests
-from mimic_jax.checkpoint import Checkpoints
+from mimic_jax.artifacts import digests
 from mimic_jax.errors import UserError
+from mimic_jax.training import checkpoint
+from mimic_jax.training.checkpoint import Checkpoints
 
 NAMES = ('variables', 'training')
 

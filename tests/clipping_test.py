@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from mimic_jax.ops import clipping
+from mimic_jax.training import clipping
 
 
 @pytest.fixture

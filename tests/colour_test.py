@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from mimic_jax.ops import colour
+from mimic_jax.data import colour
 
 TOLERANCE = 1e-5
 CORNERS = np.array([[r, g, b] for r in (0, 1) for g in (0, 1) for b in (0, 1)], np.float32)

@@ -8,8 +8,8 @@ import pytest
 from jax import monitoring
 from jax.experimental.compilation_cache import compilation_cache
 
-from mimic_jax import compiled
-from mimic_jax.ops import convolution
+from mimic_jax.models.kernels import convolution
+from mimic_jax.runtime import compiled
 
 
 def _convolved(inputs, kernel):

@@ -11,8 +11,8 @@ import jax
 import numpy as np
 import pytest
 
-from mimic_jax import compiled
 from mimic_jax.errors import UserError
+from mimic_jax.runtime import compiled
 
 jax.config.update('jax_num_cpu_devices', 8)
 
@@ -114,12 +114,12 @@ def device():
 @pytest.fixture
 def make_session(tmp_path, device):
     """Makes a session and a plan of a config, in a fresh workdir unless one is given."""
-    from mimic_jax import sharding
+    from mimic_jax import plan
     from mimic_jax.config import experiment as experiments
-    from mimic_jax.phases import prepare
-    from mimic_jax.plans import experiment as plan
-    from mimic_jax.progress import Progress
-    from mimic_jax.session import Session
+    from mimic_jax.data import prepare
+    from mimic_jax.runtime import sharding
+    from mimic_jax.runtime.progress import Progress
+    from mimic_jax.training.session import Session
 
     def make(settings, workdir=None, devices=None, model_axis=1):
         workdir = workdir or tmp_path / 'work'

@@ -10,7 +10,7 @@ import pytest
 from jax import lax
 from scipy import signal
 
-from mimic_jax.ops import convolution
+from mimic_jax.models.kernels import convolution
 
 SHAPES = [  # input, kernel: thin and thick channels, even kernels, 1x1, small maps
     ((2, 8, 9, 3), (3, 3, 3, 4)),

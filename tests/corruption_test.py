@@ -7,13 +7,14 @@ import shutil
 import pytest
 from conftest import load_benchmark
 
-from mimic_jax import artifacts, ensemble, pipeline
+from mimic_jax import pipeline
+from mimic_jax.artifacts import store
 from mimic_jax.config import experiment as experiments
-from mimic_jax.data import statistics
+from mimic_jax.data import prepare, statistics
 from mimic_jax.errors import UserError
-from mimic_jax.phases import prepare
-from mimic_jax.progress import Progress
+from mimic_jax.mimic import ensemble
 from mimic_jax.reporting import answers
+from mimic_jax.runtime.progress import Progress
 
 
 @pytest.fixture(scope='module')
@@ -30,7 +31,7 @@ def finished(corruption, tmp_path_factory, device):
 
 
 def run(corruption, workdir, device):
-    artifacts._verified_manifest.cache_clear()
+    store._verified_manifest.cache_clear()
     ensemble.open_checked.cache_clear()
     experiment = corruption.EXPERIMENT
     pipeline.run(corruption.tiny(), workdir=workdir, experiment=experiment, devices=device)
@@ -47,7 +48,7 @@ def read(corruption, finished, tmp_path, make_session):
     settings = experiments.read(corruption.tiny()).data
 
     def of(folder):
-        artifacts._verified_manifest.cache_clear()
+        store._verified_manifest.cache_clear()
         match folder.name.partition('-')[0]:
             case 'data':
                 return prepare.run(settings, session.workdir, Progress(stream=io.StringIO()))

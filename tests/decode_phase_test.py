@@ -5,21 +5,23 @@ import html
 import io
 import json
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from mimic_jax import artifacts, decoded_files, decoding, sharding
+from mimic_jax import plan as plans
+from mimic_jax.artifacts import store
 from mimic_jax.config import experiment as experiments
-from mimic_jax.data.speech import Speech, Spoken
-from mimic_jax.data.splits import Dataset
 from mimic_jax.errors import UserError
-from mimic_jax.ops import per, phones
-from mimic_jax.phases import decode, report
-from mimic_jax.plans import experiment as plans
-from mimic_jax.progress import Progress
-from mimic_jax.reporting import html_report, speech_figures, tables
+from mimic_jax.reporting import html_report, pictures, tables
 from mimic_jax.reporting.answers import Answers
-from mimic_jax.session import Session
+from mimic_jax.runtime import sharding
+from mimic_jax.runtime.progress import Progress
+from mimic_jax.speech import decode, decoded_files, decoding, facts, figures, per, phones
+from mimic_jax.speech import report as speech_report
+from mimic_jax.speech.corpora import Speech, Spoken
+from mimic_jax.speech.dataset import SpeechDataset
+from mimic_jax.training.session import Session
 
 WORDS = ('h# b aa q s h#', 'h# s iy t aa h#', 'h# aa t iy h#', 'h# iy b s aa b h#')
 SPEAKERS = {
@@ -73,7 +75,7 @@ def dataset():
     targets = np.concatenate(paths).astype(np.int32)
     frames = np.random.default_rng(0).normal(size=(len(targets), 123)).astype(np.float32)
     speech = Speech(frames, targets, bounds, tuple(spoken), ('one bad utterance',))
-    return Dataset(
+    return SpeechDataset(
         inputs=frames,
         labels=targets,
         splits={**{name: speech.rows(where) for name, where in splits.items()}, 'unlabelled': []},
@@ -135,16 +137,21 @@ def plant(session, net, logits):
             np.save(folder / f'{split}.npy', array)
         return {'seconds': 0.0}
 
-    artifacts.make(session.workdir, net.evaluation, build)
+    store.make(session.workdir, net.evaluation, build)
 
 
 def folder(session, plan, source, seed=0):
     return session.workdir / plan.decodings[source][seed].recipe.name
 
 
+def part(made):
+    session, plan, _ = made
+    return speech_report.Part(session, plan.alignments, plan.decodings)
+
+
 def answered(made):
     session, plan, checked = made
-    answers, report = Answers(session, plan, checked.report), checked.report
+    answers, report = Answers(session, plan, checked.report, part(made)), checked.report
     return [row for name in report.order for row in answers.rows(name, report.rows[name])]
 
 
@@ -163,7 +170,7 @@ def test_what_was_said_is_decoded(made):
     assert choice['language_model'] == 'bigram' and len(choice['grid']) == 1
     assert choice['test'] == choice['validation']
     assert choice['test']['unit']['per'] == 0 and choice['test']['sclite']['correct'] == 23
-    manifest = artifacts.manifest(folder(session, plan, 'logits.both'))
+    manifest = store.manifest(folder(session, plan, 'logits.both'))
     assert manifest['real_time_factor'] > 0 and manifest['seconds'] > 0
 
 
@@ -251,10 +258,10 @@ def test_rows_hold_per_and_frame_accuracy(made):
 
 
 def test_bad_utterances_and_figures_that_are_not_timits_are_told_of_in_the_report(made):
-    session, *_ = made
-    data = report._spoken(session, 'official')
+    found = made[0].data
+    data = facts.facts(found.speech, found.utterances, 'official')
     assert data['bad_utterances'] == 1 and len(data['not_timits']) == 8
-    assert not report._spoken(session, 'speakers')['not_timits']
+    assert not facts.facts(found.speech, found.utterances, 'speakers')['not_timits']
     timing = {'training_seconds': None, 'milliseconds': None}
     made_up = {
         'experiment': 'x', 'rows': answered(made), 'timings': [timing] * 3,
@@ -285,12 +292,15 @@ def test_a_source_is_one_line_of_the_table(made):
 
 def test_pictures_show_whose_phones_are_taken_for_which(made, tmp_path):
     session, plan, _ = made
-    assert speech_figures.draw(session, plan, tmp_path) == ['confusions.png', 'utterance.png']
-    assert all(
-        (tmp_path / f'{name}.png').stat().st_size > 5000 for name in ('confusions', 'utterance')
-    )
+    names = []
+    for name, figure in part(made).draw():
+        pictures.save(figure, tmp_path / name)
+        plt.close(figure)
+        names.append(name)
+    assert names == list(part(made).captions) == ['confusions.png', 'utterance.png']
+    assert all((tmp_path / name).stat().st_size > 5000 for name in names)
     heard = decoded_files.read_split(folder(session, plan, 'students.mimic', 1), 'test')
-    matrix = speech_figures.confusions(heard)
+    matrix = figures.confusions(heard)
     place = phones.CLASSES.index
     assert matrix.sum() == 23 and np.trace(matrix) == 19
     assert matrix[place('b'), place('s')] == 2 and matrix[place('iy'), place('s')] == 1
@@ -298,15 +308,13 @@ def test_pictures_show_whose_phones_are_taken_for_which(made, tmp_path):
 
 
 def test_the_utterance_is_its_spectrogram_with_the_labels_above_what_was_decoded(made):
-    import matplotlib.pyplot as plt
-
     session, plan, _ = made
     heard = decoded_files.read_split(folder(session, plan, 'students.mimic', 1), 'test')
     # The second is the one of median length: 54 frames, as the first has, after one of 45.
     words = WORDS[1].split(), ['h#', 's', 'iy', 't', 'b', 'h#']
     heard[1]['decoded'] = ' '.join(words[1])
     figure, axes = plt.subplots(3, 1)
-    speech_figures._utterance(axes, session, heard, 'mimic')
+    figures._utterance(axes, session.data, heard, 'mimic')
     picture, *strips = axes
     assert picture.get_title() == f'{heard[1]["key"]} decoded by mimic: 0 errors in 6 phones'
     shown = picture.images[0].get_array()
@@ -323,7 +331,7 @@ def test_the_utterance_is_its_spectrogram_with_the_labels_above_what_was_decoded
 
 def test_segments_of_targets_may_leave_parts_out():
     targets = [0, 1, 2, 4, 3, 5, 4, 4, 8]
-    sequence, starts = speech_figures.segments(targets)
+    sequence, starts = figures.segments(targets)
     assert sequence.tolist() == [0, 1, 1, 1, 2] and starts.tolist() == [0, 3, 4, 6, 8]
 
 

@@ -5,9 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from mimic_jax import decoding
-from mimic_jax.decoding import Decoded
-from mimic_jax.ops import per, phones, viterbi
+from mimic_jax.speech import decoding, per, phones, viterbi
+from mimic_jax.speech.decoding import Decoded
 
 P = len(phones.PHONES)
 

@@ -12,17 +12,19 @@ import pytest
 from conftest import ROOT
 from hard_disk import one_net, told
 
-from mimic_jax import artifacts, ensemble, pipeline, train
-from mimic_jax.artifacts import Recipe
+from mimic_jax import pipeline
+from mimic_jax.artifacts import store, verify
+from mimic_jax.artifacts.store import Recipe
 from mimic_jax.data import mapped
 from mimic_jax.errors import UserError
-from mimic_jax.phases import teacher, verify
+from mimic_jax.mimic import ensemble, teachers
+from mimic_jax.training import loop
 
 RECIPE = Recipe('teacher', {'model': '8c3'})
 
 
 def run(config, workdir, device):
-    artifacts._verified_manifest.cache_clear()
+    store._verified_manifest.cache_clear()
     ensemble.open_checked.cache_clear()
     pipeline.run(config, workdir=workdir, experiment='tiny', devices=device)
 
@@ -70,7 +72,7 @@ def refused(*arguments):
 def net_of(workdir):
     """The digest of the one net that a workdir holds."""
     (folder,) = workdir.glob('teacher-*')
-    return artifacts.manifest(folder)['variables_sha256']
+    return store.manifest(folder)['variables_sha256']
 
 
 def test_a_full_disk_is_a_line_and_with_more_room_the_same_command_goes_on(disk, tmp_path):
@@ -88,7 +90,7 @@ def test_a_full_disk_is_a_line_and_with_more_room_the_same_command_goes_on(disk,
 def test_a_workdir_that_may_only_be_read_is_refused_in_a_line_and_can_be_checked(disk, device):
     workdir = disk('other', 'size=10m') / 'work'
     workdir.mkdir()
-    artifacts.make(workdir, RECIPE, lambda folder: {})
+    store.make(workdir, RECIPE, lambda folder: {})
     disk('other', 'ro')
     with pytest.raises(UserError, match='cannot be written to') as caught:
         run(one_net(), workdir, device)
@@ -103,13 +105,13 @@ def test_an_error_of_the_system_names_the_place_though_the_system_does_not(tmp_p
         raise OSError(code, os.strerror(code))
 
     with pytest.raises(OSError) as caught:
-        artifacts.make(tmp_path, RECIPE, build)
+        store.make(tmp_path, RECIPE, build)
     assert caught.value.errno == code
     assert told(caught.value, 'nowhere').startswith(
         f'{tmp_path / RECIPE.name}: {os.strerror(code)}; '
     )
-    artifacts.make(tmp_path, RECIPE, lambda folder: {})
-    assert 'half' in artifacts.manifest(tmp_path / RECIPE.name)['files']
+    store.make(tmp_path, RECIPE, lambda folder: {})
+    assert 'half' in store.manifest(tmp_path / RECIPE.name)['files']
 
 
 def test_a_folder_that_vanished_and_came_back_is_not_sealed(tmp_path):
@@ -121,25 +123,25 @@ def test_a_folder_that_vanished_and_came_back_is_not_sealed(tmp_path):
         return {}
 
     with pytest.raises(UserError, match=f'{RECIPE.name} vanished while it was being made'):
-        artifacts.make(tmp_path, RECIPE, build)
-    assert not artifacts.is_complete(tmp_path / RECIPE.name)
+        store.make(tmp_path, RECIPE, build)
+    assert not store.is_complete(tmp_path / RECIPE.name)
 
 
 def test_a_marker_that_finds_no_room_leaves_the_artifact_to_be_gone_on_with(tmp_path, monkeypatch):
-    write = artifacts.write_atomically
+    write = store.write_atomically
 
     def full(path, text):
-        if path.name == artifacts.MARKER:
+        if path.name == store.MARKER:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         write(path, text)
 
     with monkeypatch.context() as patch:
-        patch.setattr(artifacts, 'write_atomically', full)
+        patch.setattr(store, 'write_atomically', full)
         with pytest.raises(OSError):
-            artifacts.make(tmp_path, RECIPE, lambda folder: {})
-    assert not artifacts.is_complete(tmp_path / RECIPE.name)
-    artifacts.make(tmp_path, RECIPE, lambda folder: {})
-    artifacts.verify(tmp_path / RECIPE.name)
+            store.make(tmp_path, RECIPE, lambda folder: {})
+    assert not store.is_complete(tmp_path / RECIPE.name)
+    store.make(tmp_path, RECIPE, lambda folder: {})
+    store.verify(tmp_path / RECIPE.name)
 
 
 def test_mapped_files_take_their_room_before_they_are_written_to(tmp_path):
@@ -156,7 +158,7 @@ def test_mapped_files_take_their_room_before_they_are_written_to(tmp_path):
 
 def at_step(monkeypatch, step, act):
     """Calls `act` once the training loop has taken so many steps."""
-    taken, original = [], train._Window.add
+    taken, original = [], loop._Window.add
 
     def add(self, count, sums):
         taken.append(count)
@@ -164,7 +166,7 @@ def at_step(monkeypatch, step, act):
             act()
         return original(self, count, sums)
 
-    monkeypatch.setattr(train._Window, 'add', add)
+    monkeypatch.setattr(loop._Window, 'add', add)
 
 
 def test_a_workdir_that_vanishes_in_the_middle_leaves_nothing_that_looks_whole(
@@ -175,14 +177,14 @@ def test_a_workdir_that_vanishes_in_the_middle_leaves_nothing_that_looks_whole(
     with monkeypatch.context() as patch:
         at_step(patch, 3, lambda: shutil.rmtree(session.workdir))
         with pytest.raises((UserError, OSError)) as caught:
-            teacher.run(session, net)
+            teachers.make(session, net)
     line = told(caught.value, 'nowhere')
     assert str(session.workdir) in line and '\n' not in line
     assert not list(session.workdir.glob('*/COMPLETE'))
     shutil.rmtree(session.workdir, ignore_errors=True)
     again, plan = make_session(one_net())
-    teacher.run(again, plan.members['cnn_1'])
-    artifacts.verify(again.workdir / net.recipe.name)
+    teachers.make(again, plan.members['cnn_1'])
+    store.verify(again.workdir / net.recipe.name)
 
 
 @pytest.mark.skipif(not os.path.isdir('/proc/self/fd'), reason='counts open files by Linux /proc')

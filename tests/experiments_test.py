@@ -8,11 +8,11 @@ from artifact_names import SOURCES, divided
 from conftest import ROOT, load_experiment
 from ml_collections.config_flags import config_path
 
-from mimic_jax import trials
 from mimic_jax.config import experiment as experiments
 from mimic_jax.data.settings import own_views
 from mimic_jax.errors import UserError
 from mimic_jax.models import counts, notation
+from mimic_jax.search import trials
 
 NAMES = sorted(path.stem for path in Path(ROOT, 'experiments').glob('*.py'))
 

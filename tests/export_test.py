@@ -12,15 +12,18 @@ import numpy as np
 import pytest
 from conftest import random_variables, tiny_digits
 
-from mimic_jax import artifacts, checkpoint, exporting, pipeline, sharding
+from mimic_jax import pipeline, plan
+from mimic_jax.artifacts import store
 from mimic_jax.config import experiment as experiments
-from mimic_jax.data import preprocess
+from mimic_jax.data import prepare, preprocess
 from mimic_jax.errors import UserError
+from mimic_jax.export import plan as exporting
+from mimic_jax.export import run as export
 from mimic_jax.models import net
-from mimic_jax.phases import export, prepare
-from mimic_jax.plans import experiment as plan
-from mimic_jax.progress import Progress
-from mimic_jax.session import Session
+from mimic_jax.runtime import sharding
+from mimic_jax.runtime.progress import Progress
+from mimic_jax.training import checkpoint
+from mimic_jax.training.session import Session
 
 # What a person writes who has the file and jax, and not this package.
 LOADER = """
@@ -54,7 +57,7 @@ def plant(session, planned, seed=0):
             checkpoints.save(1, variables)
         return {'seconds': 1.0, 'variables_sha256': checkpoint.digest(variables)}
 
-    artifacts.make(session.workdir, planned.recipe, build)
+    store.make(session.workdir, planned.recipe, build)
 
 
 @pytest.fixture(scope='module')
@@ -74,7 +77,7 @@ def opened(tmp_path_factory, device):
 @pytest.fixture(scope='module')
 def exported(opened):
     session, made = opened
-    chosen = exporting.make(made, session.data, 'digits')
+    chosen = exporting.make(made, session.data)
     return export.run(session, chosen)
 
 
@@ -109,7 +112,7 @@ def test_the_file_is_loaded_without_the_package(opened, exported, tmp_path):
 
 
 def test_the_export_says_what_it_is(exported):
-    artifacts.verify(exported)
+    store.verify(exported)
     facts = json.loads((exported / 'export.json').read_text())
     assert facts['student'] == 'mimic' and facts['seed'] == 0
     assert (facts['trained_model'], facts['model']) == ('64L-32', '32')
@@ -130,13 +133,13 @@ def test_the_export_says_what_it_is(exported):
 
 
 def test_a_second_export_writes_nothing_and_says_the_same(opened, exported, device, capsys):
-    before = (exported / artifacts.MARKER).stat().st_mtime_ns
+    before = (exported / store.MARKER).stat().st_mtime_ns
     pipeline.run(
         settings(), workdir=exported.parent, experiment='tiny', phase='export', devices=device
     )
     said = capsys.readouterr().out
     assert said.strip() == export.summary(exported)
-    assert (exported / artifacts.MARKER).stat().st_mtime_ns == before
+    assert (exported / store.MARKER).stat().st_mtime_ns == before
     assert len(list(exported.parent.glob('export-*'))) == 1
     assert 'bottleneck absorbed' in said and '| ensemble of 2' in said
     assert f'{(exported / exporting.FILE).stat().st_size:,} bytes' in said
@@ -149,7 +152,7 @@ def test_a_second_export_writes_nothing_and_says_the_same(opened, exported, devi
         ('8L-32', '8L-32', 'kept: 2,176 FLOPs an example, 4,736 without it'),
         ('64L-32', '32', 'absorbed: 4,736 FLOPs an example, 12,928 with it'),
         ('32', '32', 'no bottleneck'),
-        ('64L-d.5-32', '64L-d.5-32', 'keeps it from being absorbed'),
+        ('64L-d.5-32', '64L-d.5-32', 'prevents absorbing it'),
     ],
 )
 def test_the_bottleneck_goes_where_that_is_cheaper(spec, exported_spec, words):
@@ -206,26 +209,26 @@ def test_preprocessing_is_inside(kind, spec, shape, tmp_path):
 
 def test_a_file_that_answers_otherwise_is_refused(opened, monkeypatch):
     session, made = opened
-    chosen = exporting.make(made, session.data, 'digits')
+    chosen = exporting.make(made, session.data)
     recipe = dataclasses.replace(chosen.recipe, config={'version': 'another'})
     real = exporting.load
     monkeypatch.setattr(exporting, 'load', lambda path: lambda inputs: real(path)(inputs) + 0.01)
     with pytest.raises(UserError, match=r'differ from the trained net by 1\.0e-02'):
         export.run(session, dataclasses.replace(chosen, recipe=recipe))
-    assert not artifacts.is_complete(session.workdir / recipe.name)
+    assert not store.is_complete(session.workdir / recipe.name)
 
 
 def test_which_student(opened, tmp_path):
     session, made = opened
-    assert exporting.make(made, session.data, 'digits').name == 'mimic'
-    assert exporting.make(made, session.data, 'digits', 'labels').name == 'labels'
+    assert exporting.make(made, session.data).name == 'mimic'
+    assert exporting.make(made, session.data, 'labels').name == 'labels'
     with pytest.raises(UserError, match="did you mean 'mimic'"):
-        exporting.make(made, session.data, 'digits', 'mimc')
+        exporting.make(made, session.data, 'mimc')
     second = {**made.students, 'other': made.students['mimic']}
     several = dataclasses.replace(made, students=second)
     with pytest.raises(UserError, match='--student=NAME, one of labels, mimic, other'):
-        exporting.make(several, session.data, 'digits')
-    untrained = exporting.make(made, session.data, 'digits', 'labels')
+        exporting.make(several, session.data)
+    untrained = exporting.make(made, session.data, 'labels')
     with pytest.raises(UserError, match='--phase=student'):
         export.run(session, untrained)
 
@@ -242,7 +245,7 @@ def test_as_onnx(opened, monkeypatch):
     onnxruntime = pytest.importorskip('onnxruntime', reason="needs the extra 'onnx'")
     pytest.importorskip('onnx', reason="needs the extra 'onnx'")
     session, made = opened
-    chosen = exporting.make(made, session.data, 'digits', file_format='onnx')
+    chosen = exporting.make(made, session.data, file_format='onnx')
     folder = export.run(session, chosen)
     images = session.data.inputs[:37]
     model = onnxruntime.InferenceSession(folder / 'student.onnx')
@@ -253,7 +256,7 @@ def test_as_onnx(opened, monkeypatch):
     assert facts['parity']['argmax_equal'] and facts['parity']['max_difference'] < 1e-5
     assert set(facts['latency'][0]['milliseconds']) == {'1', '128'}
     assert 'student.onnx, ' in export.summary(folder) and 'opset 18' in export.summary(folder)
-    assert exporting.make(made, session.data, 'digits').recipe.name != folder.name
+    assert exporting.make(made, session.data).recipe.name != folder.name
     monkeypatch.setitem(sys.modules, 'onnxruntime', None)
     with pytest.raises(UserError, match=r'onnxruntime, which is not installed.*\.\[onnx\]'):
-        exporting.make(made, session.data, 'digits', file_format='onnx')
+        exporting.make(made, session.data, file_format='onnx')

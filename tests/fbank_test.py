@@ -4,8 +4,8 @@ import sys
 import numpy as np
 import pytest
 
-from mimic_jax.data import fbank, timit, timit_files
 from mimic_jax.errors import UserError
+from mimic_jax.speech import fbank, timit, timit_files
 
 pytest.importorskip('kaldi_native_fbank', reason="needs kaldi-native-fbank: the extra 'speech'")
 

@@ -7,14 +7,22 @@ from conftest import ROOT
 
 from mimic_jax.data import views
 from mimic_jax.reporting import figures, pictures
+from mimic_jax.reporting.answers import Answers
 from mimic_jax.reporting.settings import Report
+
+
+def untrained(session, plan):
+    answers = Answers(session, plan, Report())
+    answers.ensemble_accuracy = lambda split: None
+    return answers
 
 
 def test_the_sheet_holds_the_very_views_of_the_cache(config, make_session, tmp_path, monkeypatch):
     session, plan = make_session(config)
     shown = []
     monkeypatch.setattr(plt.Axes, 'imshow', lambda axes, image, **_: shown.append(image))
-    assert figures.draw(session, plan, Report(), {'rows': []}, None, tmp_path) == ['views.png']
+    answers = untrained(session, plan)
+    assert figures.draw(answers, {'rows': []}, tmp_path) == ['views.png']
     (grid,) = shown
     assert grid.shape == (8 * 10, 9 * 10, 3)  # 8×8 images in frames of one pixel
     index = session.data.splits['train'][:8]
@@ -31,7 +39,7 @@ def test_the_sheet_holds_the_very_views_of_the_cache(config, make_session, tmp_p
 def test_no_sheet_where_no_view_differs(config, make_session, tmp_path):
     config.views.shift = 0
     session, plan = make_session(config)
-    assert figures.draw(session, plan, Report(), {'rows': []}, None, tmp_path) == []
+    assert figures.draw(untrained(session, plan), {'rows': []}, tmp_path) == []
     assert not (tmp_path / 'views.png').exists()
 
 

@@ -8,13 +8,12 @@ import wave
 import numpy as np
 import pytest
 
-from mimic_jax import artifacts
-from mimic_jax.data import flite, timit, timit_files
+from mimic_jax.artifacts import store
+from mimic_jax.data import prepare
 from mimic_jax.data.settings import Data
 from mimic_jax.errors import UserError
-from mimic_jax.ops import phones
-from mimic_jax.phases import prepare
-from mimic_jax.progress import Progress
+from mimic_jax.runtime.progress import Progress
+from mimic_jax.speech import flite, phones, timit, timit_files
 
 pytest.importorskip('soundfile', reason="needs soundfile: the extra 'speech'")
 pytest.importorskip('kaldi_native_fbank', reason="needs kaldi-native-fbank: the extra 'speech'")
@@ -67,7 +66,7 @@ def test_labels_are_timits_and_end_with_the_audio():
         ('pau:0.1 xx:0.2 pau:0.4', "the phone 'xx' to 0.2 seconds"),
         ('pau:0.1 aa:0.1 pau:0.4', "the phone 'aa' to 0.1"),
         ('pau:0.1 aa:0.5 pau:0.6', "the phone 'pau' to 0.6"),
-        ('pau:0.1 aa pau:0.4', 'of its phones'),
+        ('pau:0.1 aa pau:0.4', 'for phones'),
     ],
 )
 def test_what_is_no_phone_with_its_end_is_refused(printed, words):
@@ -123,7 +122,7 @@ def test_a_label_of_the_corpus_that_has_changed_is_found_though_it_reads_well(st
         prepare.run(data, tmp_path, Progress(stream=io.StringIO()))
     (labels, *_) = sorted(tmp_path.glob('corpus-*/TRAIN/*/*/*.PHN'))
     labels.write_text(labels.read_text().replace(' aa', ' ae'))
-    artifacts._verified_manifest.cache_clear()
+    store._verified_manifest.cache_clear()
     with pytest.raises(UserError, match=r'SX1\.PHN has changed since it was written; delete '):
         prepare.run(data, tmp_path, Progress(stream=io.StringIO()))
 

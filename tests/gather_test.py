@@ -6,7 +6,7 @@ import pytest
 from html_reader import Page, assert_alone
 
 from mimic_jax.errors import UserError
-from mimic_jax.phases import gather
+from mimic_jax.reporting import gather
 
 
 def row(name, target, mean, **changes):

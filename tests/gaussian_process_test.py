@@ -9,8 +9,8 @@ from scipy import integrate, special, stats
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
-from mimic_jax.ops import gaussian_process as gp
-from mimic_jax.ops.slice_sampling import UNIFORMS, slice_sample
+from mimic_jax.search import gaussian_process as gp
+from mimic_jax.search.slice_sampling import UNIFORMS, slice_sample
 
 condition, predict = jax.jit(gp.condition), jax.jit(gp.predict)
 log_marginal_likelihood = jax.jit(gp.log_marginal_likelihood)

@@ -91,8 +91,8 @@ def test_the_page_explains_the_papers_figures():
     grid = grids.make(SETTINGS, ROWS)
     shared = {'experiment': 'e', 'rows': [], 'timings': [], 'costs': {}, 'command': '', 'date': ''}
     page = tables.page({**shared, 'machine': '', 'grid': grid}, [])
-    assert '65.00 (65.80)' in page and 'In brackets, what the paper has.' in page
-    assert 'In brackets' not in tables.page({**shared, 'machine': ''}, [])
+    assert '65.00 (65.80)' in page and "The paper's figures are in brackets." in page
+    assert 'in brackets' not in tables.page({**shared, 'machine': ''}, [])
 
 
 def test_a_gap_between_rows_that_are_not_there_is_one_line():

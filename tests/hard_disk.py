@@ -17,9 +17,10 @@ from pathlib import Path
 import jax
 from conftest import tiny_digits
 
-from mimic_jax import artifacts, ensemble, pipeline
+from mimic_jax import pipeline
+from mimic_jax.artifacts import store, verify
 from mimic_jax.errors import UserError
-from mimic_jax.phases import verify
+from mimic_jax.mimic import ensemble
 
 SIZES = (100, 300, 500, 100_000)  # KiB
 SPARE = (1, 6)  # files that may still be opened
@@ -39,7 +40,7 @@ def run(workdir: Path) -> str:
 
     What a file could not write goes with it, as at a process's end: a later, larger disk does not get it.
     """
-    artifacts._verified_manifest.cache_clear()
+    store._verified_manifest.cache_clear()
     ensemble.open_checked.cache_clear()
     try:
         pipeline.run(one_net(), workdir=workdir, experiment='tiny', devices=jax.devices()[:1])

@@ -14,8 +14,10 @@ import orbax.checkpoint as ocp
 import pytest
 from conftest import ROOT, refusal, tiny_digits
 
-from mimic_jax import artifacts, hosts, pipeline
+from mimic_jax import pipeline
+from mimic_jax.artifacts import store
 from mimic_jax.data import batches
+from mimic_jax.runtime import hosts
 
 PATIENCE = 300  # seconds that a start may take on a busy machine
 ENDED = 'error: process 0: another process of this run has ended'
@@ -85,7 +87,7 @@ def test_two_processes_make_what_one_makes(alone, together):
     names = {path.name for path in alone.glob('*-*')}
     assert {path.name for path in workdir.glob('*-*')} == names
     for name in names:
-        artifacts.verify(workdir / name)
+        store.verify(workdir / name)
         for split in ('validation', 'test') if name.startswith('evaluate') else ():
             ours, theirs = (np.load(at / name / f'{split}.npy') for at in (workdir, alone))
             np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
@@ -199,7 +201,7 @@ def test_stopped_then_killed_then_finished_by_one(tmp_path, device):
         pipeline.run(one_net(), workdir=tmp_path / workdir, experiment='tiny', devices=device)
     (teacher,) = (tmp_path / 'work').glob('teacher-*')
     (evaluation,) = (tmp_path / 'work').glob('evaluate-*')
-    assert artifacts.manifest(teacher)['steps'] == 400
+    assert store.manifest(teacher)['steps'] == 400
     ours, theirs = (
         np.load(tmp_path / at / evaluation.name / 'test.npy') for at in ('work', 'whole')
     )

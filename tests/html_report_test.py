@@ -14,18 +14,20 @@ import pytest
 from html_reader import Page, assert_alone
 from PIL import Image
 
-from mimic_jax import artifacts, sharding
+from mimic_jax import plan as plans
+from mimic_jax.artifacts import store
 from mimic_jax.config import experiment as experiments
-from mimic_jax.data.splits import Dataset
+from mimic_jax.data import prepare
+from mimic_jax.data.dataset import Dataset
 from mimic_jax.ops import metrics
-from mimic_jax.phases import prepare, report
-from mimic_jax.plans import experiment as plans
-from mimic_jax.progress import Progress
 from mimic_jax.reporting import comparisons, html_page, html_plots, html_provenance
+from mimic_jax.reporting import run as report
 from mimic_jax.reporting.answers import Answers
 from mimic_jax.reporting.html_plots import Series
 from mimic_jax.reporting.settings import Report, Row
-from mimic_jax.session import Session
+from mimic_jax.runtime import sharding
+from mimic_jax.runtime.progress import Progress
+from mimic_jax.training.session import Session
 
 SPITEFUL = '<script>alert("&")</script>'
 
@@ -60,11 +62,11 @@ def reported(tmp_path_factory, device):
         return {'seconds': 0.25}
 
     for net in plan.nets():
-        artifacts.make(workdir, net.recipe, functools.partial(trained, net=net))
-        artifacts.make(workdir, net.evaluation, evaluated)
+        store.make(workdir, net.recipe, functools.partial(trained, net=net))
+        store.make(workdir, net.evaluation, evaluated)
     for cache in plan.caches.values():
-        artifacts.make(workdir, cache.recipe, lambda folder: {'seconds': 2.0})
-    report.run(session, plan, checked, 'tiny', 'run https://example.org/<b>')
+        store.make(workdir, cache.recipe, lambda folder: {'seconds': 2.0})
+    report.run(session, plan, checked.report, 'tiny', 'run https://example.org/<b>', checked)
     return session, plan, checked
 
 
@@ -135,11 +137,11 @@ def test_cost_of_each_phase(finished, reported):
         cost = found['costs'][name]
         assert (int(count), float(seconds)) == (len(cost['artifacts']), cost['seconds'])
         assert float(size) == pytest.approx(cost['bytes'] / 2**20, abs=0.05)
-    session, plan, _ = reported
+    session, plan, checked = reported
     # 200 examples in batches of 50, 2 epochs, 2 members; 3 passes a step.  A member is 4 filters of 3×3
     # on 8×8, pooled to 4×4×4 = 64 features, 16 units, 10 classes.
     member = 2 * (8 * 8 * 4 * 9 + 64 * 16 + 16 * 10)
-    counted = html_provenance.flops(session, plan)
+    counted = html_provenance.flops(Answers(session, plan, checked.report))
     assert counted['teacher'] == 2 * 2 * 4 * 3 * 50 * member
     assert counted['logits'] == 2 * (200 + 997) * 2 * member
     shallow = 2 * (64 * 8 + 8 * 32 + 32 * 10)
@@ -193,9 +195,7 @@ def test_disagreements_by_hand():
     data = small_data()
     p = np.array([[0.1, 0.1, 0.8], [0.6, 0.3, 0.1], [0.2, 0.7, 0.1], [0.05, 0.9, 0.05]])
     q = np.array([[0.2, 0.1, 0.7], [0.1, 0.8, 0.1], [0.1, 0.2, 0.7], [0.95, 0.04, 0.01]])
-    found = comparisons.compare(
-        ('t', np.log(p) + 3), ('s', np.log(q) - 500), data.splits['test'], data
-    )
+    found = comparisons.compare(('t', np.log(p) + 3), ('s', np.log(q) - 500), data)
     assert (found.total, found.count, found.teacher_right, found.student_right) == (4, 3, 2, 1)
     # The less sure of both is .6, .7 and .9 sure.
     assert [example.index for example in found.examples] == [0, 1, 3]
@@ -221,7 +221,7 @@ def test_disagreements_stand_in_the_page_with_their_pictures(finished, reported)
     *_, text = finished
     session, plan, checked = reported
     answers = Answers(session, plan, checked.report)
-    found = comparisons.disagreements(plan, checked.report, answers, session.data)
+    found = comparisons.disagreements(answers)
     (teacher,) = answers.on_test(checked.report.rows['ensemble'])
     pupil = answers.on_test(checked.report.rows['mimic'])[0]
     differ = teacher.argmax(axis=1) != pupil.argmax(axis=1)
@@ -243,9 +243,6 @@ def test_disagreements_are_of_a_student_of_that_ensemble_where_there_is_one():
         students={'first': taught_by('one'), 'second': taught_by('all')},
         caches=caches, members={}, baselines={},
     )  # fmt: skip
-    answers = types.SimpleNamespace(
-        on_test=lambda row: [np.eye(4, 3, k=1 if row.source == 'students.second' else 0)]
-    )
     rows = {
         name: Row(source=source)
         for name, source in (
@@ -253,8 +250,10 @@ def test_disagreements_are_of_a_student_of_that_ensemble_where_there_is_one():
         )
     }  # fmt: skip
     for ensemble, names in {'all': ('all', 'second'), 'one': ('ensemble one', 'first')}.items():
-        settings = Report(ensemble=ensemble, rows=rows)
-        found = comparisons.disagreements(plan, settings, answers, small_data())
+        session = types.SimpleNamespace(data=small_data())
+        answers = Answers(session, plan, Report(ensemble=ensemble, rows=rows))
+        answers.on_test = lambda row: [np.eye(4, 3, k=1 if row.source == 'students.second' else 0)]
+        found = comparisons.disagreements(answers)
         assert (found.teacher, found.student) == names
 
 

@@ -9,8 +9,8 @@ import time
 import pytest
 from conftest import ROOT
 
-from mimic_jax import interrupt
-from mimic_jax.interrupt import Interrupted
+from mimic_jax.runtime import interrupt
+from mimic_jax.runtime.interrupt import Interrupted
 
 BOTH = (signal.SIGTERM, signal.SIGINT)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.svm import LinearSVC
 
-from mimic_jax.ops import kmeans_features, svm
+from mimic_jax.baselines import kmeans_features, svm
 
 
 def images(count=5, shape=(7, 6, 3), seed=0):

@@ -5,8 +5,10 @@ import zlib
 import numpy as np
 import pytest
 
-from mimic_jax import artifacts, interrupt, logit_cache
+from mimic_jax.artifacts import store
 from mimic_jax.errors import UserError
+from mimic_jax.mimic import logit_cache
+from mimic_jax.runtime import interrupt
 
 EXAMPLES = np.array([7, 3, 11, 5, 2], np.int32)
 CLASSES, VIEWS = 3, 4
@@ -39,7 +41,7 @@ def write(folder, members=None, views=VIEWS, dtype='float16'):
     statistics = logit_cache.write(
         folder, EXAMPLES, CLASSES, views, dtype, members or [member(0.0), member(1.0)]
     )
-    artifacts.seal(folder, {**statistics, 'cache': {**FACTS, 'dtype': dtype}, 'seconds': 0})
+    store.seal(folder, {**statistics, 'cache': {**FACTS, 'dtype': dtype}, 'seconds': 0})
     return folder
 
 
@@ -81,11 +83,11 @@ def test_every_file_is_under_a_digest(copied):
         for bad in (bytes(flipped), content[:-1], None):
             path.write_bytes(bad) if bad is not None else path.unlink()
             with pytest.raises(UserError) as error:
-                artifacts.verify(copied)
+                store.verify(copied)
             assert path.name in str(error.value), path
             assert '\n' not in str(error.value)
             path.write_bytes(content)
-    artifacts.verify(copied)
+    store.verify(copied)
 
 
 def test_a_damaged_cache_is_not_opened(copied):
@@ -215,12 +217,12 @@ def test_float16_takes_20_bytes_a_sample_and_view_at_10_classes(tmp_path):
 
 
 def test_manifest_is_bound_to_its_marker(copied):
-    path = copied / artifacts.MANIFEST
+    path = copied / store.MANIFEST
     facts = json.loads(path.read_text())
     facts['cache']['num_classes'] = 99
     path.write_text(json.dumps(facts))
-    with pytest.raises(UserError, match=artifacts.MANIFEST):
-        artifacts.verify(copied)
+    with pytest.raises(UserError, match=store.MANIFEST):
+        store.verify(copied)
 
 
 def test_damage_between_two_sittings_is_found_or_harmless(tmp_path, written, monkeypatch):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from mimic_jax.ops import losses
+from mimic_jax.training import losses
 
 STUDENT = np.array([[1.0, -2.0, 0.5], [0.0, 3.0, 3.0], [-1.0, 4.0, 2.5]])
 TEACHER = np.array([[2.0, -1.0, 1.5], [1.0, 1.0, -1.0], [-0.5, 4.5, 2.0]])

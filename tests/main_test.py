@@ -12,7 +12,9 @@ import jax
 import pytest
 from conftest import refusal
 
-from mimic_jax import main, sharding, shipped
+from mimic_jax import main
+from mimic_jax.config import shipped
+from mimic_jax.runtime import sharding
 
 ROOT = Path(__file__).parent.parent
 DIGITS = '--config=experiments/digits_student.py'
@@ -70,7 +72,7 @@ def outcome(args):
 
 sys.modules['mimic_jax.pipeline'] = types.SimpleNamespace(run=run)
 compiled = []
-sys.modules['mimic_jax.compiled'] = types.SimpleNamespace(keep=lambda: compiled.append(True))
+sys.modules['mimic_jax.runtime.compiled'] = types.SimpleNamespace(keep=lambda: compiled.append(True))
 results = []
 for case in json.load(sys.stdin):
     then = case['then']

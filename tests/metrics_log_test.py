@@ -4,8 +4,8 @@ import struct
 import pytest
 from tensorboardX.proto import event_pb2
 
-from mimic_jax import metrics_log
-from mimic_jax.metrics_log import MetricsLog
+from mimic_jax.training import metrics_log
+from mimic_jax.training.metrics_log import MetricsLog
 
 
 class Clock:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mimic_jax.ops.munge import munge
+from mimic_jax.data.munge import munge
 
 EXAMPLES = np.random.default_rng(0).normal(size=(30, 4)) * [1, 10, 0.1, 5] + [0, 3, 0, -2]
 

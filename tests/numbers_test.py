@@ -7,11 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mimic_jax import artifacts, ensemble, logit_cache, students, train, train_step
+from mimic_jax.artifacts import store
+from mimic_jax.data import prepare
 from mimic_jax.data.settings import Data
 from mimic_jax.errors import NotFinite, UserError
-from mimic_jax.phases import evaluate, prepare, teacher
-from mimic_jax.progress import Progress
+from mimic_jax.mimic import ensemble, evaluate, logit_cache, students, teachers
+from mimic_jax.runtime.progress import Progress
+from mimic_jax.training import loop, train_step
 
 
 def test_a_gradient_that_is_not_finite_counts_though_the_loss_is(config, make_session, monkeypatch):
@@ -36,19 +38,19 @@ def test_a_gradient_that_is_not_finite_counts_though_the_loss_is(config, make_se
 
 
 def test_a_net_that_explodes_on_validation_is_stopped(config, make_session, monkeypatch):
-    original = train._eval_call
+    original = loop._eval_call
 
     def exploded(mesh):
         call = original(mesh)
         return lambda *arguments: {**call(*arguments), 'loss_sum': jnp.float32(np.inf)}
 
-    monkeypatch.setattr(train, '_eval_call', exploded)
+    monkeypatch.setattr(loop, '_eval_call', exploded)
     session, plan = make_session(config)
     net = plan.members['cnn_1']
     with pytest.raises(NotFinite, match='cnn_1: validation loss not finite after step 4'):
-        teacher.run(session, net)
+        teachers.make(session, net)
     folder = session.workdir / net.recipe.name
-    assert not artifacts.is_complete(folder)
+    assert not store.is_complete(folder)
     assert 'Infinity' not in (folder / 'metrics.jsonl').read_text()
     assert not list((folder / 'checkpoints').iterdir()), 'no checkpoint of it is kept'
 
@@ -73,7 +75,7 @@ def test_logits_that_have_exploded_stop_their_student(config, make_session, monk
     config.students.mimic.loss.kind = kind
     session, plan = make_session(config)
     net = plan.students['mimic'][0]
-    monkeypatch.setattr(artifacts, 'require', lambda *_: None)
+    monkeypatch.setattr(store, 'require', lambda *_: None)
     monkeypatch.setattr(ensemble, 'open_checked', lambda *_: stand_in(net, 1e30))
     with pytest.raises(NotFinite, match=r'mimic, seed 0: loss or gradient not finite at step 1,'):
         students.make(session, net)
@@ -87,9 +89,9 @@ def test_a_class_of_which_the_teacher_says_nothing_is_learned(
     config.students.mimic.loss.kind = kind
     session, plan = make_session(config)
     net = plan.students['mimic'][0]
-    monkeypatch.setattr(artifacts, 'require', lambda *_: None)
+    monkeypatch.setattr(store, 'require', lambda *_: None)
     monkeypatch.setattr(ensemble, 'open_checked', lambda *_: stand_in(net, 3.0))
-    facts = artifacts.manifest(students.make(session, net))
+    facts = store.manifest(students.make(session, net))
     assert facts['steps'] == net.task.steps
 
 
@@ -109,13 +111,13 @@ def test_answers_that_are_not_finite_are_never_evaluated(config, make_session, m
     net = plan.members['cnn_1']
     folder = session.workdir / net.recipe.name
     folder.mkdir()
-    artifacts.seal(folder, {})
+    store.seal(folder, {})
     bad = np.zeros((100, 10), np.float32)
     bad[7, 3] = np.nan
     monkeypatch.setattr(ensemble, 'load', lambda *_: lambda ids: bad)
     with pytest.raises(UserError, match='cnn_1 gives logits that are not finite on the split val'):
         evaluate.run(session, net, 'teacher')
-    assert not artifacts.is_complete(session.workdir / net.evaluation.name)
+    assert not store.is_complete(session.workdir / net.evaluation.name)
     assert not list((session.workdir / net.evaluation.name).glob('*.npy'))
 
 

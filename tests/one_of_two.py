@@ -2,7 +2,7 @@
 
     python tests/one_of_two.py HOST:PORT,2,ID WORKDIR
 
-Prints, as its last line, JSON of what the checks of `mimic_jax.hosts` found and which rows of each
+Prints, as its last line, JSON of what the checks of `mimic_jax.runtime.hosts` found and which rows of each
 batch this process read.
 """
 
@@ -14,10 +14,12 @@ import jax
 import numpy as np
 from conftest import tiny_digits
 
-from mimic_jax import artifacts, hosts, pipeline
-from mimic_jax.artifacts import Recipe
+from mimic_jax import pipeline
+from mimic_jax.artifacts import store
+from mimic_jax.artifacts.store import Recipe
 from mimic_jax.data import batches
 from mimic_jax.errors import UserError
+from mimic_jax.runtime import hosts
 
 
 def refused(call) -> str:
@@ -35,14 +37,14 @@ def fail():
 def checks(workdir: Path) -> dict:
     me = hosts.process()
     built = []
-    artifacts.make(workdir, Recipe('data', {}), lambda folder: built.append(me) or {})
+    store.make(workdir, Recipe('data', {}), lambda folder: built.append(me) or {})
     return {
         'counts': [hosts.count(), hosts.first(hosts.count)],
         'told': hosts.first(lambda: {'by': hosts.process()}),
         'error': refused(lambda: hosts.first(fail)),
         'built': built,
         'other recipe': refused(
-            lambda: artifacts.make(workdir, Recipe('data', {'seed': me}), lambda folder: {})
+            lambda: store.make(workdir, Recipe('data', {'seed': me}), lambda folder: {})
         ),
     }
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from conftest import random_variables
 
-from mimic_jax import exporting
 from mimic_jax.data import preprocess
+from mimic_jax.export import plan as exporting
 from mimic_jax.models import grammar, net
 
 pytest.importorskip('onnx', reason="needs the extra 'onnx'")

@@ -12,11 +12,10 @@ import tensorflow_datasets as tfds
 from conftest import refusal
 from PIL import Image
 
-from mimic_jax.data import image_folder, sources, splits, tfds_labelled, unlabelled
+from mimic_jax.data import image_folder, prepare, sources, splits, tfds_labelled, unlabelled
+from mimic_jax.data.munge import munge
 from mimic_jax.data.settings import Data, Transfer
-from mimic_jax.ops.munge import munge
-from mimic_jax.phases import prepare
-from mimic_jax.progress import Progress
+from mimic_jax.runtime.progress import Progress
 
 SHAPE = (6, 5, 3)
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from conftest import ROOT, refusal
 
-from mimic_jax import ensemble, own_answers, pipeline
+from mimic_jax import pipeline
 from mimic_jax.data import views
-from mimic_jax.phases import evaluate, logits
+from mimic_jax.mimic import ensemble, evaluate, external_answers, external_onnx, logits
+from mimic_jax.mimic.settings import ExternalTeacher
 
 COUNT, FEATURES, CLASSES = 100, 6, 3
 RANDOM = np.random.default_rng(0)
@@ -145,6 +146,43 @@ def test_a_function_is_asked_about_every_view(make_session, config, module):
         np.testing.assert_allclose(opened.view(view), expected, rtol=2e-3, atol=2)
 
 
+@pytest.mark.parametrize('layout', ['auto', 'channels_last', 'channels_first'])
+@pytest.mark.parametrize('kind', ['callable', 'fit'])
+def test_a_function_gets_images_in_its_layout(
+    tmp_path, make_session, settings, module, kind, layout
+):
+    images = RANDOM.integers(0, 256, (COUNT, 2, 4, 3)).astype(np.uint8)
+    np.savez(tmp_path / 'data.npz', images=images, labels=LABELS)
+    settings.data.preprocess = 'scale'
+    __import__(module)
+    weights = sys.modules[module].WEIGHTS = RANDOM.normal(size=(24, CLASSES))
+    path = f'{module}:{"fit" if kind == "fit" else "linear"}'
+    _, cache, opened = written(make_session, source(settings, kind, path, layout=layout))
+    if layout == 'channels_first':
+        images = images.transpose(0, 3, 1, 2)
+    expected = images[cache.examples].reshape(TRANSFER, -1) @ weights
+    np.testing.assert_allclose(opened.view(0), expected, rtol=1e-4, atol=1e-2)
+    if kind == 'fit':
+        assert sys.modules[module].FITTED[0][0].shape[1:] == images.shape[1:]
+
+
+def test_layouts_are_of_images(make_session, settings, module):
+    source(settings, 'callable', f'{module}:linear', layout='channels_first')
+    assert 'source.layout' in refusal(make_session, settings)
+
+
+def test_a_function_gets_features_as_the_source_has_them(tmp_path, make_session, settings, module):
+    """Large numbers are kept centred, as float32 would blur them; a teacher knows nothing of that."""
+    stamps = 20240101000000 + RANDOM.integers(0, 1000, (COUNT, 1))
+    np.savez(tmp_path / 'data.npz', features=stamps, labels=LABELS)
+    __import__(module)
+    sys.modules[module].WEIGHTS = np.array([[1.0, 0.0, -1.0]])
+    seen = []
+    sys.modules[module].linear = lambda inputs: seen.append(inputs) or np.zeros((len(inputs), 3))
+    _, cache, _ = written(make_session, source(settings, 'callable', f'{module}:linear'))
+    np.testing.assert_array_equal(seen[0], stamps[cache.examples])
+
+
 def test_inputs_may_be_preprocessed(make_session, settings, module):
     source(settings, 'callable', f'{module}:linear', inputs='preprocessed')
     session, cache, opened = written(make_session, settings)
@@ -168,7 +206,7 @@ def test_probabilities_become_their_logarithms(make_session, settings, module):
     _, cache, opened = written(make_session, settings)
     expected = jax.nn.log_softmax(INPUTS @ WEIGHTS)[cache.examples]
     np.testing.assert_allclose(opened.view(0), expected, rtol=1e-3, atol=1e-4)
-    floor = own_answers.checked(np.eye(3), 3, 3, True, 'it')
+    floor = external_answers.checked(np.eye(3), 3, 3, True, 'it')
     np.testing.assert_allclose(floor, np.where(np.eye(3), 0, np.log(1e-6)))
 
 
@@ -235,10 +273,35 @@ def test_the_id_follows_what_the_teacher_is(tmp_path, make_session, settings, mo
         name('callable', f'{module}:softmax'),
         name('callable', f'{module}:linear', inputs='preprocessed'),
         name('fit', f'{module}:fit'),
+        name('fit', f'{module}:fit', inputs='preprocessed'),
     ]
     assert len(set(names)) == len(names)
     assert len({student for _, student in names}) == len(names)
     assert name('logits', files[2]) == names[0], 'content counts, not the file name'
+
+
+def test_every_byte_of_a_file_of_logits_counts(tmp_path):
+    path = tmp_path / 'x.npy'
+    np.save(path, LOGITS[:3])
+    content, teacher = path.read_bytes(), ExternalTeacher(kind='logits', path=(str(path),))
+    found = {str(external_answers.identity(teacher, 'here'))}
+    for place in range(len(content)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        found.add(str(external_answers.identity(teacher, 'here')))
+    assert len(found) == len(content) + 1
+
+
+def test_a_layout_and_an_output_are_named_where_they_are_set(tmp_path):
+    path = str(tmp_path / 'm.onnx')
+    (tmp_path / 'm.onnx').write_bytes(b'stands for a model')
+    given = [{}, {'layout': 'channels_first'}, {'output': 'logits'}]
+    plain, layout, output = (
+        external_answers.identity(ExternalTeacher(kind='onnx', path=(path,), **each), 'here')
+        for each in given
+    )
+    assert sorted(plain) == ['inputs', 'kind', 'probabilities', 'sha256'], 'as it was before'
+    assert layout == {**plain, 'layout': 'channels_first'}
+    assert output == {**plain, 'output': 'logits'}
 
 
 def test_trained_teachers_keep_their_names(make_session):
@@ -331,7 +394,7 @@ def test_members_or_a_source_but_not_both(make_session, settings):
     ],
 )
 def test_what_are_no_probabilities_is_refused(values, words):
-    assert words in refusal(own_answers.checked, np.array(values), 1, 3, True, 'it')
+    assert words in refusal(external_answers.checked, np.array(values), 1, 3, True, 'it')
 
 
 # ONNX.
@@ -347,7 +410,11 @@ class FakeSession:
     def get_inputs(self):
         return [types.SimpleNamespace(name='x', type='tensor(float)', shape=['batch', 3, 4, 5])]
 
+    def get_outputs(self):
+        return [types.SimpleNamespace(name='y', type='tensor(float)', shape=['batch', 3])]
+
     def run(self, outputs, feed):
+        assert outputs == ['y']
         assert feed['x'].dtype == np.float32 and feed['x'].shape[1:] == (3, 4, 5)
         return [feed['x'].sum(axis=(2, 3))]
 
@@ -361,16 +428,16 @@ def fake_onnx(monkeypatch):
 
 def test_images_go_to_an_onnx_model_as_it_wants_them(fake_onnx):
     inputs = RANDOM.integers(0, 256, (7, 4, 5, 3)).astype(np.uint8)
-    found = own_answers.onnx_model('model.onnx', (4, 5, 3), 'here')(inputs)
+    found = external_onnx.load('model.onnx', (4, 5, 3), 3, 'here')(inputs)
     np.testing.assert_array_equal(found, inputs.sum(axis=(1, 2)))
-    message = refusal(own_answers.onnx_model, 'model.onnx', (9, 5, 3), 'here')
+    message = refusal(external_onnx.load, 'model.onnx', (9, 5, 3), 3, 'here')
     assert 'wants examples of shape [3, 4, 5], but the data have [9, 5, 3]' in message
-    assert '(no protobuf)' in refusal(own_answers.onnx_model, 'broken.onnx', (4, 5, 3), 'here')
+    assert '(no protobuf)' in refusal(external_onnx.load, 'broken.onnx', (4, 5, 3), 3, 'here')
 
 
 def test_without_onnxruntime_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, 'onnxruntime', None)
-    assert '.[onnx]' in refusal(own_answers.onnx_model, 'model.onnx', (4, 5, 3), 'here')
+    assert '.[onnx]' in refusal(external_onnx.load, 'model.onnx', (4, 5, 3), 3, 'here')
 
 
 def test_an_onnx_model_becomes_a_cache(tmp_path, make_session, settings):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mimic_jax.ops import per
+from mimic_jax.speech import per
 
 # Debian's package sctk keeps sclite off the PATH.
 SCLITE = shutil.which('sclite', path=f'{os.environ.get("PATH", "")}:/usr/lib/sctk/bin')

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mimic_jax.ops import phones
+from mimic_jax.speech import phones
 
 # Lee & Hon's folding as published, typed in apart from the code's own table.
 TABLE = """
@@ -41,7 +41,7 @@ def test_q_is_deleted_and_equal_neighbours_stay_two():
 
 
 def test_an_unknown_phone_is_refused():
-    with pytest.raises(ValueError, match="'sil' is none of the 61"):
+    with pytest.raises(ValueError, match="'sil' is not one of the 61"):
         phones.fold(['h#', 'sil'])
 
 

@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 from conftest import refusal
 
-from mimic_jax import artifacts, checkpoint, ensemble, locks, pipeline
+from mimic_jax import pipeline
+from mimic_jax.artifacts import locks, store
 from mimic_jax.errors import UserError
+from mimic_jax.mimic import ensemble
+from mimic_jax.training import checkpoint
 
 ROW_KEYS = {
     'name', 'model', 'parameters', 'target', 'metric', 'values', 'mean', 'std', 'n', 'agreement',
@@ -87,8 +90,8 @@ def test_run_writes_one_artifact_a_member_cache_and_student_seed(finished):
     }
     assert counts == {'data': 1, 'teacher': 2, 'logits': 1, 'student': 4, 'evaluate': 6}
     for path in workdir.glob('*-*'):
-        assert artifacts.is_complete(path)
-        artifacts.verify(path)
+        assert store.is_complete(path)
+        store.verify(path)
         assert (path / 'config.json').is_file()
     for path in [*workdir.glob('teacher-*'), *workdir.glob('student-*')]:
         records = [json.loads(line) for line in (path / 'metrics.jsonl').read_text().splitlines()]
@@ -217,8 +220,7 @@ def test_phases_one_by_one_equal_all_at_once(finished, config, tmp_path, device)
     assert result['rows'] == report['rows']
     for path in tmp_path.glob('student-*'):
         mine, theirs = (
-            artifacts.manifest(folder / path.name)['variables_sha256']
-            for folder in (tmp_path, workdir)
+            store.manifest(folder / path.name)['variables_sha256'] for folder in (tmp_path, workdir)
         )
         assert mine == theirs
 
@@ -231,7 +233,7 @@ def test_arrays_on_the_host_give_the_same_nets(finished, config, tmp_path, devic
     assert len(names) == 6
     for name in names:
         mine, theirs = (
-            artifacts.manifest(folder / name)['variables_sha256'] for folder in (tmp_path, workdir)
+            store.manifest(folder / name)['variables_sha256'] for folder in (tmp_path, workdir)
         )
         assert mine == theirs
 
@@ -298,7 +300,7 @@ def test_a_cache_of_other_teachers_is_refused_by_field(finished, config, tmp_pat
     manifest = json.loads((first / 'manifest.json').read_text())
     (first / 'COMPLETE').unlink()
     shutil.copy(second / 'metrics.jsonl', first / 'metrics.jsonl')
-    artifacts.seal(first, {key: value for key, value in manifest.items() if key != 'files'})
+    store.seal(first, {key: value for key, value in manifest.items() if key != 'files'})
 
     with pytest.raises(UserError, match='variables_sha256'):
         ensemble.open_checked(session, plan.caches['ensemble'])
@@ -369,8 +371,8 @@ def test_rows_that_the_teacher_does_not_say_are_refused(finished, config, tmp_pa
     with ocp.StandardCheckpointer() as checkpointer:
         checkpointer.save((folder / 'views' / '1').resolve(), {'logits': logits})
     facts = json.loads((folder / 'manifest.json').read_text())
-    artifacts.seal(folder, {key: value for key, value in facts.items() if key != 'files'})
-    artifacts._verified_manifest.cache_clear()
+    store.seal(folder, {key: value for key, value in facts.items() if key != 'files'})
+    store._verified_manifest.cache_clear()
     ensemble.open_checked.cache_clear()
     with pytest.raises(UserError, match='view 1'):
         ensemble.open_checked(session, plan.caches['ensemble'])
@@ -424,7 +426,7 @@ def test_a_cache_that_was_begun_elsewhere_is_held_to_no_more_than_the_tolerance(
     """Its first view has another backend's last digits, whatever finishes it."""
     session, plan = make_session(config)
     for member in plan.members.values():
-        pipeline.teacher.run(session, member)
+        pipeline.teachers.make(session, member)
     cache = plan.caches['ensemble']
     here, load = ensemble.where_written(session), ensemble.load
     with monkeypatch.context() as elsewhere:
@@ -434,9 +436,9 @@ def test_a_cache_that_was_begun_elsewhere_is_held_to_no_more_than_the_tolerance(
     for name in ('COMPLETE', 'manifest.json'):
         (folder / name).unlink()
     shutil.rmtree(folder / 'views' / '1')
-    artifacts._verified_manifest.cache_clear()
+    store._verified_manifest.cache_clear()
     pipeline.logits.run(session, cache)
-    written = artifacts.manifest(folder)['written']
+    written = store.manifest(folder)['written']
     assert [each['backend'] for each in written] == ['tpu', here['backend']]
     opened = ensemble.open_checked(session, cache)
     assert opened.views == 2
@@ -446,13 +448,13 @@ def test_a_net_that_another_process_trains_comes_last(config, make_session, devi
     """So that two processes with the same command share the work."""
     session, plan = make_session(config)
     first, second = plan.members.values()
-    order, train = [], pipeline.teacher.run
+    order, train = [], pipeline.teachers.make
 
     def watched(session, member):
         order.append(member.name)
         return train(session, member)
 
-    monkeypatch.setattr(pipeline.teacher, 'run', watched)
+    monkeypatch.setattr(pipeline.teachers, 'make', watched)
     monkeypatch.setattr(locks, 'is_held', lambda folder: folder.name == first.recipe.name)
     run(config, session.workdir, device, phase='teacher')
     assert order == [second.name, first.name]

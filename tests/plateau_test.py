@@ -7,9 +7,10 @@ import jax
 import numpy as np
 import pytest
 
-from mimic_jax import artifacts, interrupt, metrics_log, train
-from mimic_jax.ops import plateau
-from mimic_jax.phases import student
+from mimic_jax.artifacts import store
+from mimic_jax.mimic import students
+from mimic_jax.runtime import interrupt
+from mimic_jax.training import loop, metrics_log, plateau
 
 
 def history(errors):
@@ -94,7 +95,7 @@ def test_training_follows_its_validation_errors_and_resumes_exactly(
 ):
     session, plan = make_session(slow_to_learn)
     net = plan.students['labels'][0]
-    student.run(session, net)
+    students.make(session, net)
     folder = session.workdir / net.recipe.name
     errors, rates, last = stopping_point(folder)
     expected = by_hand(np.float32(errors).tolist())
@@ -103,7 +104,7 @@ def test_training_follows_its_validation_errors_and_resumes_exactly(
     before = [1.0, *expected[:-1]]  # an epoch runs at the rate that the one before it left
     for epoch, scale in enumerate(before):
         np.testing.assert_allclose(rates[4 * (epoch + 1)], 0.3 * scale, rtol=1e-6)
-    facts = artifacts.manifest(folder)
+    facts = store.manifest(folder)
     assert facts['steps'] == last
 
     other, plan = make_session(slow_to_learn, tmp_path / 'other')
@@ -113,26 +114,26 @@ def test_training_follows_its_validation_errors_and_resumes_exactly(
         with monkeypatch.context() as patch:
             stop_after(patch, steps)
             with pytest.raises(interrupt.Interrupted):
-                student.run(other, net)
+                students.make(other, net)
         interrupt._Request.pending = False
-    student.run(other, net)
+    students.make(other, net)
     folder = other.workdir / net.recipe.name
-    again = artifacts.manifest(folder)
+    again = store.manifest(folder)
     assert again['variables_sha256'] == facts['variables_sha256']
     assert again['steps'] == last
 
     # Killed after the last checkpoint, before the artifact was sealed.
     (folder / 'COMPLETE').unlink()
     shutil.rmtree(folder / 'events', ignore_errors=True)
-    artifacts._verified_manifest.cache_clear()
-    student.run(other, net)
-    assert artifacts.manifest(folder)['variables_sha256'] == facts['variables_sha256']
+    store._verified_manifest.cache_clear()
+    students.make(other, net)
+    assert store.manifest(folder)['variables_sha256'] == facts['variables_sha256']
 
 
 def stop_after(monkeypatch, steps):
     """A SIGTERM after so many steps, at the end of an epoch or inside one."""
     interrupt.install()
-    calls, original = [], train._Window.add
+    calls, original = [], loop._Window.add
 
     def add(self, count, sums):
         calls.append(count)
@@ -140,15 +141,14 @@ def stop_after(monkeypatch, steps):
             os.kill(os.getpid(), signal.SIGTERM)
         return original(self, count, sums)
 
-    monkeypatch.setattr(train._Window, 'add', add)
+    monkeypatch.setattr(loop._Window, 'add', add)
 
 
 def test_the_scale_scales_the_whole_update(slow_to_learn, make_session):
     """Half the rate by the plateau is half the rate by the config, momentum and all."""
     import optax
 
-    from mimic_jax import train_step
-    from mimic_jax.ops import clipping
+    from mimic_jax.training import clipping, train_step
     from mimic_jax.training.settings import Train
 
     params = {'kernel': jax.numpy.arange(3.0)}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from mimic_jax.ops import pooling
+from mimic_jax.models.kernels import pooling
 
 GEOMETRIES = [  # window, stride, padding on a 7x10 map
     ((2, 2), (2, 2), 'VALID'),

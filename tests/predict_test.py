@@ -1,6 +1,7 @@
 """Predictions on a person's own files, by an exported net with random parameters."""
 
 import csv
+import functools
 import io
 import json
 import sys
@@ -10,20 +11,25 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mimic_jax import artifacts, checkpoint, decoded_files, exporting, sharding
+from mimic_jax import plan as plans
+from mimic_jax.artifacts import store
 from mimic_jax.config import experiment as experiments
-from mimic_jax.data import fbank, raw_files
-from mimic_jax.data.speech import Speech, Spoken
-from mimic_jax.data.splits import Dataset
+from mimic_jax.data.dataset import Dataset
 from mimic_jax.errors import UserError
-from mimic_jax.interrupt import Interrupted
+from mimic_jax.export import plan as exporting
+from mimic_jax.export import predict, raw_files
+from mimic_jax.export import run as export
+from mimic_jax.mimic import evaluate
 from mimic_jax.models import net
-from mimic_jax.ops import phones
-from mimic_jax.phases import decode, evaluate, export, predict
-from mimic_jax.plans import experiment as plans
-from mimic_jax.progress import Progress
+from mimic_jax.runtime import sharding
+from mimic_jax.runtime.interrupt import Interrupted
+from mimic_jax.runtime.progress import Progress
 from mimic_jax.runtime.settings import Run
-from mimic_jax.session import Session
+from mimic_jax.speech import decode, decoded_files, fbank, phones, transcribe
+from mimic_jax.speech.corpora import Speech, Spoken
+from mimic_jax.speech.dataset import SpeechDataset
+from mimic_jax.training import checkpoint
+from mimic_jax.training.session import Session
 
 pytest.importorskip('kaldi_native_fbank', reason='needs the speech extra')
 soundfile = pytest.importorskip('soundfile', reason='needs the speech extra')
@@ -43,7 +49,7 @@ def random_variables(module, shape):
 
 @pytest.fixture(scope='module')
 def session(tmp_path_factory, device):
-    """A session of which predictions read nothing but that its data are no speech."""
+    """A session of which predictions read nothing but its progress."""
     data = Dataset(np.zeros((1, *SHAPE), np.uint8), np.zeros(1, np.int32), {}, 4, '', 'scale')
     mesh = sharding.make_mesh(1, device)
     progress = Progress(stream=io.StringIO())
@@ -68,7 +74,7 @@ def exported(session):
         (folder / exporting.DESCRIPTION).write_text(json.dumps(facts))
         return {}
 
-    return artifacts.make(session.workdir, artifacts.Recipe('export', {}), build)
+    return store.make(session.workdir, store.Recipe('export', {}), build)
 
 
 def right(images):
@@ -96,7 +102,7 @@ def folder(tmp_path):
 
 
 def test_a_folder_of_images_in_the_order_of_names(session, exported, folder, tmp_path, capsys):
-    predict.run(session, exported, folder, tmp_path / 'out.csv', None)
+    predict.run(session, exported, folder, tmp_path / 'out.csv')
     probabilities = right(drawn(2))
     rows = list(csv.reader((tmp_path / 'out.csv').open(newline='')))
     assert rows[0] == ['input', 'class', *CLASSES]
@@ -109,7 +115,7 @@ def test_a_folder_of_images_in_the_order_of_names(session, exported, folder, tmp
     top = ', '.join(f'{CLASSES[k]} {probabilities[0, k]:.3f}' for k in order)
     assert lines == [f'a.bmp  {top}', lines[1], str(tmp_path / 'out.csv')]
     assert not list(tmp_path.glob('.*'))
-    predict.run(session, exported, folder / 'a.bmp', None, None)
+    predict.run(session, exported, folder / 'a.bmp', None)
     assert capsys.readouterr().out == f'{lines[0]}\n'
 
 
@@ -117,7 +123,7 @@ def test_arrays_of_any_length(session, exported, tmp_path, capsys, monkeypatch):
     images = drawn(150)  # more than a batch
     np.savez(tmp_path / 'in.npz', images=images, labels=np.zeros(150, int))
     np.save(tmp_path / 'in.npy', images[:3])
-    predict.run(session, exported, tmp_path / 'in.npz', tmp_path / 'out.npz', None)
+    predict.run(session, exported, tmp_path / 'in.npz', tmp_path / 'out.npz')
     assert len(capsys.readouterr().out.splitlines()) == 151, 'all of them where no one looks'
     with np.load(tmp_path / 'out.npz', allow_pickle=False) as said:
         np.testing.assert_allclose(said['probabilities'], right(images), atol=1e-5)
@@ -125,10 +131,10 @@ def test_arrays_of_any_length(session, exported, tmp_path, capsys, monkeypatch):
         assert said['names'].tolist() == [str(number) for number in range(150)]
         assert said['classes'].tolist() == list(CLASSES)
     monkeypatch.setattr(sys.stdout, 'isatty', lambda: True)
-    predict.run(session, exported, tmp_path / 'in.npz', None, None)
+    predict.run(session, exported, tmp_path / 'in.npz', None)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 21 and lines[-1].startswith('… and 130 more; --output=')
-    predict.run(session, exported, tmp_path / 'in.npy', None, None)
+    predict.run(session, exported, tmp_path / 'in.npy', None)
     assert len(capsys.readouterr().out.splitlines()) == 3
 
 
@@ -236,29 +242,31 @@ def test_recordings_are_decoded_as_the_test_utterances_are(tmp_path, device, cap
     (student,) = plan.students['mimic']
     evaluate.run(session, student, 'student')
     decoding_plan = plan.decodings['students.mimic'][0]
-    exported = export.run(session, exporting.make(plan, session.data, 'timit'))
+    exported = export.run(session, exporting.make(plan, session.data))
     source = tmp_path / 'wavs'
+    tuned = functools.partial(transcribe.run, session, decoding_plan)
     with pytest.raises(UserError, match='--phase=decode'):
-        predict.run(session, exported, source, None, decoding_plan)
+        predict.run(session, exported, source, None, tuned)
     decoded = decoded_files.read_split(decode.run(session, decoding_plan), 'test')
     assert all(len(entry['decoded'].split()) > 2 for entry in decoded)
     assert decoded[0]['decoded'] != decoded[1]['decoded']
 
-    predict.run(session, exported, source, tmp_path / 'out.csv', decoding_plan)
+    predict.run(session, exported, source, tmp_path / 'out.csv', tuned)
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == [f'{number}.WAV  {decoded[number]["decoded"]}' for number in range(2)]
     rows = list(csv.DictReader((tmp_path / 'out.csv').open(newline='')))
     second = [float(row['start']) for row in rows if row['input'] == '1.WAV']
     np.testing.assert_allclose(second, np.array(decoded[1]['starts']) / 100)
-    predict.run(session, exported, source, tmp_path / 'out.npz', decoding_plan)
+    predict.run(session, exported, source, tmp_path / 'out.npz', tuned)
     with np.load(tmp_path / 'out.npz', allow_pickle=False) as said:
         assert said['phones'].tolist() == [row['phone'] for row in rows]
 
     with pytest.raises(UserError, match='row of it and run --phase=decode'):
-        predict.run(session, exported, source, None, None)
+        undecoded = functools.partial(transcribe.run, session, None)
+        predict.run(session, exported, source, None, undecoded)
     (source / '1.WAV').write_bytes(b'RIFF')
     with pytest.raises(UserError, match=r'1\.WAV cannot be read as audio.*leave it out$'):
-        predict.run(session, exported, source, None, decoding_plan)
+        predict.run(session, exported, source, None, tuned)
 
 
 def speech(folder, device):
@@ -274,7 +282,7 @@ def speech(folder, device):
     utterances = {
         name: np.arange(2) + 2 * place for place, name in enumerate(('train', 'validation', 'test'))
     }
-    data = Dataset(
+    data = SpeechDataset(
         inputs=found.frames,
         labels=targets,
         splits={**{n: found.rows(u) for n, u in utterances.items()}, 'unlabelled': []},
@@ -300,7 +308,7 @@ def speech(folder, device):
             checkpoints.save(1, variables)
         return {}
 
-    artifacts.make(folder, student.recipe, build)
+    store.make(folder, student.recipe, build)
     return session, plan
 
 

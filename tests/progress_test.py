@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from mimic_jax.progress import ASKING, Progress, duration
+from mimic_jax.runtime.progress import ASKING, Progress, duration
 
 
 class Clock:

@@ -1,4 +1,4 @@
-"""The README's commands on one's own data and teacher, and its sweep: as written, on less."""
+"""Documented commands on one's own data and teacher, and the sweep: as written, on less."""
 
 import json
 import shlex
@@ -9,11 +9,11 @@ from PIL import Image
 from readme_test import commands
 
 from mimic_jax import pipeline
-from mimic_jax.phases import gather
+from mimic_jax.reporting import gather
 
 
-def of_readme(*words):
-    """(experiment, its config with the flags that go with it) of the README's command with these words."""
+def of_docs(*words):
+    """(experiment, its config with the flags) of the documentation's command with these words."""
     (line,) = (line for line in commands() if all(word in line for word in words))
     flags = dict(word.lstrip('-').split('=', 1) for word in shlex.split(line) if '=' in word)
     path, _, presets = flags.pop('config').partition(':')
@@ -49,7 +49,7 @@ def test_a_folder_of_images(tmp_path, monkeypatch, device):
             pixels = draw.integers(0, 256, (8, 8, 3)).astype(np.uint8)
             Image.fromarray(pixels).save(tmp_path / 'images' / name / f'{number}.png')
     monkeypatch.chdir(tmp_path)
-    name, config = of_readme('own_data.py', 'root=images')
+    name, config = of_docs('own_data.py --config', 'root=images')
     config.data.update(validation=6, test=6)
     config.logits.ensemble.members = ('cnn_1', 'cnn_2')
     del config.members.cnn_3
@@ -64,7 +64,7 @@ def test_a_folder_of_images(tmp_path, monkeypatch, device):
 def test_a_forest_as_teacher(tmp_path, monkeypatch, device):
     monkeypatch.chdir(ROOT)
     monkeypatch.syspath_prepend(str(ROOT))
-    name, config = of_readme('tabular_student.py')
+    name, config = of_docs('tabular_student.py')
     config.data.transfer.limit = 300
     pipeline.run(shortened(config), workdir=tmp_path, experiment=name, devices=device)
     found = rows(tmp_path, name)
@@ -85,7 +85,7 @@ def test_forest_and_net_stand_beside_each_other():
 
 
 def test_a_sweep_shares_its_teachers_and_is_gathered(tmp_path, device):
-    """benchmarks/sweep.py, whose flags and names are those of the README's loop, at two points."""
+    """benchmarks/sweep.py, whose flags and names are those of the documented loop, at two points."""
     sweep = load_benchmark('sweep')
     names = []
     for rate in (0.01, 0.1):

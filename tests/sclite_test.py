@@ -8,9 +8,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from mimic_jax import decoding
-from mimic_jax.data import fbank, timit, timit_files
-from mimic_jax.ops import alignment, per, phones
+from mimic_jax.speech import alignment, decoding, fbank, per, phones, timit, timit_files
 
 pytest.importorskip('soundfile', reason="needs soundfile: the extra 'speech'")
 SAMPLE = os.environ.get('TIMIT_SAMPLE_DIR')

@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 from conftest import refusal, tiny_digits
 
-from mimic_jax import artifacts, interrupt, pipeline, train, trials
+from mimic_jax import pipeline
+from mimic_jax.artifacts import store
 from mimic_jax.config import experiment as experiments
 from mimic_jax.config.fields import as_json
 from mimic_jax.data.settings import OwnViews
 from mimic_jax.errors import NotFinite, UserError
+from mimic_jax.runtime import interrupt
+from mimic_jax.search import trials
+from mimic_jax.training import loop
 
 optuna = pytest.importorskip('optuna', reason='the search extra is not installed')
 
@@ -61,7 +65,7 @@ def stored(workdir):
 
 
 def teachers(workdir):
-    return {path.name for path in workdir.glob('teacher-*') if artifacts.is_complete(path)}
+    return {path.name for path in workdir.glob('teacher-*') if store.is_complete(path)}
 
 
 def last_accuracy(folder):
@@ -75,13 +79,13 @@ def searched(tmp_path_factory, device):
     workdir = tmp_path_factory.mktemp('searched')
     run(searching(2), workdir, device)
     with pytest.MonkeyPatch.context() as patch:
-        evaluate = train._Loop._evaluate
+        evaluate = loop._Loop._evaluate
 
         def stop_there(loop, state, step, log):
             interrupt._Request.pending = step > 4  # as a signal in the second epoch would
             return evaluate(loop, state, step, log)
 
-        patch.setattr(train._Loop, '_evaluate', stop_there)
+        patch.setattr(loop._Loop, '_evaluate', stop_there)
         with pytest.raises(interrupt.Interrupted):
             run(searching(), workdir, device)
     interrupt._Request.pending = False
@@ -141,7 +145,7 @@ def test_an_ensemble_from_the_study_is_of_the_best_by_validation(searched, devic
     assert names >= {'best_1', 'best_2', 'ensemble', 'mimic'}
     costs = report['costs']
     assert set(costs['search']['artifacts']) == before and not costs['teacher']['artifacts']
-    seconds = [artifacts.manifest(workdir / name)['seconds'] for name in before]
+    seconds = [store.manifest(workdir / name)['seconds'] for name in before]
     assert costs['search']['seconds'] == pytest.approx(sum(seconds), abs=0.06)
     assert report['seconds'] == pytest.approx(sum(cost['seconds'] for cost in costs.values()))
 
@@ -220,14 +224,14 @@ def stand_in(monkeypatch):
     def by(outcome):
         calls = []
 
-        def run_job(folder, job, session):
-            calls.append(job)
-            value = outcome(len(calls), job)
+        def run_net(folder, net, targets, session):
+            calls.append(net)
+            value = outcome(len(calls), net)
             record = {'step': 1, 'seconds': 0.0, 'validation_accuracy': value}
             (folder / 'metrics.jsonl').write_text(json.dumps(record) + '\n')
             return {'seconds': 0.0}
 
-        monkeypatch.setattr(train, 'run', run_job)
+        monkeypatch.setattr(loop, 'run', run_net)
         return calls
 
     return by
@@ -494,7 +498,7 @@ def test_a_study_that_is_not_named_is_the_configs_own(tmp_path, monkeypatch):
         return [{'model': f'{len(asked)}c3'}]
 
     monkeypatch.setattr(trials, '_ranked', ranked)
-    found = trials.with_members(experiment, tmp_path, 'data', None).members
+    found = trials.found_members(experiment.members, experiment.search, tmp_path, 'data', None)
     expected = {
         'own': ('tiny', 'sqlite:///own.db'),
         'other': ('other', 'sqlite:///own.db'),
@@ -512,9 +516,14 @@ def test_ranks_beyond_the_trials_are_refused_before_the_search(tmp_path, device)
     assert message.startswith('config.search.trials is 1, but config.members.best_2.from_study has')
     assert not [*tmp_path.iterdir()]
     config.members.best_2.from_study.update(rank=7, study='other')  # whose trials are its own
-    trials.check_ranks(experiments.read(config))
+    check_ranks(config)
     config.members.best_2.from_study.update(study='tiny', storage='sqlite:///other.db')
-    trials.check_ranks(experiments.read(config))
+    check_ranks(config)
+
+
+def check_ranks(config):
+    checked = experiments.read(config)
+    trials.check_ranks(checked.members, checked.search)
 
 
 def test_ranks_of_a_greedy_choice_follow_what_the_members_say(tmp_path, monkeypatch):
@@ -536,7 +545,7 @@ def test_ranks_of_a_greedy_choice_follow_what_the_members_say(tmp_path, monkeypa
         asked.extend(members)
         return logits, labels
 
-    found = trials.with_members(experiment, tmp_path, 'data', ask).members
+    found = trials.found_members(experiment.members, experiment.search, tmp_path, 'data', ask)
     assert asked == nets
     assert (found['best_1'], found['best_2']) == (nets[0], nets[2])
 

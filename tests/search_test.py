@@ -14,8 +14,8 @@ from ml_collections import ConfigDict
 from mimic_jax.config import experiment as experiments
 from mimic_jax.errors import UserError
 from mimic_jax.reporting import html_provenance
+from mimic_jax.runtime.address import without_password
 from mimic_jax.search import space as spaces
-from mimic_jax.search.address import without_password
 
 optuna = pytest.importorskip('optuna', reason='the search extra is not installed')
 

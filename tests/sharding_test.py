@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec as P
 
-from mimic_jax import sharding
 from mimic_jax.errors import UserError
+from mimic_jax.runtime import sharding
 
 
 def mesh(model_axis=4):

@@ -5,9 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from mimic_jax.data import fbank, speech, timit, timit_files
 from mimic_jax.errors import UserError
-from mimic_jax.ops import phones
+from mimic_jax.speech import corpora, fbank, phones, timit, timit_files
 
 soundfile = pytest.importorskip('soundfile', reason="needs soundfile: the extra 'speech'")
 pytest.importorskip('kaldi_native_fbank', reason="needs kaldi-native-fbank: the extra 'speech'")
@@ -36,10 +35,10 @@ def folder(tmp_path):
 
 def test_frames_lie_one_utterance_after_another(utterances, folder):
     said = []
-    facts = speech.write(utterances, folder, progress=lambda *entry: said.append(entry))
+    facts = corpora.write(utterances, folder, progress=lambda *entry: said.append(entry))
     frames = [1 + (length - 400) // 160 for length in LENGTHS.values()]
     assert facts == {'utterances': 3, 'frames': sum(frames), 'bad': 0}
-    found = speech.load(folder)
+    found = corpora.load(folder)
     assert found.bounds.tolist() == [0, *np.cumsum(frames)] and found.bounds.dtype == np.int64
     assert found.frames.shape == (sum(frames), 123) and found.frames.dtype == np.float32
     assert isinstance(found.frames, np.memmap)
@@ -52,8 +51,8 @@ def test_frames_lie_one_utterance_after_another(utterances, folder):
 
 
 def test_targets_are_the_labels_states(utterances, folder):
-    speech.write(utterances, folder)
-    found = speech.load(folder)
+    corpora.write(utterances, folder)
+    found = corpora.load(folder)
     assert found.targets.dtype == np.int32 and len(found.targets) == len(found.frames)
     phone, part = phones.phone_and_part(found.targets[found.rows([0])])
     # 4,000 samples: 23 frames with centres at 200, 360 …; the 12th, at 1960, is the last below 2000.
@@ -63,8 +62,8 @@ def test_targets_are_the_labels_states(utterances, folder):
 
 
 def test_what_was_spoken_is_kept(utterances, folder):
-    speech.write(utterances, folder)
-    found = speech.load(folder).utterances
+    corpora.write(utterances, folder)
+    found = corpora.load(folder).utterances
     assert [spoken.key for spoken in found] == ['faaa0_sx1', 'mbbb0_sx1', 'mccc0_sx1']
     assert [(spoken.part, spoken.region) for spoken in found] == [('train', 'dr1')] * 3
     for spoken in found:
@@ -72,8 +71,8 @@ def test_what_was_spoken_is_kept(utterances, folder):
 
 
 def test_rows_and_runs_of_some_utterances(utterances, folder):
-    speech.write(utterances, folder)
-    found = speech.load(folder)
+    corpora.write(utterances, folder)
+    found = corpora.load(folder)
     assert found.runs([2, 0]) == [(70, 71), (0, 23)]
     assert found.rows([2, 0]).tolist() == [70, *range(23)] and found.rows([2]).dtype == np.int32
     assert found.rows([]).shape == (0,)
@@ -82,18 +81,18 @@ def test_rows_and_runs_of_some_utterances(utterances, folder):
 def test_a_bad_utterance_stops_before_anything_is_written(utterances, folder):
     utterances[1].labels.write_text('0 100 zz\n')
     with pytest.raises(UserError, match='none of the 61 phones'):
-        speech.write(utterances, folder)
+        corpora.write(utterances, folder)
     assert list(folder.iterdir()) == []
 
 
 def test_a_bad_utterance_is_skipped_and_listed_when_asked_for(utterances, folder):
     utterances[1].labels.write_text('0 100 zz\n')
-    assert speech.write(utterances, folder, skip_bad=True) == {
+    assert corpora.write(utterances, folder, skip_bad=True) == {
         'utterances': 2,
         'frames': 24,
         'bad': 1,
     }
-    found = speech.load(folder)
+    found = corpora.load(folder)
     assert [spoken.speaker for spoken in found.utterances] == ['faaa0', 'mccc0']
     assert found.bounds.tolist() == [0, 23, 24]
     [line] = found.bad
@@ -104,13 +103,13 @@ def test_nothing_good_is_refused(utterances, folder):
     for utterance in utterances:
         utterance.audio.write_bytes(b'')
     with pytest.raises(UserError) as caught:
-        speech.write(utterances, folder, skip_bad=True)
+        corpora.write(utterances, folder, skip_bad=True)
     assert 'all 3 are bad, the first: ' in str(caught.value) and '\n' not in str(caught.value)
     with pytest.raises(UserError, match='there are none'):
-        speech.write([], folder)
+        corpora.write([], folder)
 
 
 def test_a_missing_library_is_not_skipped(utterances, folder, monkeypatch):
     monkeypatch.setitem(sys.modules, 'soundfile', None)
     with pytest.raises(UserError, match=r'^reading audio needs soundfile'):
-        speech.write(utterances, folder, skip_bad=True)
+        corpora.write(utterances, folder, skip_bad=True)

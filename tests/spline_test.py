@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from mimic_jax.ops import spline
+from mimic_jax.data import spline
 
 
 @pytest.mark.parametrize('size', [2, 3, 7, *range(24, 33)])

@@ -6,9 +6,10 @@ import json
 import numpy as np
 import pytest
 
-from mimic_jax import artifacts, pipeline
+from mimic_jax import pipeline
+from mimic_jax.artifacts import store
 from mimic_jax.data import preprocess, statistics
-from mimic_jax.data.splits import Dataset
+from mimic_jax.data.dataset import Dataset
 from mimic_jax.errors import UserError
 
 
@@ -59,7 +60,7 @@ def test_a_damaged_file_is_refused_by_name(tmp_path):
     (folder,) = folders(tmp_path)
     matrix = np.load(folder / 'matrix.npy')
     np.save(folder / 'matrix.npy', 2 * matrix)
-    artifacts._verified_manifest.cache_clear()
+    store._verified_manifest.cache_clear()
     with pytest.raises(UserError, match=r'matrix\.npy has changed'):
         statistics.open_fitted(tmp_path, dataset())
 

@@ -7,10 +7,13 @@ import shutil
 import pytest
 from conftest import refusal, tiny_digits
 
-from mimic_jax import artifacts, interrupt, pipeline, train
+from mimic_jax import pipeline
+from mimic_jax.artifacts import store
 from mimic_jax.config import experiment as experiments
 from mimic_jax.errors import NotFinite, UserError
 from mimic_jax.models import counts
+from mimic_jax.runtime import interrupt
+from mimic_jax.training import loop
 
 optuna = pytest.importorskip('optuna', reason='the search extra is not installed')
 
@@ -71,7 +74,7 @@ def test_a_trial_is_a_student_on_the_cache_within_the_budget(searched):
     (cache,) = (path.name for path in searched.glob('logits-*'))
     for trial in finished:
         folder = searched / trial.user_attrs['artifact']
-        assert folder.name.startswith('student-') and artifacts.is_complete(folder)
+        assert folder.name.startswith('student-') and store.is_complete(folder)
         recipe = json.loads((folder / 'config.json').read_text())
         assert recipe['reads'] == [cache]
         linear, hidden = recipe['config']['model'].split('-')
@@ -133,17 +136,17 @@ def test_a_search_that_was_stopped_or_diverged_goes_on(searched, device, tmp_pat
     config.students.found.from_study.study = 'other'
     jobs = []
 
-    def run_job(folder, job, session):
-        jobs.append(job)
+    def run_net(folder, net, targets, session):
+        jobs.append(net)
         if len(jobs) == 2:
-            raise NotFinite(f'{job.name}: loss or gradient not finite at step 7')
+            raise NotFinite(f'{net.name}: loss or gradient not finite at step 7')
         if len(jobs) == 3:
             raise interrupt.Interrupted
         record = {'step': 1, 'seconds': 0.0, 'validation_accuracy': 0.5}
         (folder / 'metrics.jsonl').write_text(json.dumps(record) + '\n')
         return {'seconds': 0.0}
 
-    monkeypatch.setattr(train, 'run', run_job)
+    monkeypatch.setattr(loop, 'run', run_net)
     with pytest.raises(interrupt.Interrupted):
         run(config, workdir, device, phase='search')
     run(config, workdir, device, phase='search')

@@ -3,8 +3,8 @@
 import pytest
 from conftest import load_benchmark
 
-from mimic_jax.ops import per
 from mimic_jax.reporting import tables
+from mimic_jax.speech import per
 
 
 @pytest.fixture(scope='module')

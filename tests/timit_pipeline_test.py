@@ -10,18 +10,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mimic_jax import artifacts, pipeline, sharding
+from mimic_jax import pipeline
+from mimic_jax import plan as plans
+from mimic_jax.artifacts import store
 from mimic_jax.config import experiment as experiments
-from mimic_jax.data import batches, fbank, speech, statistics, timit_splits
+from mimic_jax.data import batches, prepare, statistics
 from mimic_jax.data.settings import Data
 from mimic_jax.errors import UserError
 from mimic_jax.models import counts, net
-from mimic_jax.ops import phones, viterbi
-from mimic_jax.phases import prepare
-from mimic_jax.plans import experiment as plans
-from mimic_jax.progress import Progress
-from mimic_jax.reporting import comparisons, html_report
-from mimic_jax.session import Session
+from mimic_jax.reporting import comparisons
+from mimic_jax.runtime import sharding
+from mimic_jax.runtime.progress import Progress
+from mimic_jax.speech import corpora, fbank, figures, phones, timit_splits, viterbi
+from mimic_jax.speech import report as speech_report
+from mimic_jax.training.session import Session
 
 soundfile = pytest.importorskip('soundfile', reason="needs soundfile: the extra 'speech'")
 pytest.importorskip('kaldi_native_fbank', reason="needs kaldi-native-fbank: the extra 'speech'")
@@ -207,7 +209,7 @@ def test_alignment_says_what_was_spoken_and_leaves_the_test_split(finished, root
             path = after.labels[rows]
             np.testing.assert_array_equal(viterbi.segments(path)[0], utterance.phones)
             moved += np.sum(path != before.labels[rows])
-    facts = artifacts.manifest(folder)
+    facts = store.manifest(folder)
     assert facts['utterances'] == 12 and facts['kept'] == 1
     frames = sum(len(before.splits[split]) for split in ('train', 'validation'))
     assert facts['changed'] == pytest.approx(moved / frames, abs=1e-6)
@@ -235,17 +237,18 @@ def test_the_report_has_phones_decoded_and_their_errors(finished, root, device):
     page = (folder / 'report.html').read_text()
     for name in ('confusions.png', 'utterance.png'):
         assert (folder / name).stat().st_size > 5000
-        assert html_report.PICTURES[name] in page
+        assert figures.CAPTIONS[name] in page
 
 
 def test_a_frame_that_is_disagreed_on_is_shown_as_its_windows_spectrogram(finished, root, device):
-    data = opened(experiment(root), finished, device)[0].data
+    session, _ = opened(experiment(root), finished, device)
+    data, part = session.data, speech_report.Part(session, (), {})
 
     def brightest(phone):
         """The row, counted from the top, in which the middle of a phone's middle frame is brightest."""
         (number,) = phones.numbers([phone])
         frames = np.flatnonzero(data.labels == 3 * number + 1)
-        png = comparisons.picture(data, int(frames[len(frames) // 2]))
+        png = comparisons.picture(data, int(frames[len(frames) // 2]), part)
         picture = np.asarray(Image.open(io.BytesIO(png)))
         assert picture.shape == (40, 45) and picture.dtype == np.uint8
         return picture[:, 22].argmax()
@@ -291,7 +294,7 @@ def test_a_second_round_realigns_the_first_rounds_targets(finished, root, tmp_pa
     )
     np.testing.assert_array_equal(data.labels, after)
     splits = np.concatenate([session.data.splits[name] for name in ('train', 'validation')])
-    changed = artifacts.manifest(session.workdir / second.recipe.name)['changed']
+    changed = store.manifest(session.workdir / second.recipe.name)['changed']
     assert changed == pytest.approx(np.mean(after[splits] != before[splits]), abs=1e-6)
 
 
@@ -400,7 +403,7 @@ def test_only_speech_is_aligned(config, tmp_path, device):
 def test_speech_is_mapped_from_the_disk(finished, root, device):
     session, _ = opened(experiment(root), finished, device)
     assert isinstance(session.data.inputs, np.memmap)
-    assert isinstance(session.data.speech, speech.Speech)
+    assert isinstance(session.data.speech, corpora.Speech)
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from conftest import refusal
 
-from mimic_jax.data import timit_splits
-from mimic_jax.ops import phones
+from mimic_jax.speech import phones, timit_splits
 
 # Typed in apart from the code's own lists, region by region.
 DEV = """

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mimic_jax.data import speech, timit, timit_files
 from mimic_jax.errors import UserError
-from mimic_jax.ops import phones
+from mimic_jax.speech import corpora, phones, timit, timit_files
 
 soundfile = pytest.importorskip('soundfile', reason="needs soundfile: the extra 'speech'")
 pytest.importorskip('kaldi_native_fbank', reason="needs kaldi-native-fbank: the extra 'speech'")
@@ -270,9 +269,9 @@ def test_the_sample_is_what_it_is_said_to_be():
 
 @needs_sample
 def test_the_samples_frames_and_labels(tmp_path):
-    facts = speech.write(timit.find(SAMPLE), tmp_path)
+    facts = corpora.write(timit.find(SAMPLE), tmp_path)
     assert facts == {'utterances': 128, 'frames': 38_767, 'bad': 0}
-    found = speech.load(tmp_path)
+    found = corpora.load(tmp_path)
     # The whole of TIMIT, 1.1 million frames, stays under 600 MB.
     stored = sum(path.stat().st_size for path in tmp_path.iterdir())
     assert 1.1e6 * stored / len(found.frames) < 600e6

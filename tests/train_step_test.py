@@ -4,11 +4,12 @@ import numpy as np
 import optax
 import pytest
 
-from mimic_jax import sharding
-from mimic_jax.checkpoint import Checkpoints
 from mimic_jax.data.settings import Views
 from mimic_jax.models import net
-from mimic_jax.train_step import (
+from mimic_jax.runtime import sharding
+from mimic_jax.training.checkpoint import Checkpoints
+from mimic_jax.training.settings import LOSSES, Loss, Train
+from mimic_jax.training.train_step import (
     Task,
     create_train_state,
     eval_step,
@@ -16,7 +17,6 @@ from mimic_jax.train_step import (
     learning_rate,
     train_step,
 )
-from mimic_jax.training.settings import LOSSES, Loss, Train
 
 CLASSES = 4
 

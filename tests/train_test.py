@@ -6,19 +6,21 @@ import jax
 import numpy as np
 import pytest
 
-from mimic_jax import artifacts, interrupt, metrics_log, train
+from mimic_jax.artifacts import store
 from mimic_jax.errors import UserError
-from mimic_jax.phases import logits, student, teacher
+from mimic_jax.mimic import logits, students, teachers
+from mimic_jax.runtime import interrupt
+from mimic_jax.training import loop, metrics_log
 
 
 def digest(session, plan):
-    return artifacts.manifest(session.workdir / plan.recipe.name)['variables_sha256']
+    return store.manifest(session.workdir / plan.recipe.name)['variables_sha256']
 
 
 def interrupt_at(monkeypatch, step: int, kill=None):
     """Makes the loop see a signal, or die, once `step` steps have been made."""
     calls = []
-    original = train._Window.add
+    original = loop._Window.add
 
     def add(self, count, sums):
         calls.append(count)
@@ -28,7 +30,7 @@ def interrupt_at(monkeypatch, step: int, kill=None):
             os.kill(os.getpid(), signal.SIGTERM)
         return original(self, count, sums)
 
-    monkeypatch.setattr(train._Window, 'add', add)
+    monkeypatch.setattr(loop._Window, 'add', add)
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ def test_sigterm_inside_an_epoch_resumes_to_the_same_bits(
     config.run.update(how)
     session, plan = make_session(config)
     net = plan.members['cnn_1']
-    teacher.run(session, net)
+    teachers.make(session, net)
     uninterrupted = digest(session, net)
 
     other, plan = make_session(config, tmp_path / 'other')
@@ -56,12 +58,12 @@ def test_sigterm_inside_an_epoch_resumes_to_the_same_bits(
     with monkeypatch.context() as patch:
         interrupt_at(patch, step=6)  # of 2 epochs × 4 steps
         with pytest.raises(interrupt.Interrupted):
-            teacher.run(other, net)
+            teachers.make(other, net)
     interrupt._Request.pending = False
     folder = other.workdir / net.recipe.name
-    assert not artifacts.is_complete(folder)
+    assert not store.is_complete(folder)
     assert sorted(int(path.name) for path in (folder / 'checkpoints').iterdir())[-1] == 6
-    teacher.run(other, net)
+    teachers.make(other, net)
     assert digest(other, net) == uninterrupted
     steps = [record['step'] for record in metrics_log.read(folder)]
     assert steps == sorted(steps)
@@ -72,10 +74,10 @@ def test_death_between_checkpoints_resumes_to_the_same_bits(
 ):
     session, plan = make_session(config)
     for member in plan.members.values():
-        teacher.run(session, member)
+        teachers.make(session, member)
     logits.run(session, plan.caches['ensemble'])
     net = plan.students['mimic'][0]
-    student.run(session, net)
+    students.make(session, net)
     uninterrupted = digest(session, net)
 
     import shutil
@@ -84,19 +86,19 @@ def test_death_between_checkpoints_resumes_to_the_same_bits(
     with monkeypatch.context() as patch:
         interrupt_at(patch, step=25, kill=RuntimeError('killed'))  # of 3 epochs × 10 steps
         with pytest.raises(RuntimeError):
-            student.run(session, net)
-    artifacts._verified_manifest.cache_clear()
-    student.run(session, net)
+            students.make(session, net)
+    store._verified_manifest.cache_clear()
+    students.make(session, net)
     assert digest(session, net) == uninterrupted
 
 
 def test_several_steps_a_call_agree_with_one_a_call(config, make_session, tmp_path):
     session, plan = make_session(config)
     net = plan.students['labels'][0]
-    student.run(session, net)
+    students.make(session, net)
     config.run.steps_per_call = 3
     other, _ = make_session(config, tmp_path / 'other')
-    student.run(other, net)
+    students.make(other, net)
     for one, several in zip(*(variables(s, net) for s in (session, other)), strict=True):
         np.testing.assert_allclose(one, several, rtol=1e-4, atol=1e-5)
 
@@ -106,7 +108,7 @@ def test_several_devices_train_the_net_that_one_trains(config, make_session, tmp
     for devices in (1, 8):
         session, plan = make_session(config, tmp_path / str(devices), jax.devices()[:devices])
         net = plan.students['labels'][0]
-        student.run(session, net)
+        students.make(session, net)
         nets.append(variables(session, net))
     for one, several in zip(*nets, strict=True):
         np.testing.assert_allclose(one, several, rtol=1e-3, atol=1e-5)
@@ -117,23 +119,23 @@ def test_a_loss_that_is_not_finite_stops_with_step_rate_and_checkpoint(config, m
     config.students.mimic.train.clip_norm = 0.0
     session, plan = make_session(config)
     for member in plan.members.values():
-        teacher.run(session, member)
+        teachers.make(session, member)
     logits.run(session, plan.caches['ensemble'])
     net = plan.students['mimic'][0]
     with pytest.raises(UserError, match=r'not finite at step \d+, learning rate .*checkpoint'):
-        student.run(session, net)
+        students.make(session, net)
     folder = session.workdir / net.recipe.name
-    assert not artifacts.is_complete(folder)
+    assert not store.is_complete(folder)
     assert 'NaN' not in (folder / 'metrics.jsonl').read_text()
 
 
 def test_seeds_share_one_compiled_step(config, make_session):
     session, plan = make_session(config)
     first, second = plan.students['labels']
-    student.run(session, first)
-    call = train._train_call(session.mesh)
+    students.make(session, first)
+    call = loop._train_call(session.mesh)
     compiled = call._cache_size()
-    student.run(session, second)
+    students.make(session, second)
     assert call._cache_size() == compiled
     assert digest(session, first) != digest(session, second)
 
@@ -142,7 +144,7 @@ def test_no_transfer_between_host_and_device_but_an_epochs_ids(config, make_sess
     """Nothing in a step reads from the device; its ids are there, sent once an epoch."""
     session, plan = make_session(config)
     net = plan.members['cnn_1']
-    original = train._train_call
+    original = loop._train_call
     sent = []
 
     def guarded(mesh):
@@ -155,12 +157,12 @@ def test_no_transfer_between_host_and_device_but_an_epochs_ids(config, make_sess
 
         return step
 
-    teacher.run(session, net)  # compiled outside the guard: constants travel once
+    teachers.make(session, net)  # compiled outside the guard: constants travel once
     import shutil
 
     shutil.rmtree(session.workdir / net.recipe.name)
-    monkeypatch.setattr(train, '_train_call', guarded)
-    teacher.run(session, net)
+    monkeypatch.setattr(loop, '_train_call', guarded)
+    teachers.make(session, net)
     assert len(sent) == net.task.steps == 8
     assert len({id(index) for index in sent}) == net.task.train.epochs == 2
 
@@ -179,9 +181,9 @@ def test_student_epochs_read_the_caches_views_in_turn(config, make_session, monk
     config.students.mimic.train.epochs = 5
     session, plan = make_session(config)
     for member in plan.members.values():
-        teacher.run(session, member)
+        teachers.make(session, member)
     logits.run(session, plan.caches['ensemble'])
-    seen, teachers = [], []
+    seen, asked = [], []
     original, arrays = type(session).epoch, type(session).arrays
 
     def epoch(self, ids, view):
@@ -190,21 +192,21 @@ def test_student_epochs_read_the_caches_views_in_turn(config, make_session, monk
 
     def watched(self, extra=None):
         if extra:
-            teachers.append(extra['teacher_logits'])
+            asked.append(extra['teacher_logits'])
         return arrays(self, extra)
 
     monkeypatch.setattr(type(session), 'epoch', epoch)
     monkeypatch.setattr(type(session), 'arrays', watched)
     net = plan.students['mimic'][0]
-    student.run(session, net)
+    students.make(session, net)
     assert seen == [0, 1, 0, 1, 0]
-    assert len(teachers) == 5
-    assert np.array_equal(teachers[0], teachers[2])
-    assert not np.array_equal(teachers[0], teachers[1])
+    assert len(asked) == 5
+    assert np.array_equal(asked[0], asked[2])
+    assert not np.array_equal(asked[0], asked[1])
 
 
 def variables(session, net):
-    from mimic_jax import checkpoint
+    from mimic_jax.training import checkpoint
 
     example = jax.ShapeDtypeStruct((1, *session.data.input_shape), np.float32)
     shapes = jax.eval_shape(net.task.net.init, jax.random.key(0), example)
@@ -217,7 +219,7 @@ def test_metrics_hold_rate_and_loss_of_a_hand_made_schedule(config, make_session
     config.students.labels.train.learning_rate = 0.03
     session, plan = make_session(config)
     net = plan.students['labels'][0]
-    student.run(session, net)
+    students.make(session, net)
     path = session.workdir / net.recipe.name / 'metrics.jsonl'
     records = [json.loads(line) for line in path.read_text().splitlines()]
     rates = [record['learning_rate'] for record in records if 'learning_rate' in record]
@@ -234,7 +236,7 @@ def test_a_shorter_run_at_a_constant_rate_is_the_beginning_of_a_longer_one(confi
         config.students.labels.train.epochs = epochs
         session, plan = make_session(config)
         net = plan.students['labels'][0]
-        student.run(session, net)
+        students.make(session, net)
         path = session.workdir / net.recipe.name / 'metrics.jsonl'
         records.append([json.loads(line) for line in path.read_text().splitlines()])
     short, long = records

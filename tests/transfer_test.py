@@ -14,13 +14,15 @@ import pytest
 from conftest import refusal, tiny_digits
 from pictures import fill, images, read_by_fours
 
-from mimic_jax import artifacts, ensemble, metrics_log, pipeline
+from mimic_jax import pipeline
+from mimic_jax.artifacts import store
 from mimic_jax.config import experiment as experiments
-from mimic_jax.data import batches, cifar10, duplicates, mapped, tfds_builder, unlabelled
+from mimic_jax.data import batches, cifar10, duplicates, mapped, prepare, tfds_builder, unlabelled
 from mimic_jax.data.settings import Data, Transfer
-from mimic_jax.phases import logits, prepare, student, teacher
-from mimic_jax.progress import Progress
+from mimic_jax.mimic import ensemble, logits, students, teachers
 from mimic_jax.reporting import tables
+from mimic_jax.runtime.progress import Progress
+from mimic_jax.training import metrics_log
 
 # Digests.
 
@@ -117,17 +119,6 @@ def test_a_limit_that_leaves_images_of_ones_own_out_is_told_of(tmp_path, own):
     assert len(prepared(tmp_path, **settings, unlabelled=2)[0].splits['unlabelled']) == 2
 
 
-def test_artifacts_that_do_not_tell_whose_images_they_hold_count_all(tmp_path, own):
-    settings = own(test=True) | {'transfer': elsewhere(tmp_path, images(9, 3))}
-    prepared(tmp_path, **settings)
-    (folder,) = tmp_path.glob('data-*')
-    facts = artifacts.manifest(folder)
-    assert facts['transferred'] == 9
-    artifacts.seal(folder, {key: facts[key] for key in facts if key != 'transferred'})
-    artifacts._verified_manifest.cache_clear()
-    assert prepared(tmp_path, **settings, unlabelled=8)[0].cut == 12
-
-
 def test_images_of_the_test_split_are_removed_and_told_of(tmp_path, own):
     others = images(9, 3)
     others[1], others[4], others[7] = images(4, 2)[3], images(4, 2)[0], images(4, 2)[3]
@@ -164,16 +155,9 @@ def test_a_sources_own_unlabelled_images_are_looked_at_as_well(tmp_path, own):
     np.savez(settings['root'], **arrays)
     dataset, _ = prepared(tmp_path, **settings)
     assert dataset.removed == 1 and 22 not in dataset.splits['unlabelled']
-    # Artifacts of the first versions hold no digests.
-    (folder,) = tmp_path.glob('data-*')
-    (folder / prepare.DIGESTS).unlink()
-    artifacts.seal(folder, artifacts.manifest(folder))
-    artifacts._verified_manifest.cache_clear()
-    assert prepared(tmp_path, **settings)[0].removed == 1
 
 
-@pytest.mark.parametrize('stored', [True, False])
-def test_labelled_images_that_are_left_over_are_looked_at_too(tmp_path, own, stored):
+def test_labelled_images_that_are_left_over_are_looked_at_too(tmp_path, own):
     settings = own(test=True)
     with np.load(settings['root']) as file:
         arrays = {key: file[key] for key in file if key != 'unlabelled'}
@@ -188,12 +172,6 @@ def test_labelled_images_that_are_left_over_are_looked_at_too(tmp_path, own, sto
     np.savez(settings['root'], **arrays)
     workdir = tmp_path / 'duplicates'
     workdir.mkdir()
-    if not stored:  # as artifacts of the first versions were
-        prepared(workdir, **settings)
-        (folder,) = workdir.glob('data-*')
-        (folder / prepare.DIGESTS).unlink()
-        artifacts.seal(folder, artifacts.manifest(folder))
-        artifacts._verified_manifest.cache_clear()
     dataset, said = prepared(workdir, **settings)
     assert dataset.splits['unlabelled'].tolist() == [three, *others]
     assert dataset.removed == 2 and '2 unlabelled images equal a validation or test' in said
@@ -216,8 +194,8 @@ def test_without_a_transfer_set_data_artifacts_are_what_they_always_were(tmp_pat
     settings = own(test=True)
     dataset, _ = prepared(tmp_path, **settings)
     (folder,) = tmp_path.glob('data-*')
-    identity = {'name': 'npz', 'sha256': artifacts.file_digest(tmp_path / 'own.npz')}
-    assert folder.name == artifacts.Recipe('data', identity).name
+    identity = {'name': 'npz', 'sha256': store.file_digest(tmp_path / 'own.npz')}
+    assert folder.name == store.Recipe('data', identity).name
     expected = np.concatenate([images(20), images(5, 1), images(4, 2)])
     np.save(tmp_path / 'expected.npy', expected)
     assert (folder / 'inputs.npy').read_bytes() == (tmp_path / 'expected.npy').read_bytes()
@@ -281,13 +259,13 @@ def test_labelling_and_training_stream_to_the_same_numbers(tmp_path, make_sessio
         assert isinstance(session.data.inputs, np.memmap)
         released.clear()
         for member in plan.members.values():
-            teacher.run(session, member)
+            teachers.make(session, member)
         (cache,) = plan.caches.values()
         assert len(cache.examples) > 1900
         logits.run(session, cache)
         (net,) = plan.students['mimic']
-        folder = student.run(session, net)
-        facts = artifacts.manifest(folder)
+        folder = students.make(session, net)
+        facts = store.manifest(folder)
         view = ensemble.open_checked(session, cache).view(0)
         found[placement] = view, facts['variables_sha256']
         assert bool(session.arrays()) == (placement == 'device')

@@ -21,15 +21,15 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mimic_jax import own_answers
+from mimic_jax import plan as plans
 from mimic_jax.config import experiment as experiments
 from mimic_jax.config import presets
-from mimic_jax.data import array_files, sources, splits, timit_files, unlabelled
+from mimic_jax.data import array_files, image_files, sources, splits, unlabelled
 from mimic_jax.data.settings import Data, Transfer
 from mimic_jax.errors import UserError
+from mimic_jax.mimic import external_answers
 from mimic_jax.models import notation
-from mimic_jax.ops import phones
-from mimic_jax.plans import experiment as plans
+from mimic_jax.speech import phones, timit_files
 
 PACKAGE = Path(__file__).parent.parent / 'mimic_jax'
 IMAGES = np.arange(6 * 4 * 5 * 3, dtype=np.uint8).reshape(6, 4, 5, 3)
@@ -330,7 +330,7 @@ def test_any_damage_to_an_npz_file_is_refused_or_harmless(tmp_path, data):
         np.testing.assert_array_equal(source.inputs, IMAGES)
         np.testing.assert_array_equal(source.labels, LABELS)
     # Of two arrays or damaged, it holds no logits.
-    assert answer(own_answers.open_logits, str(path), 'a cache') is None
+    assert answer(external_answers.open_logits, str(path), 'a cache') is None
 
 
 def test_a_header_that_promises_more_than_its_file_holds_is_refused(tmp_path):
@@ -369,7 +369,7 @@ def test_any_image_is_decoded_to_its_size_or_refused(name, data):
         place = data.draw(st.integers(0, len(whole) - 1))
         whole[place : place + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=9))
         whole = whole or bytearray(b'\0')
-    image = answer(unlabelled.decode, io.BytesIO(whole), 'a picture', (4, 5, 3))
+    image = answer(image_files.decode, io.BytesIO(whole), 'a picture', (4, 5, 3))
     assert image is None or (image.shape == (4, 5, 3) and image.dtype == np.uint8)
 
 
@@ -382,7 +382,7 @@ def test_an_image_that_would_fill_the_memory_is_refused_unread(side, monkeypatch
     png[29:33] = struct.pack('>I', zlib.crc32(bytes(png[12:29])))
     monkeypatch.setattr(Image.Image, 'load', lambda _: pytest.fail('it was decoded'))
     with pytest.raises(UserError) as caught:
-        unlabelled.decode(io.BytesIO(png), 'a bomb', (4, 5, 3))
+        image_files.decode(io.BytesIO(png), 'a bomb', (4, 5, 3))
     assert str(caught.value).startswith('a bomb ') and '\n' not in str(caught.value)
 
 
@@ -390,7 +390,7 @@ def test_a_picture_that_is_a_program_is_not_run(monkeypatch):
     drawing = picture('EPS')
     monkeypatch.setattr(Image.Image, 'load', lambda _: pytest.fail('it was run'))
     with pytest.raises(UserError, match='a program'):
-        unlabelled.decode(io.BytesIO(drawing), 'a drawing', (4, 5, 3))
+        image_files.decode(io.BytesIO(drawing), 'a drawing', (4, 5, 3))
 
 
 # Recordings.

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from mimic_jax import artifacts
-from mimic_jax.artifacts import Recipe
+from mimic_jax.artifacts import store, verify
+from mimic_jax.artifacts.store import Recipe
 from mimic_jax.errors import UserError
-from mimic_jax.phases import verify
 
 ROOT = Path(__file__).parent.parent
 TEACHER = Recipe('teacher', {'model': '8c3'}, data='d' * 64)
@@ -25,7 +24,7 @@ def build(folder):
 @pytest.fixture
 def workdir(tmp_path):
     for recipe in (TEACHER, LOGITS):
-        artifacts.make(tmp_path, recipe, build)
+        store.make(tmp_path, recipe, build)
     (tmp_path / 'experiment').mkdir()
     (tmp_path / 'experiment' / 'report.json').write_text('{}')
     return tmp_path
@@ -74,7 +73,7 @@ def test_an_artifact_under_another_ones_name_is_found_here_and_by_its_readers(wo
     assert not well and len(lines) == 1
     assert f'the recipe of {LOGITS.name}' in lines[0] and 'rename' in lines[0]
     with pytest.raises(UserError, match=f'the recipe of {LOGITS.name}'):
-        artifacts.manifest(workdir / 'logits-0123456789ab')
+        store.manifest(workdir / 'logits-0123456789ab')
 
 
 def test_what_is_gone_or_unfinished_is_told_and_no_fault(workdir):
@@ -84,8 +83,8 @@ def test_what_is_gone_or_unfinished_is_told_and_no_fault(workdir):
     assert well
     assert lines == [
         f'note: {workdir / LOGITS.name} was made from {TEACHER.name}, which is not there',
-        f'note: {workdir / "student-0123456789ab"} is not complete; run the command that makes it, '
-        'and it goes on',
+        f'note: {workdir / "student-0123456789ab"} is not complete; run the command that makes it '
+        'to resume it',
     ]
     assert last.startswith('1 artifacts checked, 0 at fault; 3 files')
     assert last.endswith('; 1 artifacts not complete')
@@ -125,15 +124,15 @@ def test_the_command_needs_no_config_and_ends_with_a_status(workdir, bad):
 
 
 def test_artifacts_of_the_first_format_are_named_once_as_of_no_more_use(workdir, monkeypatch):
-    monkeypatch.setattr(artifacts, 'FORMAT', 1)
-    old = artifacts.make(workdir, TEACHER, build).name
+    monkeypatch.setattr(store, 'FORMAT', 1)
+    old = store.make(workdir, TEACHER, build).name
     half = workdir / Recipe('student', {}).name
     half.mkdir()
     (half / 'config.json').write_text('{"versions": {"format": 1}}')
     monkeypatch.undo()
     well, lines, last = verified(workdir)
     assert well and lines == [
-        'note: 2 artifacts were made by an earlier version, are not used any more and may be deleted: '
+        'note: 2 artifacts of an earlier version are not used any more and may be deleted: '
         f'{half.name} {old}'
     ]
     assert last.startswith('3 artifacts checked, 0 at fault;')

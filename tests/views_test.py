@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from mimic_jax.config.fields import section
-from mimic_jax.data import views
+from mimic_jax.data import augmentation, views
 from mimic_jax.data.settings import Views
 from mimic_jax.errors import UserError
-from mimic_jax.ops import augmentation
 
 SETTINGS = [
     Views(mirror=True, shift=3, padding='zero'),

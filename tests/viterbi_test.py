@@ -6,7 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from mimic_jax.ops import padding, viterbi
+from mimic_jax.ops import padding
+from mimic_jax.speech import viterbi
 
 
 def every_path(phones, frames):

@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mimic_jax.ops import whitening
+from mimic_jax.data import whitening
 
 
 def rows(count=50, size=6):

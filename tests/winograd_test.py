@@ -9,9 +9,9 @@ import pytest
 from conftest import load_benchmark
 from jax import lax
 
-from mimic_jax import sharding
 from mimic_jax.models import layers
-from mimic_jax.ops import winograd
+from mimic_jax.models.kernels import winograd
+from mimic_jax.runtime import sharding
 
 SHAPES = [  # maps that tiles fit and do not, smaller than the kernel, oblong kernels
     ((2, 8, 12, 5), (5, 5, 5, 7)),

@@ -20,7 +20,7 @@ class Baseline:
     penalties: tuple[float, ...] = setting(
         (100.0,),
         "The SVM's C, which multiplies the mean of the squared hinges as in the authors' code "
-        "(liblinear's multiplies their sum); the validation split decides among several.",
+        "(liblinear's C multiplies their sum); the validation split chooses among several.",
         rules.different(rules.POSITIVE, 'numbers'),
     )
-    seed: int = setting(0, 'Draws patches and centroids.', rules.SEED)
+    seed: int = setting(0, 'The seed of the patches and the first centroids.', rules.SEED)

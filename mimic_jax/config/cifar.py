@@ -1,11 +1,11 @@
-"""CIFAR-10 as Ba & Caruana's experiments here have it: data, views, teachers, students, whole and small.
+"""What Ba & Caruana's experiments on CIFAR-10 share: data, views, teachers, students, whole and small.
 
 Experiments that take these from here have equal artifacts, so one finds what another trained.
 """
 
 
 def data(train: int = 40_000, validation: int = 10_000, **settings) -> dict:
-    """So many labelled images train and validate, the others lose their labels; the test split tests."""
+    """CIFAR-10 with `train` and `validation` labelled images; the other images lose their labels."""
     return {'name': 'cifar10', 'train': train, 'validation': validation, **settings}
 
 
@@ -25,14 +25,34 @@ def member(model: str, train: dict, seed: int = 1) -> dict:
 
 
 def members(count: int, model: str, train: dict, prefix: str = 'cnn') -> dict:
-    """Teachers of one architecture, cnn_1 and so on, whose seeds alone differ."""
+    """Teachers of one architecture, cnn_1 and so on, that differ only in their seeds."""
     return {f'{prefix}_{seed}': member(model, train, seed) for seed in range(1, count + 1)}
 
 
+TEACHER = '128c5-p3/2-128c5-p3/2-128c5-p3/2-1k-d.5'
+
+
+def teacher_train() -> dict:
+    """How the paper's CNN is trained; kernels, rates and epochs are not in the paper.
+
+    Validation accuracies after 150 steps (2,000 images, one seed, clipped at norm 1): rate .03 44.1%, .1
+    48.6, .2 45.9. The long run here has half of the best rate of these short ones.
+    """
+    return {'epochs': 40, 'learning_rate': 0.05, 'weight_decay': 5e-4, 'clip_norm': 1.0}
+
+
 def teachers(prefix: str = 'cnn') -> dict:
-    """The ensemble of four CNNs. The kernels, the rate and the epochs are not in the paper."""
-    train = {'epochs': 80, 'learning_rate': 0.02, 'weight_decay': 5e-4}
-    return members(4, '128c5-p3/2-128c5-p3/2-128c5-p3/2-1k-d.5', train, prefix)
+    """The paper's ensemble of four CNNs."""
+    return members(4, TEACHER, teacher_train(), prefix)
+
+
+def student_train() -> dict:
+    """How the paper's shallow nets are trained, on labels and on logits alike.
+
+    Validation accuracies of SNN-30k on labels after 100 steps (1,000 images, one seed): rate .1 52.6%, .3
+    51.3.
+    """
+    return {'epochs': 40, 'learning_rate': 0.1}
 
 
 def small_teachers() -> dict:
@@ -46,7 +66,7 @@ def on_labels(model: str, **train) -> dict:
 
 
 def mimic(model: str, logits: str = 'ecnn', loss: dict | None = None, **train) -> dict:
-    """A student on a cache's logits, by equation 1 where no other loss is given; else as on labels."""
+    """A student on a cache's logits, otherwise like `on_labels`; the default loss is equation 1."""
     return {
         **on_labels(model, **train),
         'target': 'logits',
@@ -61,7 +81,7 @@ def small_model() -> str:
 
 
 def small_on_labels() -> dict:
-    """How the small student learns from labels; cifar_student.py says how this was chosen."""
+    """How the small student learns from labels; cifar_student.py explains the choice."""
     return {'epochs': 48, 'learning_rate': 0.1, 'weight_decay': 5e-4}
 
 

@@ -1,4 +1,4 @@
-"""Every setting with its default, its rule and its meaning: of a config as text, of all as Markdown."""
+"""Settings with default, rule and meaning: a config's as text, and all that exist as Markdown."""
 
 import dataclasses
 import textwrap
@@ -16,7 +16,7 @@ WIDTH = 100
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """A group of settings; `path` has NAME where entries have names of a person's own."""
+    """A group of settings; NAME in `path` stands for a name that a person chooses."""
 
     path: str
     meaning: str
@@ -69,7 +69,7 @@ def values(config: ml_collections.ConfigDict) -> str:
 
 
 def markdown() -> str:
-    """All settings there are, a table a group: the page docs/settings.md."""
+    """The page docs/settings.md: all settings that exist, a table for each group."""
     parts = [
         '# Settings',
         'Every setting stands here with its default and meaning, made from the code by\n'

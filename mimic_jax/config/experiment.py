@@ -1,4 +1,4 @@
-"""A whole experiment: the settings of all rooms, composed, and every reference among them checked.
+"""A whole experiment: the settings of all rooms together, with every reference among them checked.
 
 An experiment's ConfigDict is what people write and what flags change. Everything inside the package
 works on these frozen dataclasses instead: checked, typed and hashable.
@@ -36,7 +36,7 @@ class Experiment:
     run: Run = Run()
     presets: tuple[str, ...] = setting(
         (),
-        "Advice on shorter presets, such as 'small takes an hour', which a long run begins with.",
+        "Advice on shorter presets, such as 'small takes an hour'; a long run prints it first.",
     )
 
 
@@ -44,8 +44,8 @@ def read(config: Mapping) -> Experiment:
     """A ConfigDict, or a nested dict of what differs from the defaults, as an Experiment.
 
     Raises:
-      UserError: an unknown setting, a value of the wrong type or against its rule, a name that nothing
-        bears.
+      UserError: an unknown setting, a value of the wrong type or against its rule, a name that does not
+        exist.
     """
     result = section(Experiment, config, 'config')
     space.check(result.search.space)
@@ -83,18 +83,19 @@ def _check_report(result: Experiment) -> None:
         for row in (*gap.low, *gap.high):
             _known(row, shown, f'config.report.gaps.{name}', 'config.report')
     for name, row in report.rows.items():
-        group, _, entry = row.source.partition('.')
         where = f'config.report.rows.{name}.source'
-        if group not in ('members', 'logits', 'students', 'baselines'):
+        if row.group not in ('members', 'logits', 'students', 'baselines'):
             raise UserError(
                 f'{where} is {row.source!r}; write members.NAME, logits.NAME, students.NAME or '
                 'baselines.NAME'
             )
-        _known(entry, getattr(result, group), where, f'config.{group}')
+        _known(row.entry, getattr(result, row.group), where, f'config.{row.group}')
         if row.against:
             _known(row.against, shown, f'config.report.rows.{name}.against', 'config.report')
-        if row.absorbed and group != 'students':
-            raise UserError(f'config.report.rows.{name}.absorbed is of students, not of {group}')
+        if row.absorbed and row.group != 'students':
+            raise UserError(
+                f'config.report.rows.{name}.absorbed goes with students, not with {row.group}'
+            )
 
 
 def _check_student(student: Student, result: Experiment, where: str) -> None:

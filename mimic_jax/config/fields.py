@@ -16,7 +16,7 @@ from ml_collections import config_dict
 
 from mimic_jax.errors import UserError
 
-# A test, and the test in words.
+# A test, and its description in words.
 Rule = tuple[Callable[[typing.Any], object], str]
 
 
@@ -31,8 +31,8 @@ def setting(
 ):
     """A dataclass field that is one setting.
 
-    meaning: what it does, a sentence.  rule: what its values pass.  choices: all values there are.
-    read: tested on the whole group: whether the setting is read there, and when in words.
+    meaning: what it does, a sentence.  rule: a test that its values pass.  choices: all its values.
+    read: a test of the whole group: whether the setting is read there, and in words when it is.
     names: whether its value is part of the name of the artifact that the group determines.
     """
     metadata = {'meaning': meaning, 'rule': rule, 'choices': choices, 'read': read, 'names': names}
@@ -45,7 +45,7 @@ def entries(meaning: str):
 
 
 def named_elsewhere(group):
-    """A dataclass field that is a group and no part of an artifact's name: what comes of it is."""
+    """A dataclass field that is a group whose consequences, not settings, enter an artifact's name."""
     return dataclasses.field(default=group, metadata={'names': False})
 
 
@@ -54,7 +54,7 @@ def optional(cls, name: str, doc: str, without: tuple[str, ...] = ()):
     hints = typing.get_type_hints(cls)
 
     def unconditional(field) -> dict:
-        return {**field.metadata, 'read': None}  # which the group that it fills decides
+        return {**field.metadata, 'read': None}  # the filled group decides what is read
 
     fields = [
         (f.name, hints[f.name] | None, dataclasses.field(default=None, metadata=unconditional(f)))
@@ -132,8 +132,9 @@ def complete(cls, config: ml_collections.ConfigDict, where: str = 'config') -> N
 def differing(group) -> dict:
     """The settings of a group that differ from their defaults, as JSON values, nested likewise.
 
-    What an artifact is named by has this form: a setting that is added later changes no older name.
-    Left out too are settings that the others keep from being read, and those that name nothing.
+    Names of artifacts are made from this form, so a setting that is added later changes no older name.
+    Settings that the other settings leave unread are left out too, and so are fields with `names`
+    False.
     """
     found = {}
     for field in dataclasses.fields(group):
@@ -150,7 +151,7 @@ def differing(group) -> dict:
 
 
 def unread(group, where: str = 'config') -> Iterator[str]:
-    """A line for every setting of a group that was set and that its other settings leave unread."""
+    """A line for each setting of a group that was set although the group's other settings ignore it."""
     for field in dataclasses.fields(group):
         value, at = getattr(group, field.name), f'{where}.{field.name}'
         if dataclasses.is_dataclass(value):
@@ -173,13 +174,13 @@ def is_required(field: dataclasses.Field) -> bool:
 
 
 def is_read(group, field: dataclasses.Field) -> bool:
-    """Whether a setting is read where the other settings of its group are as they are."""
+    """Whether a setting is read, given the other settings of its group."""
     rule = field.metadata.get('read')
     return rule is None or bool(rule[0](group))
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """The end of an error's sentence: the nearest known word, or all of them."""
+    """The end of an error message: the nearest known word, or all known words."""
     known = sorted(known)
     if not known:
         return 'it has none'

@@ -1,4 +1,4 @@
-"""What experiment files are written with: complete configs, presets that change them, reports.
+"""Helpers of experiment files: complete configs, presets that change them, reports.
 
 from mimic_jax.config import presets
 
@@ -25,8 +25,8 @@ def build(
 ) -> ml_collections.ConfigDict:
     """A config that holds every setting, changed by the presets that `arg` names, in their order.
 
-    differing: what differs from the defaults, nested.  presets: functions that change a config; what
-    they add may leave settings out.  arg: 'small,smoke'; '' for none.
+    differing: what differs from the defaults, nested.  presets: functions that change a config; groups
+    that they add may leave settings out.  arg: 'small,smoke'; '' for none.
 
     Raises:
       UserError: an unknown preset or setting.
@@ -35,14 +35,14 @@ def build(
     config = ml_collections.ConfigDict(_copied(differing))
     complete(Experiment, config)
     for name in chosen(arg, presets):
-        config.presets = ()  # advice for those who chose none
+        config.presets = ()  # the advice is for people who chose no preset
         presets[name](config)
         complete(Experiment, config)
     return config
 
 
 def chosen(arg: str, known: Mapping | tuple[str, ...]) -> list[str]:
-    """The presets that 'small,smoke' names; UserError for one that is not known."""
+    """The presets that 'small,smoke' names; raises UserError for an unknown one."""
     names = [name for name in arg.split(',') if name]
     for name in names:
         if name not in known:
@@ -51,7 +51,7 @@ def chosen(arg: str, known: Mapping | tuple[str, ...]) -> list[str]:
 
 
 def one_of(names: list[str], known: Mapping | tuple[str, ...], default: str) -> str:
-    """The one of the chosen presets that is among `known`; UserError where there are several."""
+    """The chosen preset that is among `known`; raises UserError where there are several."""
     found = [name for name in names if name in known]
     if len(found) > 1:
         raise UserError(f'presets {" and ".join(found)} exclude each other; name one')
@@ -59,12 +59,12 @@ def one_of(names: list[str], known: Mapping | tuple[str, ...], default: str) -> 
 
 
 def report(ensemble: str, rows: Mapping[str, Mapping], **settings) -> dict:
-    """A report of rows in the order they are given in; agreement is measured with `ensemble`."""
+    """A report of `rows` in the given order; agreement is measured with `ensemble`."""
     return {'ensemble': ensemble, 'rows': rows, 'order': tuple(rows), **settings}
 
 
 def row(source: str, label: str, paper: float = -1.0, **settings) -> dict:
-    """A row of a report: what it is of, its label, and the paper's figure as a fraction of 1."""
+    """A row of a report: its source, its label, and the paper's figure as a fraction of 1."""
     return {'source': source, 'label': label, 'paper': paper, **settings}
 
 
@@ -75,5 +75,5 @@ def add_row(config: ml_collections.ConfigDict, name: str, source: str, label: st
 
 
 def _copied(value):
-    """Nested dicts copied: one that stands in two places would stay one, and a flag change both."""
+    """Nested dicts copied: a flag would otherwise change all places that share one dict."""
     return {key: _copied(item) for key, item in value.items()} if hasattr(value, 'items') else value

@@ -1,4 +1,4 @@
-"""Rules that values of settings keep, as `fields.setting` takes them: a test, and the test in words."""
+"""Rules for values of settings, as `fields.setting` takes them: a test, and its words."""
 
 from mimic_jax.config.fields import Rule
 
@@ -9,7 +9,7 @@ POSITIVE: Rule = (lambda value: 0 < value < float('inf'), 'a finite number above
 NOT_NEGATIVE: Rule = (lambda value: 0 <= value < float('inf'), 'a finite number, 0 or more')
 TO_1: Rule = (lambda value: 0 <= value <= 1, 'from 0 to 1')
 BELOW_1: Rule = (lambda value: 0 <= value < 1, 'from 0 up to, but not including, 1')
-# jax keeps 32 bits of a seed and drops the others without a word.
+# jax keeps 32 bits of a seed and silently drops the others.
 SEED: Rule = (lambda value: 0 <= value < 2**32, f'from 0 to {2**32 - 1}')
 NAME: Rule = (bool, 'a name')
 NAMES: Rule = (bool, 'a tuple of at least one name')
@@ -21,7 +21,7 @@ def up_to(most: int) -> Rule:
 
 
 def different(each: Rule, what: str) -> Rule:
-    """For a tuple: at least one value, no two the same, each by a rule of its own."""
+    """For a tuple: at least one value, no two the same, each one within the rule `each`."""
     keeps, words = each
     return (
         lambda values: values and len(set(values)) == len(values) and all(map(keeps, values)),
@@ -30,6 +30,6 @@ def different(each: Rule, what: str) -> Rule:
 
 
 def kinds(*read_by: str) -> Rule:
-    """When a setting is read: where its group's `kind` is one of some."""
+    """When a setting is read: where its group's `kind` is one of `read_by`."""
     words = ' or '.join(repr(kind) for kind in read_by)
     return (lambda group: group.kind in read_by, f'where kind is {words}')

@@ -1,8 +1,8 @@
-"""What the experiments on TIMIT share: the corpus, Ba & Caruana's teachers, students, how a run goes."""
+"""What the experiments on TIMIT share: the corpus, Ba & Caruana's teachers, students, run settings."""
 
 from collections.abc import Mapping
 
-BANDS = (8, 7, 9, 6, 10, 5, 11, 4, 12)  # that the filters of cnn_1 to cnn_9 span
+BANDS = (8, 7, 9, 6, 10, 5, 11, 4, 12)  # the bands that the filters of cnn_1 to cnn_9 span
 NINE = tuple(f'cnn_{number}' for number in range(1, 10))
 
 # Nets of several sizes: how the corpus is divided, the DNN, the CNN with its filters' bands left open, the
@@ -16,7 +16,7 @@ WHOLE = {
     'label_train': {'epochs': 20, 'batch_size': 256},
     'mimic_train': {'epochs': 20, 'batch_size': 256},
 }
-FOLD = {'split': 'fold', 'validation': 2}  # of a part of TIMIT: 2 validation speakers
+FOLD = {'split': 'fold', 'validation': 2}  # for a part of TIMIT: 2 validation speakers
 SAMPLE = {  # the paper's widths; dropout and rates for so few speakers
     'data': FOLD,
     'deep': '2k-d.2-2k-d.2-2k-d.2',
@@ -61,14 +61,14 @@ def common(nets: Mapping, *also: str) -> dict:
 
 
 def resize(config, nets: Mapping, *also: str) -> None:
-    """Replaces in a config what `common` gives by that for nets of another size."""
+    """Replaces the groups that `common` made in a config by those for nets of another size."""
     for group, settings in common(nets, *also).items():
         config[group] = settings
 
 
 def member(nets: Mapping, name: str) -> dict:
-    """The teacher 'dnn' or 'cnn', or one of cnn_1 to cnn_9, each of which sees 90% of the utterances."""
-    train = dict(nets['train'])  # its own: groups that share a dict also share what flags change
+    """The teacher 'dnn' or 'cnn', or one of cnn_1 to cnn_9, which see 90% of the utterances each."""
+    train = dict(nets['train'])  # a copy: groups that share a dict also share what flags change
     if name == 'dnn':
         return {'model': nets['deep'], 'seed': 1, 'train': train}
     if name == 'cnn':
@@ -79,14 +79,14 @@ def member(nets: Mapping, name: str) -> dict:
 
 
 def cache(members: tuple[str, ...]) -> dict:
-    """A logit cache of the training split, the only one that speech has to transfer."""
+    """A logit cache of the training split, the only transfer set that speech has."""
     return {'members': members, 'transfer': ('train',)}
 
 
 def student(nets: Mapping, model: str, teacher: str = '', train: Mapping = (), **settings) -> dict:
     """A net on labels or, given a cache's name as its teacher, on logits by Ba & Caruana's equation 1.
 
-    train, settings: what else differs, in its training and beside it.
+    train, settings: further settings, of its training and of the student.
     """
     size = nets['mimic_train' if teacher else 'label_train']
     learns = {'target': 'logits', 'logits': teacher, 'loss': {'kind': 'logits'}} if teacher else {}

@@ -1,6 +1,6 @@
 """What the experiments of Urban et al. share: data, views, the ensemble and its cache, kinds of nets.
 
-A size is '' (the paper's own), 'small' or 'smoke'.
+A size is '' (the paper's), 'small' or 'smoke'.
 """
 
 SIZES = ('small', 'smoke')
@@ -49,7 +49,7 @@ def data(size=''):
 
 
 def views():
-    """Augmentation with the constants of the paper's best single teacher, which its students have."""
+    """Augmentation with the constants of the paper's best single teacher, as its students use them."""
     return {
         'mirror': True,
         'crop': 24,
@@ -67,12 +67,12 @@ def study(size=''):
 
 
 def ranked(choice, count):
-    """The names of the first members of a choice, in its order."""
+    """The names of a choice's first `count` members, in order."""
     return tuple(f'{choice}_{rank:02}' for rank in range(1, count + 1))
 
 
 def members(choice, count, study=''):
-    """The first members of a choice by name; without a study's name they come from the config's own."""
+    """A choice's first `count` members by name; an empty `study` means the study of `config.search`."""
     return {
         name: {'from_study': {'study': study, 'rank': rank, 'choice': choice}}
         for rank, name in enumerate(ranked(choice, count), 1)
@@ -85,9 +85,9 @@ def cache(members, views):
 
 
 def teaching(size, study=''):
-    """What students of a size learn from: data, views, the members and their cache; how the run goes.
+    """What students of a size learn from: data, views, members and their cache, and the run's settings.
 
-    study: of the members; empty: `config.search.study`.
+    study: the members' study; empty: `config.search.study`.
     """
     return {
         'data': data(size),
@@ -99,13 +99,13 @@ def teaching(size, study=''):
 
 
 def plateau(epochs, learning_rate, **settings):
-    """Training as in the paper: the rate is halved where the validation error stays."""
+    """Training as in the paper: the rate is halved when the validation error stops falling."""
     rates = {'learning_rate': learning_rate, 'schedule': 'plateau', 'warmup': 0.0}
     return {'epochs': epochs, **rates, **settings}
 
 
 def training(size, learning_rate=0.005):
-    """How students of a size are trained; in a search its own rate takes the place of this one."""
+    """How students of a size are trained; a search replaces the rate by its own."""
     if not size:
         return plateau(480, learning_rate)
     epochs, batch_size = {'small': (24, 64), 'smoke': (4, 50)}[size]
@@ -133,7 +133,7 @@ def on_labels(family):
 
 
 def accuracies():
-    """The paper's accuracies by name: of the ensemble, of its Table 2, of nets on labels."""
+    """The paper's accuracies by name: the ensemble's, its Table 2's, and those of nets on labels."""
     students = {
         f'{family}_{budget}': accuracy
         for family, row in ACCURACIES.items()

@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 
 from mimic_jax.errors import UserError
-from mimic_jax.interrupt import Interrupted
+from mimic_jax.runtime.interrupt import Interrupted
 
 _READERS = {
     (1, 0): np.lib.format.read_array_header_1_0,

@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mimic_jax import sharding as shardings
 from mimic_jax.data import mapped
 from mimic_jax.ops import context
+from mimic_jax.runtime import sharding as shardings
 
 PREFETCH = 3  # batches gathered ahead on the host
 PIECE_BYTES = 256 << 20  # of an array, sent to the device at a time

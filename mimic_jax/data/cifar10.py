@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image
 
 from mimic_jax.errors import UserError
-from mimic_jax.interrupt import Interrupted
+from mimic_jax.runtime import files
+from mimic_jax.runtime.interrupt import Interrupted
 
 IMAGE_SHAPE = (32, 32, 3)  # [H, W, C]
 NUM_CLASSES = 10
@@ -43,7 +44,7 @@ def load(
     # Importing TFDS takes two seconds, which no other data set should have to wait for.
     from mimic_jax.data import tfds_builder
 
-    root = Path(data_dir or default_data_dir()).expanduser()
+    root = files.expand(data_dir or default_data_dir())
     folder = tfds_builder.prepare(root, progress=progress)
     builder = _open(tfds_builder.Cifar10, root, folder)
     arrays = {}

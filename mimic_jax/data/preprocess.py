@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from mimic_jax.config.fields import nearest
+from mimic_jax.data import whitening
 from mimic_jax.errors import UserError
-from mimic_jax.ops import whitening
 
 KINDS = ('image', 'feature', 'scale', 'gcn', 'gcn_zca')
 FITTED = ('feature', 'gcn_zca')  # those that need `fit`

@@ -82,7 +82,26 @@ class Data:
         '$TFDS_DATA_DIR or ~/tensorflow_datasets.',
     )
     train: int = setting(0, 'Training examples; 0 for all that remain.', rules.FROM_0)
-    validation: int = setting(0, 'Validation examples; of speech, speakers.', rules.FROM_0)
+    layout: str = setting(
+        'auto',
+        "How images in an .npz file are laid out. 'hwc': [N, H, W, C]; 'chw': [N, C, H, W], which become "
+        "[N, H, W, C]. 'auto': as 'hwc', but a shape that looks like 'chw' is refused.",
+        choices=('auto', 'hwc', 'chw'),
+        read=(lambda data: data.name == 'npz', "of 'npz'"),
+    )
+    twins: str = setting(
+        'keep',
+        "Training examples that equal a validation or test example in every value: 'keep', or 'drop' to "
+        'train without them. Either way they are counted.',
+        choices=('keep', 'drop'),
+        read=(lambda data: data.name not in ('timit', 'flite'), 'of all but speech'),
+    )
+    validation: int = setting(
+        0,
+        "Validation examples; 0 for all of a data set's own validation split where it has one. Of speech, "
+        'speakers.',
+        rules.FROM_0,
+    )
     test: int = setting(
         0,
         "Test examples; 0 for all of a data set's own test split where it has one. Of speech, speakers.",

@@ -1,9 +1,12 @@
 """What a source of examples gives: raw arrays, or images that are read a few at a time."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
+
+from mimic_jax.data.centring import Centre
+from mimic_jax.data.image_files import Noted
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -36,6 +39,10 @@ class Source:
     filled in while the chunks are drawn.  unlabelled: like inputs, without labels.  test_inputs,
     test_labels: the source's own test split, empty where it has none.  class_names: one a class, or
     none where the source has none.
+    validation_inputs, validation_labels: the source's own validation split; None where it has none.
+    noted: what decoding did not keep, filled in while chunks are drawn.
+    centre: what was taken off features before they became float32.
+    merged: names of features whose different values float32 does not tell apart, with counts.
     """
 
     inputs: np.ndarray | Streamed
@@ -45,3 +52,8 @@ class Source:
     test_labels: np.ndarray
     num_classes: int
     class_names: tuple[str, ...] = ()
+    validation_inputs: np.ndarray | Streamed | None = None
+    validation_labels: np.ndarray | None = None
+    noted: Noted = dataclasses.field(default_factory=Noted)
+    centre: Centre = dataclasses.field(default_factory=Centre)
+    merged: Mapping[int, tuple[int, int]] = dataclasses.field(default_factory=dict)

@@ -1,71 +1,16 @@
 """A source divided into train, validation, test and unlabelled examples, all addressed by index."""
 
-import dataclasses
-import functools
 import hashlib
+import itertools
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from mimic_jax.config.fields import nearest
-from mimic_jax.data import duplicates, fbank
+from mimic_jax.data import duplicates
+from mimic_jax.data.dataset import Dataset
 from mimic_jax.data.settings import Data
-from mimic_jax.data.speech import Speech
 from mimic_jax.errors import UserError
-from mimic_jax.ops import context
-
-
-@dataclasses.dataclass(frozen=True)
-class Dataset:
-    """Raw examples and the splits over them; an example is its index.
-
-    inputs: [N, ...] raw, possibly memory-mapped.  labels: [N] int32, -1 outside the labelled splits.
-    splits: index arrays [n] int32 by name.  fingerprint: hash of content and splits.
-    removed: unlabelled examples left out because they equal a validation or test example.
-    cut: examples of config.data.transfer left out because config.data.unlabelled is lower.
-    class_names: what the source calls its classes, by number; empty where it has no names.
-    speech: of a corpus of speech, whose examples are frames; None for other data.
-    utterances: of speech, the positions [n] int32 of each split's utterances in `speech.utterances`;
-    the split's frames are theirs, one utterance after another.
-    """
-
-    inputs: np.ndarray
-    labels: np.ndarray
-    splits: Mapping[str, np.ndarray]
-    num_classes: int
-    fingerprint: str
-    preprocess: str
-    removed: int = 0
-    cut: int = 0
-    speech: Speech | None = None
-    utterances: Mapping[str, np.ndarray] | None = None
-    class_names: tuple[str, ...] = ()
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Of an example as nets get it; a frame of speech comes in its context."""
-        if self.speech is not None:
-            return (2 * context.WIDTH + 1, fbank.BANDS, fbank.CHANNELS)
-        return self.inputs.shape[1:]
-
-    @functools.cached_property
-    def arrays(self) -> dict[str, np.ndarray]:
-        """What `batches.gather` makes batches of, on the host."""
-        arrays = {'inputs': self.inputs, 'labels': self.labels}
-        if self.speech is not None:
-            arrays['first'], arrays['last'] = context.edges(self.speech.bounds)
-        return arrays
-
-    def examples(self, names: tuple[str, ...], where: str) -> np.ndarray:
-        """The indices of several splits, one after another; UserError when there is none or no example."""
-        for name in names:
-            if name not in self.splits:
-                raise UserError(f'{where} names the split {name!r}; {nearest(name, self.splits)}')
-        found = np.concatenate([self.splits[name] for name in names])
-        if not len(found):
-            raise UserError(f'{where}: the splits {", ".join(names)} hold no examples')
-        return found
 
 
 def divide(
@@ -81,52 +26,76 @@ def divide(
     """The splits that `data` asks for.
 
     inputs [N, ...] and labels [N] hold, one region after another, `regions['pool']` labelled
-    examples, `regions['unlabelled']` and `regions['test']`, the source's own test split.
+    examples, `regions['unlabelled']`, `regions['test']`, the source's own test split, and
+    `regions['validation']`, its own validation split.
     content: the hash of the arrays.  digests: [N, 16] of the inputs (see `duplicates`), by which
-    unlabelled examples that equal a validation or test example are left out; None keeps all.
+    equal examples are found; None keeps all and counts none. Unlabelled images that equal a validation
+    or test image are left out.
     transferred: how many of the unlabelled ones, the last, are those of `data.transfer`.
 
     Raises:
-      UserError: as `draw`; a limit on the unlabelled examples below the first of `data.transfer`.
+      UserError: as `draw`; a limit on the unlabelled examples below the first of `data.transfer`;
+        no training example that is not a twin, where twins are dropped.
     """
     pool, unlabelled, own_test = (regions[key] for key in ('pool', 'unlabelled', 'test'))
-    drawn = draw(data, pool, own_test)
-    train, validation = drawn.train, drawn.validation
-    own = np.arange(pool + unlabelled, pool + unlabelled + own_test, dtype=np.int32)
+    own_validation = regions.get('validation', 0)
+    drawn = draw(data, pool, own_test, own_validation)
+    ends = np.cumsum([pool + unlabelled, own_test, own_validation])
+    own, held = (np.arange(*pair, dtype=np.int32) for pair in itertools.pairwise(ends))
     test = own[: data.test or own_test] if own_test else drawn.test
+    validation = _of_own_validation(held, data) if own_validation else drawn.validation
+    train = drawn.train
     rest = np.concatenate([drawn.rest, np.arange(pool, pool + unlabelled, dtype=np.int32)])
     removed = cut = 0
+    twins = None
     if digests is not None:
-        held_out = np.concatenate([validation, test, own])
-        equal = duplicates.among(digests[rest], digests[held_out])
-        rest, removed = rest[~equal], int(equal.sum())
+        # Equal features, unlike equal pixels, may well be of different things.
+        if inputs.ndim == 4:
+            held_out = np.concatenate([validation, test, own, held])
+            equal = duplicates.among(digests[rest], digests[held_out])
+            rest, removed = rest[~equal], int(equal.sum())
+        train, twins = _twins(digests, train, validation, test, drop=data.twins == 'drop')
     if data.unlabelled >= 0:
         cut = _cut(rest >= pool + unlabelled - transferred, data.unlabelled)
         rest = rest[: data.unlabelled]
     splits = {'train': train, 'validation': validation, 'test': test, 'unlabelled': rest}
-    known = np.full(len(labels), -1, np.int32)
-    for name in ('train', 'validation', 'test'):
-        known[splits[name]] = labels[splits[name]]
-    fingerprint = hashlib.sha256(content.encode())
-    if data.label_noise:
-        known[train] = _flipped(known[train], num_classes, data)
-        fingerprint.update(known[train].tobytes())
-    for name in sorted(splits):
-        fingerprint.update(name.encode() + splits[name].tobytes())
+    known, fingerprint = _labelled(labels, splits, num_classes, content, data)
     return Dataset(
         inputs=inputs,
         labels=known,
         splits=splits,
         num_classes=num_classes,
-        fingerprint=fingerprint.hexdigest(),
+        fingerprint=fingerprint,
         preprocess=data.preprocess,
         removed=removed,
         cut=cut,
+        twins=twins,
     )
 
 
+def _labelled(
+    labels: np.ndarray,
+    splits: Mapping[str, np.ndarray],
+    num_classes: int,
+    content: str,
+    data: Data,
+) -> tuple[np.ndarray, str]:
+    """The labels [N] that are known, −1 elsewhere, and the hash of content, splits and noise."""
+    known = np.full(len(labels), -1, np.int32)
+    for name in ('train', 'validation', 'test'):
+        known[splits[name]] = labels[splits[name]]
+    fingerprint = hashlib.sha256(content.encode())
+    if data.label_noise:
+        train = splits['train']
+        known[train] = _flipped(known[train], num_classes, data)
+        fingerprint.update(known[train].tobytes())
+    for name in sorted(splits):
+        fingerprint.update(name.encode() + splits[name].tobytes())
+    return known, fingerprint.hexdigest()
+
+
 class Drawn(NamedTuple):
-    """The pool's examples by what they are for; `test` is empty where the source has its own."""
+    """The pool's examples by what they are for; `validation` and `test` where the source has none."""
 
     train: np.ndarray
     validation: np.ndarray
@@ -134,8 +103,8 @@ class Drawn(NamedTuple):
     rest: np.ndarray
 
 
-def draw(data: Data, pool: int, own_test: int) -> Drawn:
-    """Divides `pool` labelled examples, beside `own_test` of the source's own test split.
+def draw(data: Data, pool: int, own_test: int, own_validation: int = 0) -> Drawn:
+    """Divides `pool` labelled examples, beside so many of the source's own test and validation splits.
 
     Raises:
       UserError: more asked for than there are, or none to train, validate or test on.
@@ -151,14 +120,57 @@ def draw(data: Data, pool: int, own_test: int) -> Drawn:
         )
     else:
         test, order = order[_take('test', data.test, pool)], order[data.test :]
-    validation = order[_take('validation', data.validation, len(order))]
-    order = order[data.validation :]
+    validation = order[:0]
+    if not own_validation:
+        validation = order[_take('validation', data.validation, len(order))]
+        order = order[data.validation :]
     train = order[_take('train', data.train, len(order))] if data.train else order
-    if not len(validation):
+    if not len(validation) and not own_validation:
         raise UserError('config.data.validation is 0; set how many examples to validate on')
     if not len(train):
         raise UserError('no examples are left to train on; lower config.data.validation or test')
     return Drawn(train, validation, test, order[len(train) :])
+
+
+def _of_own_validation(held: np.ndarray, data: Data) -> np.ndarray:
+    """Of a source's own validation split as many as are wanted, by the seed, or all where it has fewer."""
+    if not 0 < data.validation < len(held):
+        return held
+    order = np.random.default_rng([data.seed, len(held)]).permutation(len(held))
+    return held[np.sort(order[: data.validation])]
+
+
+def _twins(
+    digests: np.ndarray,
+    train: np.ndarray,
+    validation: np.ndarray,
+    test: np.ndarray,
+    drop: bool,
+) -> tuple[np.ndarray, dict[str, int]]:
+    """The training examples, without those that equal a held-out one where they are to be dropped.
+
+    Returns them and the counts `test_in_train`, `validation_in_train`, `test_in_validation`, of examples
+    of the first split that equal one of the second, and `dropped`.
+    """
+
+    def count(found: np.ndarray, others: np.ndarray) -> int:
+        return int(duplicates.among(digests[found], digests[others]).sum())
+
+    counts = {
+        'test_in_train': count(test, train),
+        'validation_in_train': count(validation, train),
+        'test_in_validation': count(test, validation),
+        'dropped': 0,
+    }
+    if drop:
+        equal = duplicates.among(digests[train], digests[np.concatenate([validation, test])])
+        train, counts['dropped'] = train[~equal], int(equal.sum())
+        if not len(train):
+            raise UserError(
+                'every training example equals a validation or test example; set config.data.twins to '
+                "'keep', or give other examples"
+            )
+    return train, counts
 
 
 def _cut(transferred: np.ndarray, limit: int) -> int:

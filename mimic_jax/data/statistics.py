@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mimic_jax import artifacts
+from mimic_jax.artifacts import store
 from mimic_jax.data import preprocess
-from mimic_jax.data.splits import Dataset
+from mimic_jax.data.dataset import Dataset
 
 # Of the files' content. What a kind does to an example is no version's matter: a net's name holds
 # the kind alone, so that another formula needs another kind.
@@ -33,20 +33,20 @@ def open_fitted(
     """
     kind = data.preprocess
     if kind not in preprocess.FITTED:
-        return preprocess.fit(kind, _inputs(data), data.splits['train'])  # checks the kind
+        return preprocess.fit(kind, data.fitted_inputs, data.splits['train'])  # checks the kind
 
     def build(folder: Path) -> dict:
         start = time.monotonic()
         chosen = examples(data)
-        for name, array in preprocess.fit(kind, _inputs(data), chosen, watch).items():
+        for name, array in preprocess.fit(kind, data.fitted_inputs, chosen, watch).items():
             np.save(folder / f'{name}.npy', array)
         return {'examples': len(chosen), 'seconds': round(time.monotonic() - start, 3)}
 
-    recipe = artifacts.Recipe(
+    recipe = store.Recipe(
         'preprocess', {'kind': kind}, data.fingerprint, versions={'statistics': VERSION}
     )
-    folder = artifacts.make(workdir, recipe, build, say)
-    names = [name for name in artifacts.manifest(folder)['files'] if name.endswith('.npy')]
+    folder = store.make(workdir, recipe, build, say)
+    names = [name for name in store.manifest(folder)['files'] if name.endswith('.npy')]
     return {
         Path(name).stem: np.load(folder / name, mmap_mode='r', allow_pickle=False) for name in names
     }
@@ -63,10 +63,3 @@ def examples(data: Dataset) -> np.ndarray:
         return np.sort(train)
     unlabelled = np.random.default_rng(0).permutation(data.splits['unlabelled'])
     return np.sort(np.concatenate([train, unlabelled])[:MOST_IMAGES])
-
-
-def _inputs(data: Dataset) -> np.ndarray:
-    """[N, ...]; of speech [N, 41, 3], so that a feature has one mean wherever in a window it stands."""
-    if data.speech is None:
-        return data.inputs
-    return data.inputs.reshape(-1, *data.input_shape[1:])

@@ -1,12 +1,13 @@
 """Synthetic transfer examples, made of the training examples of a table by MUNGE."""
 
+import dataclasses
+
 import numpy as np
 
-from mimic_jax.data import splits
+from mimic_jax.data import duplicates, munge, splits
 from mimic_jax.data.settings import Data
 from mimic_jax.data.source import Source
 from mimic_jax.errors import UserError
-from mimic_jax.ops import munge
 
 WHERE = 'config.data.transfer'
 
@@ -22,6 +23,7 @@ def identity(data: Data) -> dict:
         'swap': settings.swap,
         'spread': settings.spread,
         'split': [data.seed, data.train, data.validation, data.test],
+        **({'twins': 'drop'} if data.twins == 'drop' else {}),
     }
 
 
@@ -36,12 +38,31 @@ def make(data: Data, source: Source) -> np.ndarray:
             f"{WHERE}.kind is 'munge', which makes rows of a table, but the examples have shape "
             f"{tuple(source.inputs.shape[1:])}; set it to 'none', or give features [N, F]"
         )
-    drawn = splits.draw(data, len(source.inputs), len(source.test_inputs))
+    train = _train(data, source)
     settings = data.transfer
     try:
         made = munge.munge(
-            source.inputs[drawn.train], settings.limit, settings.swap, settings.spread, data.seed
+            source.inputs[train], settings.limit, settings.swap, settings.spread, data.seed
         )
     except ValueError as error:
         raise UserError(f"{WHERE}.kind is 'munge', but {error}; change config.data.train") from None
     return made.astype(np.float32)
+
+
+def _train(data: Data, source: Source) -> np.ndarray:
+    """The positions of the training examples, as `splits.divide` has them."""
+    parts = [source.inputs, source.test_inputs]
+    if source.validation_inputs is not None:
+        parts.append(source.validation_inputs)
+    regions = dict(zip(('pool', 'test', 'validation'), map(len, parts), strict=False))
+    inputs = np.concatenate(parts)
+    divided = splits.divide(
+        inputs,
+        np.zeros(len(inputs), np.int32),
+        {**regions, 'unlabelled': 0},
+        num_classes=2,
+        content='',
+        data=dataclasses.replace(data, label_noise=0.0),
+        digests=duplicates.digests(inputs) if data.twins == 'drop' else None,
+    )
+    return divided.splits['train']

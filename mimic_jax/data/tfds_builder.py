@@ -24,6 +24,7 @@ from PIL import Image
 from tensorflow_datasets.image_classification import cifar
 
 from mimic_jax.errors import UserError
+from mimic_jax.runtime import files
 
 Progress = Callable[[str, int, int], None]
 
@@ -96,7 +97,7 @@ def prepare(
     Raises:
         UserError: the server, the archive, its checksum or the folder is at fault.
     """
-    root = Path(data_dir).expanduser()
+    root = files.expand(data_dir)
     official_url, official_checksum = official_archive()
     url, checksum = url or official_url, (checksum or official_checksum).lower()
     folder = prepared_folder(root)

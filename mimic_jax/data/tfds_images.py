@@ -8,17 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from mimic_jax.data import cifar10
+from mimic_jax.data import cifar10, image_files, listing
 from mimic_jax.data.settings import Transfer
 from mimic_jax.errors import UserError
-from mimic_jax.interrupt import Interrupted
+from mimic_jax.runtime import files
+from mimic_jax.runtime.interrupt import Interrupted
 
 WHERE = 'config.data.transfer'
 INFO = 'dataset_info.json'
 
 
 def identity(settings: Transfer) -> dict:
-    """Name, version, split and number of images, without reading any.
+    """Name, version, split, number of images, and the files as `listing.digest` says.
 
     Raises:
       UserError: no such data set prepared, in array_record files, or no such split.
@@ -29,6 +30,16 @@ def identity(settings: Transfer) -> dict:
         'version': info.get('version', folder.name),
         'split': settings.split,
         'images': count,
+        **content(folder),
+    }
+
+
+def content(folder: Path) -> dict:
+    """What determines the images of a prepared data set beside its name: its files, and their decoding."""
+    names = sorted(files.walk(folder).files)
+    return {
+        'files_sha256': listing.digest(folder, names),
+        'decoding': image_files.VERSION,
     }
 
 
@@ -101,7 +112,7 @@ def found(name: str, root: str, where: str) -> tuple[Path, dict, dict[str, int]]
     """
     if not name:
         raise UserError(f"{where}.name is empty; name a TFDS data set: 'imagenet_resized/32x32'")
-    data_dir = Path(root or cifar10.default_data_dir()).expanduser()
+    data_dir = files.expand(root or cifar10.default_data_dir())
     prepare = (
         'prepare it, where TensorFlow is installed, with: '
         f'tfds build {name} --file_format=array_record --data_dir={data_dir}'

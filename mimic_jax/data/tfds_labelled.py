@@ -6,17 +6,18 @@ from pathlib import Path
 
 import numpy as np
 
-from mimic_jax.data import tfds_images, unlabelled
-from mimic_jax.data.image_folder import shape_of
+from mimic_jax.data import image_files, tfds_images, unlabelled
+from mimic_jax.data.image_files import Noted
 from mimic_jax.data.source import Source, Streamed
 from mimic_jax.errors import UserError
-from mimic_jax.interrupt import Interrupted
+from mimic_jax.runtime import files
+from mimic_jax.runtime.interrupt import Interrupted
 
 WHERE = 'config.data'
 
 
 def identity(name: str, root: str) -> dict:
-    """Name, version and sizes of its splits, without reading an image.
+    """Name, version, sizes of its splits, and its files as `listing.digest` says.
 
     Raises:
       UserError: no such data set prepared, in array_record files, or none with a split 'train'.
@@ -29,7 +30,22 @@ def identity(name: str, root: str) -> dict:
         'name': 'tfds:' + '/'.join(filter(None, (info['name'], info.get('configName')))),
         'version': info.get('version', folder.name),
         'splits': {split: lengths[split] for split in ('train', test) if split},
+        **tfds_images.content(folder),
     }
+
+
+def described(name: str, root: str) -> str:
+    """A line on the splits that are not read; empty where all are."""
+    folder, _, lengths = tfds_images.found(name, root, WHERE)
+    test = _test_split(lengths)
+    unread = [
+        f'{split} ({count:,} examples)'
+        for split, count in sorted(lengths.items())
+        if count and split not in ('train', test)
+    ]
+    if not unread:
+        return ''
+    return f'{files.printable(folder)}: splits that are not read: {files.few(unread)}'
 
 
 def load(name: str, root: str) -> Source:
@@ -80,6 +96,7 @@ def load(name: str, root: str) -> Source:
         test_labels=test_labels,
         num_classes=kinds[label].num_classes,
         class_names=tuple(kinds[label].names),
+        noted=reader.noted,
     )
 
 
@@ -89,11 +106,14 @@ class _Reader:
     def __init__(self, folder: Path, image: str, label: str, num_classes: int):
         self._folder, self._image, self._label = folder, image, label
         self._num_classes = num_classes
+        self.noted = Noted()
 
     def shape(self, source) -> tuple[int, int, int]:
         """[H, W, C] of a split's first image."""
         (first,) = self._records(source, range(1))
-        return shape_of(io.BytesIO(first[self._image]), f'{self._folder}: the first image')
+        return image_files.shape_of(
+            io.BytesIO(first[self._image]), f'{self._folder}: the first image'
+        )
 
     def split(
         self, split: str, source, count: int, shape: tuple[int, ...]
@@ -109,11 +129,12 @@ class _Reader:
                 labels[numbers.start : numbers.stop] = [self._class(item) for item in records]
                 yield np.stack(
                     [
-                        unlabelled.decode(
+                        image_files.decode(
                             io.BytesIO(record[self._image]),
                             f'{self._folder}: {split} image {number}',
                             shape,
                             'the first image',
+                            self.noted,
                         )
                         for number, record in zip(numbers, records, strict=True)
                     ]

@@ -1,34 +1,31 @@
 """Unlabelled images from elsewhere, in an order that never changes, a few megabytes at a time."""
 
 import contextlib
-import hashlib
-import os
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
-from mimic_jax import artifacts
-from mimic_jax.data import array_files, tfds_images
+from mimic_jax.artifacts import store
+from mimic_jax.data import array_files, image_files, listing, tfds_images
+from mimic_jax.data.image_files import Noted
 from mimic_jax.data.settings import Transfer
 from mimic_jax.errors import UserError
-from mimic_jax.interrupt import Interrupted
+from mimic_jax.runtime import files
+from mimic_jax.runtime.interrupt import Interrupted
 
 CHUNK_BYTES = 16 << 20  # of pixels held at a time
 KEYS = ('unlabelled', 'images')  # of an .npz file, the first that it has
-PROGRAMS = ('EPS', 'WMF')  # formats that other programs would have to draw
-MODES = {1: 'L', 2: 'LA', 3: 'RGB', 4: 'RGBA'}  # Pillow's, by number of channels
 WHERE = 'config.data.transfer'
 
 
 def identity(settings: Transfer) -> dict:
     """What determines the images.
 
-    An .npz or .npy file counts by its content, a folder by its files' names, sizes and times of
-    change, a TFDS data set by name, version and number of images.
+    An .npz or .npy file counts by its content, a folder and the files of a TFDS data set as
+    `listing.digest` says.
 
     Raises:
       UserError: nothing there to read.
@@ -36,17 +33,35 @@ def identity(settings: Transfer) -> dict:
     common = {'kind': settings.kind, 'limit': settings.limit}
     match settings.kind:
         case 'npz':
-            return {**common, 'sha256': artifacts.file_digest(_path(settings, Path.is_file))}
+            return {**common, 'sha256': store.file_digest(_path(settings, Path.is_file))}
         case 'folder':
-            return {**common, 'files_sha256': listing_digest(*_listing(settings))}
+            root, names, _ = _listing(settings)
+            decoded = {'version': image_files.VERSION}
+            return {**common, 'files_sha256': listing.digest(root, names), **decoded}
         case _:
             return {**common, **tfds_images.identity(settings)}
 
 
-def load(settings: Transfer, shape: tuple[int, ...]) -> tuple[int, Iterator[np.ndarray]]:
+def described(settings: Transfer) -> str:
+    """A line on what lies unread where the images are; empty where nothing does."""
+    unread = []
+    if settings.kind == 'folder':
+        _, _, unread = _listing(settings)
+    elif settings.kind == 'npz' and zipfile.is_zipfile(_path(settings, Path.is_file)):
+        held = array_files.names(files.expand(settings.root))
+        key = next((key for key in KEYS if key in held), None)
+        unread = [name for name in held if name != key]
+    if not unread:
+        return ''
+    return f'{WHERE}: {files.printable(settings.root)}: not read: {files.few(unread)}'
+
+
+def load(
+    settings: Transfer, shape: tuple[int, ...], noted: Noted | None = None
+) -> tuple[int, Iterator[np.ndarray]]:
     """How many images there are, and an iterator over them in chunks, uint8 [n, H, W, C].
 
-    shape: [H, W, C], of the data set's own images.
+    shape: [H, W, C], of the data set's own images.  noted: told of what decoding does not keep.
 
     Raises:
       UserError: here or while iterating: what is no image, or one of another size, number of
@@ -58,101 +73,44 @@ def load(settings: Transfer, shape: tuple[int, ...]) -> tuple[int, Iterator[np.n
             "set its kind to 'none'"
         )
     size = max(1, CHUNK_BYTES // int(np.prod(shape)))
+    noted = Noted() if noted is None else noted
+
+    def decode(file, name: str) -> np.ndarray:
+        return image_files.decode(file, name, shape, note=noted)
+
     match settings.kind:
         case 'npz':
             count, chunks = _load_file(_path(settings, Path.is_file), shape, settings.limit, size)
         case 'folder':
-            root, names = _listing(settings)
-            count = len(names)
+            root, names, _ = _listing(settings)
+            paths = [root / name for name in names]
+            count = len(paths)
             chunks = (
-                np.stack([_decoded(root / name, shape) for name in names[start : start + size]])
+                np.stack([decode(path, str(path)) for path in paths[start : start + size]])
                 for start in range(0, count, size)
             )
         case _:
-            count, chunks = tfds_images.load(
-                settings, size, lambda file, name: decode(file, name, shape)
-            )
+            count, chunks = tfds_images.load(settings, size, decode)
     return count, chunks
-
-
-def decode(file, name: str, shape: tuple[int, ...], like: str = '') -> np.ndarray:
-    """One image [H, W, C] uint8 of a file, path or stream, in any format that Pillow opens.
-
-    Palettes become RGB, single bits grey levels 0 and 255; no other conversion is made.
-    like: the image whose shape it must have, to be named in an error.
-
-    Raises:
-      UserError: by `name`, what Pillow cannot read, or an image of another size or mode.
-    """
-    as_in = f' as {like} has' if like else ''
-    mend = (
-        f'convert it to {shape[0]}×{shape[1]} pixels and {_channels(shape[2])}{as_in}, or remove it'
-    )
-    try:
-        with Image.open(file) as image:
-            if image.size != (shape[1], shape[0]):
-                height, width = image.size[::-1]
-                raise UserError(f'{name} has {height}×{width} pixels; {mend}')
-            if image.format in PROGRAMS:
-                raise UserError(f'{name} is {image.format}, which is a program to run; {mend}')
-            if image.mode in ('1', 'P'):
-                image = image.convert({'1': 'L', 'P': 'RGB'}[image.mode])
-            if image.mode != MODES.get(shape[2]):
-                raise UserError(
-                    f'{name} has {_channels(len(image.getbands()))} (mode {image.mode}); {mend}'
-                )
-            return np.asarray(image).reshape(shape)
-    except (UserError, Interrupted):
-        raise
-    except UnidentifiedImageError:
-        raise UserError(f'{name} is no image that Pillow can read; remove it') from None
-    except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, zlib.error ...
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(f'{name} cannot be decoded ({reason}); replace or remove it') from error
-
-
-def _decoded(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    return decode(path, str(path), shape)
-
-
-def _channels(count: int) -> str:
-    return f'{count} channel' if count == 1 else f'{count} channels'
 
 
 def _path(settings: Transfer, is_there) -> Path:
     what = {'npz': 'an .npz or .npy file', 'folder': 'a folder'}[settings.kind]
     if not settings.root:
         raise UserError(f'{WHERE}.root is empty; set it to {what} of images')
-    path = Path(settings.root).expanduser()
+    path = files.expand(settings.root)
     if not is_there(path):
         raise UserError(f'{WHERE}.root is {settings.root!r}, which is not {what}; give one')
     return path
 
 
-def _listing(settings: Transfer) -> tuple[Path, list[str]]:
-    """The folder, and its files' names below it, sorted; hidden files and folders left out."""
+def _listing(settings: Transfer) -> tuple[Path, list[str], list[str]]:
+    """The folder, its files' names below it, sorted, and what lies there unread, in words."""
     root = _path(settings, Path.is_dir)
-    names = []
-    for folder, inner, files in os.walk(root, onerror=_raise):
-        inner[:] = [name for name in inner if not name.startswith('.')]
-        below = Path(folder).relative_to(root)
-        names.extend((below / name).as_posix() for name in files if not name.startswith('.'))
+    names, unread = files.walk(root)
     if not names:
         raise UserError(f'{root} holds no files; set {WHERE}.root to a folder of images')
-    return root, sorted(names)[: settings.limit or None]
-
-
-def _raise(error: OSError) -> None:
-    raise error
-
-
-def listing_digest(root: Path, names: list[str]) -> str:
-    """SHA-256 of files' names below `root`, sizes and times of change."""
-    digest = hashlib.sha256()
-    for name in names:
-        status = os.lstat(root / name)
-        digest.update(f'{name}\0{status.st_size}\0{status.st_mtime_ns}\n'.encode())
-    return digest.hexdigest()
+    return root, sorted(names)[: settings.limit or None], unread
 
 
 def _load_file(
@@ -208,7 +166,12 @@ def _length(file: BinaryIO, name: str, shape: tuple[int, ...]) -> int:
         raise UserError(f'{name} has shape {found}; it must be [N, H, W, C], none of them 0')
     if found[1:] != tuple(shape):
         raise UserError(
-            f'{name} has images of shape {found[1:]}, config.data of {tuple(shape)}; make them equal'
+            f'{name} has images of shape {found[1:]}, config.data of {tuple(shape)}; '
+            + (
+                'write its transpose(0, 2, 3, 1), channels last'
+                if (*found[2:], found[1]) == tuple(shape)
+                else 'make them equal'
+            )
         )
     if dtype != np.uint8:
         raise UserError(f'{name} is {dtype}; it must be uint8, 0 to 255')

@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mimic_jax.data import augmentation, colour, spline
 from mimic_jax.data.settings import Views
 from mimic_jax.errors import UserError
-from mimic_jax.ops import augmentation, colour, spline
 
 # Part of artifacts' names: any change of the pixels that a (seed, view, index) gives must raise it.
 VERSION = 1

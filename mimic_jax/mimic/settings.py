@@ -54,18 +54,20 @@ class Member:
 class ExternalTeacher:
     """A teacher that was made elsewhere, in the members' place.
 
-    Functions and models are given the views as they are, or as a net would be given them. A model
-    that wants channels first gets them so.
+    Functions and models are given the views as they are, or as a net would be given them. Files of
+    logits under augmentation answer the views that `--phase=views --output=FOLDER` writes.
     """
 
     kind: str = setting(
         'callable',
         "'callable': 'package.module:function', a function of a batch of inputs [B, ...] that returns "
         "logits [B, K]. 'fit': 'package.module:function', a function of the inputs [N, ...] and labels "
-        "[N] of the training split that returns such a callable. 'onnx': a model's file, of one input "
-        "and with the logits as its first output. 'logits': .npy files, or .npz files of one array, "
-        '[R, K] or [V, R, K] for V views, or as many files as views; rows R are all examples of the '
-        "data in the source's own order (labelled, unlabelled, test), or the transfer set's alone.",
+        "[N] of the training split that returns such a callable. 'onnx': a model's file, of one input; "
+        "a fixed batch size is kept. 'logits': .npy files, or .npz files of one array, [R, K] or "
+        '[V, R, K] for V views, or as many files as views, or a folder of answers_000.npy and so on, '
+        "one a view; rows R are all examples of the data in the source's own order (labelled, "
+        "unlabelled, test, validation), or the transfer set's alone. Under augmentation they are the "
+        "transfer set's, and lie beside the views.json of the views that they answer.",
         choices=('callable', 'fit', 'onnx', 'logits'),
     )
     path: tuple[str, ...] = setting(
@@ -78,14 +80,25 @@ class ExternalTeacher:
     )
     inputs: str = setting(
         'raw',
-        "What it is given. 'raw': uint8 pixels, or float32 where colours change, a crop is resampled "
-        "or the data are features. 'preprocessed': float32, as a net is given them.",
+        "What it is given, and what --phase=views writes. 'raw': uint8 pixels, or float32 where "
+        "colours change, a crop is resampled or the data are features. 'preprocessed': float32, as a "
+        'net is given them.',
         choices=('raw', 'preprocessed'),
-        read=_GIVEN,
+    )
+    layout: str = setting(
+        'auto',
+        "How it is given images. 'channels_last': [B, H, W, C]. 'channels_first': [B, C, H, W]. "
+        "'auto': an ONNX model as the shape of its input says, anything else channels last.",
+        choices=('auto', 'channels_last', 'channels_first'),
+    )
+    output: str = setting(
+        '',
+        'The name of the output with the logits, of an ONNX model that has several.',
+        read=(lambda source: source.path and source.kind == 'onnx', "where kind is 'onnx'"),
     )
     probabilities: bool = setting(
         False,
-        'What comes are probabilities p; log max(p, 10⁻⁶) are the logits.',
+        'What comes are probabilities p, from 0 to 1 or in percent; log max(p, 10⁻⁶) are the logits.',
         read=_GIVEN,
     )
     validation: str = setting(

@@ -14,8 +14,8 @@ def absorbed(spec):
     """The spec of the net that `absorb` leaves: the spec without its linear layers.
 
     Raises:
-        UserError: for a bad spec, or one that keeps a linear layer from being absorbed: `bn` on
-            it or on the layer after it (whose bias the product needs), or dropout after it.
+        UserError: for a bad spec, or a linear layer that cannot be absorbed: one with `bn` on it
+            or on the layer after it (whose bias the product needs), or with dropout after it.
     """
     layers = parse(spec)
     linear = set()
@@ -44,7 +44,7 @@ def absorb(params):
 
     Raises:
         UserError: when a linear layer, or the layer after it, is batch normalised.
-        ValueError: when no dense layer follows a linear layer: not the parameters of a net.
+        ValueError: when no dense layer follows a linear layer, which no built net has.
     """
     pending, kept = None, []
     for name in sorted(params, key=_number):

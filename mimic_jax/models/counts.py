@@ -96,7 +96,7 @@ def checked_sizes(input_shape, num_classes):
 
 
 def count_layers(spec, layers, shape, num_classes):
-    """`count` of layers that are parsed, their widths filled in; `spec` is for error messages."""
+    """`count` of parsed layers with their widths filled in; `spec` is for error messages."""
     rows = []
     for layer in layers:
         problem = _misfit(layer, shape)

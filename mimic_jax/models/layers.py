@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from mimic_jax.ops import batch_norm, convolution, winograd
+from mimic_jax.models.kernels import batch_norm, convolution, winograd
 
 
 class ParameterLayer(nn.Module):
@@ -100,7 +100,7 @@ class Convolution(ParameterLayer):
 
 
 class LocallyConnected(ParameterLayer):
-    """[B, H, W, C] to [B, H, W, width], SAME: a kernel and a bias of its own at each position."""
+    """[B, H, W, C] to [B, H, W, width], SAME: each position has its own kernel and bias."""
 
     window: tuple[int, int] = (1, 1)
 

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 from mimic_jax.errors import UserError
 from mimic_jax.models import grammar, layers
 from mimic_jax.models.counts import count, solved_layers
-from mimic_jax.ops import pooling
+from mimic_jax.models.kernels import pooling
 
-# Part of trained nets' names: whoever changes what layers or initialisation compute, beyond
-# rounding, must raise it (tests/arithmetic_test.py).
+# Part of trained nets' names. Raise it with every change, beyond rounding, of what layers or
+# initialisation compute (tests/arithmetic_test.py).
 VERSION = 1
 
 DTYPES = ('float32', 'bfloat16')
@@ -21,7 +21,7 @@ DTYPES = ('float32', 'bfloat16')
 class Net(nn.Module):
     """The net of a spec; make it with `build`. Hashable: equal settings are one static argument.
 
-    Parameters: `<kind>_<number>`, numbered from input to output, so that they alone tell the
+    Parameters: `<kind>_<number>`, numbered from input to output, so that the names alone give the
     order: `conv_00`, `linear_01`, `hidden_02`, `local_03`, `output_04`. Each holds `kernel` and
     `bias` or, where the spec has `bn`, `kernel` and `bn` with `scale` and `bias`; `batch_stats`
     holds the running mean and variance under the same names.

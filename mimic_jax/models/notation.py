@@ -24,7 +24,7 @@ __all__ = ['Counts', 'Layer', 'Row', 'count', 'parse', 'solve']
 def solve(spec, params, input_shape=(32, 32, 3), num_classes=10):
     """Replaces each `?` by the largest width that the parameter budget allows.
 
-    All `?` stand for one width n; `?*.6` for .6 n, rounded, at least 1.
+    All `?` stand for one width n. `?*.6` stands for .6 n, rounded, at least 1.
 
     Args:
         spec: a model spec with at least one `?`.
@@ -32,7 +32,7 @@ def solve(spec, params, input_shape=(32, 32, 3), num_classes=10):
         input_shape, num_classes: as in `count`.
 
     Returns:
-        The spec with numbers: n + 1 would exceed the budget.
+        The spec with a number for each `?`, for the n whose successor would exceed the budget.
 
     Raises:
         UserError: for a bad spec, one without `?`, or a budget that n = 1 exceeds.

@@ -13,14 +13,14 @@ def windows(
 ) -> jax.Array:
     """Frames with `width` neighbours on each side; pure, inside jit or outside.
 
-    Beyond its utterance's edges a frame sees the first or last frame repeated, never another
+    A frame near its utterance's edge sees the first or last frame repeated, never another
     utterance.
 
     frames: [N, 3 F], the features of a frame ordered so that its reshape to [F, 3] has static, Δ
     and ΔΔ last (123 = 41 × 3).
     index: [B] int, rows of `frames`.  first, last: [B] int, the first and the last row (included)
     of the utterance that each row of `index` belongs to, as `edges(bounds)` gives them.
-    All of them may be host arrays, and then the windows are a host array too.
+    Host arrays give windows that are a host array too.
     Returns [B, 2 width + 1, F, 3] of the frames' type; `flat` of it is [B, (2 width + 1) 3 F].
     """
     chex.assert_rank([frames, first, last, index], [2, 1, 1, 1])

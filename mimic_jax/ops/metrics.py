@@ -42,7 +42,7 @@ def merge(a: Mapping, b: Mapping) -> dict:
 def summarise(totals: Mapping) -> dict[str, float | None]:
     """Mean loss and accuracy (a fraction) of merged `sums`; None where nothing was counted.
 
-    Reads the sums, and so waits for the device.
+    Reading the sums waits for the device.
     """
     totals = {key: value.item() for key, value in jax.device_get(dict(totals)).items()}
     return {
@@ -81,14 +81,14 @@ def agreement(logits_a: np.ndarray, logits_b: np.ndarray) -> float:
 
 
 def agreement_matrix(choices: Sequence[np.ndarray]) -> list[list[float | None]]:
-    """The share of examples on which each answers as each other does. Host arrays.
+    """The share of examples on which each two models choose the same class. Host arrays.
 
-    choices: the classes that one answers, [S, N], a line a seed; S may differ. Between two it is the
-    mean over all pairs of their seeds; of one with itself over pairs of different seeds, None where it
-    has one seed.
+    choices: the classes that each model chooses, [S, N], a line a seed; S may differ. The share of
+    two models is the mean over all pairs of their seeds. The share of a model with itself is the
+    mean over pairs of different seeds, None where the model has one seed.
 
     Raises:
-      ValueError: numbers of examples that differ, or none.
+      ValueError: numbers of examples that differ, or no examples.
     """
     if len({each.shape[1:] for each in choices}) > 1 or any(each.size == 0 for each in choices):
         raise ValueError(f'choices {[each.shape for each in choices]} must all be [S, N]')
@@ -122,7 +122,7 @@ def differs(
 ) -> bool | None:
     """Whether two means over seeds lie more than twice √(s₁²/n₁ + s₂²/n₂) apart.
 
-    None, for 'cannot be told', where a side has one seed and so no deviation.
+    None where a side has one seed: it has no deviation, and the difference cannot be judged.
     """
     if std1 is None or std2 is None:
         return None

@@ -8,7 +8,7 @@ import numpy as np
 def batches_by_length(
     lengths: Sequence[int], batch_size: int, multiple: int = 100
 ) -> Iterator[tuple[np.ndarray, int]]:
-    """Batches of sequences of like length, the shortest first, so that little is padded.
+    """Batches of sequences of similar length, the shortest first, so that little is padded.
 
     lengths: [N], in frames.
     multiple: padded lengths are rounded up to it, so that few shapes are compiled.
@@ -32,7 +32,7 @@ def batches_by_length(
 def pad(
     sequences: Sequence[np.ndarray], indices: np.ndarray, padded_length: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The sequences at `indices` behind one another.
+    """The sequences at `indices`, stacked and padded to one length.
 
     sequences: arrays [T_i, ...] that agree in all axes but the first and in type.
 

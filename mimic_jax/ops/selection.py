@@ -8,11 +8,11 @@ import numpy as np
 def greedy(logits: Sequence[np.ndarray], labels: np.ndarray, count: int) -> list[int]:
     """The first `count` nets of a forward selection, as indices in the order of choice.
 
-    Each net is the one with which the mean logits of those chosen so far are right most often; of
-    equals, the first. None is chosen twice: of Caruana, Niculescu-Mizil, Crew & Ksikes 2004
-    ("Ensemble selection from libraries of models", §2) this is the plain procedure; with
-    replacement, their remedy for libraries that hold many poor models, members would have weights,
-    which Urban et al.'s ensembles and a logit cache's mean do not have.
+    Each step adds the net that makes the mean logits right most often; the first net wins a tie.
+    No net is chosen twice. This is the plain procedure of Caruana, Niculescu-Mizil, Crew & Ksikes
+    2004 ("Ensemble selection from libraries of models", §2). Their variant with replacement, meant
+    for libraries that hold many poor models, gives members weights; Urban et al.'s ensembles and a
+    logit cache's mean have none.
 
     logits: [N, K] of each net, of the validation examples.  labels: [N].
 
@@ -50,7 +50,7 @@ def accuracies(logits: Sequence[np.ndarray], labels: np.ndarray) -> list[float]:
 
 
 def _right(logits: np.ndarray, labels: np.ndarray) -> int:
-    """How many are right; of a sum as of the mean, which has its largest logits at the same place."""
+    """How many examples are right. A sum of logits has its largest where their mean has it."""
     return int(np.sum(logits.argmax(axis=1) == labels))
 
 

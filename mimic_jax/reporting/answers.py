@@ -7,22 +7,25 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mimic_jax import artifacts, ensemble
-from mimic_jax.artifacts import Recipe
+from mimic_jax.artifacts import store
+from mimic_jax.artifacts.store import Recipe
 from mimic_jax.data import batches
+from mimic_jax.mimic import ensemble
+from mimic_jax.mimic.cache_plan import CachePlan
+from mimic_jax.mimic.plan import Plan
 from mimic_jax.models import absorb, counts
 from mimic_jax.ops import metrics, selection
-from mimic_jax.plans.experiment import Plan
-from mimic_jax.plans.nets import CachePlan, NetPlan
-from mimic_jax.reporting import rows, speech_answers
+from mimic_jax.reporting.part import PLAIN, Part
+from mimic_jax.reporting.rows import ensemble_model
 from mimic_jax.reporting.settings import Report, Row
-from mimic_jax.session import Session
+from mimic_jax.training.plan import NetPlan
+from mimic_jax.training.session import Session
 
 
 class _Found(NamedTuple):
-    """What a row's source is: its size, and its outputs [n, K] on the test split, one a seed.
+    """A row's source: its size, and its outputs [n, K] on the test split, one array a seed.
 
-    Of a teacher made elsewhere the size is not known.
+    The size of a teacher made elsewhere is not known.
     """
 
     model: str
@@ -35,35 +38,35 @@ class _Found(NamedTuple):
 
 
 class Answers:
-    """The evaluated nets' logits, and what rows are made of them."""
+    """The evaluated nets' answers, and the rows made from them.
 
-    def __init__(self, session: Session, plan: Plan, report: Report):
-        self._session, self._plan = session, plan
-        name = report.ensemble or next(iter(plan.caches), '')
+    chosen: (name, row) of each row that the config names, or else of one row for every teacher,
+    ensemble, student and baseline.
+    """
+
+    def __init__(self, session: Session, plan: Plan, settings: Report, part: Part = PLAIN):
+        self.session, self.plan, self.settings, self.part = session, plan, settings, part
+        self.chosen = list(_chosen(plan, settings))
+        name = settings.ensemble or next(iter(plan.caches), '')
         self._ensemble = plan.caches.get(name)
 
     def rows(self, name: str, row: Row) -> list[dict]:
-        """The rows of report.json on a source: its accuracy; of speech, PER and frame accuracy."""
+        """The rows of report.json for a source: its accuracy, or the rows of the data set's part."""
         found = self._found(row)
-        made, data = self._row(name, row, found), self._session.data
-        if data.speech is None:
-            return [made]
-        of_frames = speech_answers.frame_row(made, found.outputs, data)
-        decodings = () if row.absorbed else self._plan.decodings.get(row.source, ())
-        folders = [self._session.workdir / plan.recipe.name for plan in decodings]
-        return [speech_answers.per_row(made, folders), of_frames] if folders else [of_frames]
+        return self.part.rows(self._row(name, row, found), row, found.outputs)
 
     def _found(self, row: Row) -> _Found:
-        group, _, entry = row.source.partition('.')
-        return {
-            'logits': self._of_ensemble,
-            'baselines': self._of_baseline,
-            'members': self._of_member,
-            'students': self._of_absorbed if row.absorbed else self._of_student,
-        }[group](entry)
+        match row.group:
+            case 'logits':
+                return self._of_ensemble(self.plan.caches[row.entry])
+            case 'baselines':
+                return self._of_baseline(self.plan.baselines[row.entry])
+            case 'members':
+                return self._of_nets([self.plan.members[row.entry]])
+        nets = self.plan.students[row.entry]
+        return self._of_absorbed(nets) if row.absorbed else self._of_nets(nets)
 
     def _row(self, name: str, row: Row, found: _Found) -> dict:
-        group = row.source.partition('.')[0]
         labels = self._labels('test')
         values = [metrics.accuracy(logits, labels) for logits in found.outputs]
         mean, std = metrics.mean_std(values)
@@ -78,7 +81,7 @@ class Answers:
             'mean': mean,
             'std': std,
             'n': len(values),
-            'agreement': None if group == 'logits' else self._agreement(found.outputs),
+            'agreement': None if row.group == 'logits' else self._agreement(found.outputs),
             'paper': row.paper if row.paper >= 0 else None,
             'units': found.units,
             'paper_parameters': row.paper_parameters or None,
@@ -88,49 +91,47 @@ class Answers:
         }
 
     def _cache(self, row: Row) -> str | None:
-        """The logit cache that a row's students learned from, or whose members' mean it is."""
-        group, _, entry = row.source.partition('.')
-        if group == 'students':
-            cache = self._plan.students[entry][0].cache
+        """The logit cache that a row's students learned from, or that an ensemble's row shows."""
+        if row.group == 'students':
+            cache = self.plan.students[row.entry][0].cache
             return cache.name if cache else None
-        return entry if group == 'logits' else None
+        return row.entry if row.group == 'logits' else None
 
     def on_test(self, row: Row) -> list[np.ndarray]:
-        """What a row's source says of the test examples: logits [n, K], one a seed."""
+        """The logits of a row's source on the test examples, [n, K], one array a seed."""
         return self._found(row).outputs
 
     def nets(self, row: Row) -> list[NetPlan]:
         """The nets that answer together for a row: an ensemble's members, else one net or none.
 
-        Of an absorbed row the net as trained, with its bottleneck.
+        An absorbed row gives the net as trained, with its bottleneck.
         """
-        group, _, entry = row.source.partition('.')
-        match group:
+        match row.group:
             case 'logits':
-                return list(self._plan.caches[entry].members)
+                return list(self.plan.caches[row.entry].members)
             case 'members':
-                return [self._plan.members[entry]]
+                return [self.plan.members[row.entry]]
             case 'students':
-                return [self._plan.students[entry][0]]
+                return [self.plan.students[row.entry][0]]
         return []
 
     def training_seconds(self, row: Row) -> float | None:
-        """What a row's nets or its baseline took to train; None of a teacher made elsewhere."""
-        group, _, entry = row.source.partition('.')
-        trained = [self._plan.baselines[entry]] if group == 'baselines' else self.nets(row)
+        """Seconds that a row's nets or its baseline took to train; None for a teacher made elsewhere."""
+        of_baseline = row.group == 'baselines'
+        trained = [self.plan.baselines[row.entry]] if of_baseline else self.nets(row)
         if not trained:
             return None
-        folders = [self._session.workdir / each.recipe.name for each in trained]
-        return sum(artifacts.manifest(folder)['seconds'] for folder in folders)
+        folders = [self.session.workdir / each.recipe.name for each in trained]
+        return sum(store.manifest(folder)['seconds'] for folder in folders)
 
     def by_members(self) -> dict[str, list[float]]:
-        """Of each ensemble: its first member's accuracy on validation, that of its first two, …"""
+        """Validation accuracies of each ensemble's first member, of its first two, and so on."""
         labels = self._labels('validation')
         return {
             name: selection.accuracies(
                 [self._outputs(member.evaluation, 'validation') for member in cache.members], labels
             )
-            for name, cache in self._plan.caches.items()
+            for name, cache in self.plan.caches.items()
             if len(cache.members) > 1
         }
 
@@ -139,30 +140,22 @@ class Answers:
             return None
         return metrics.accuracy(self._mean_logits(self._ensemble, split), self._labels(split))
 
-    def _of_ensemble(self, entry: str) -> _Found:
-        cache = self._plan.caches[entry]
+    def _of_ensemble(self, cache: CachePlan) -> _Found:
         if cache.own:
             return _Found(cache.own.model, None, None, None, [self._mean_logits(cache, 'test')])
         return _Found(
-            model=rows.ensemble_model([member.model for member in cache.members]),
+            model=ensemble_model([member.model for member in cache.members]),
             parameters=sum(member.parameters for member in cache.members),
             units=sum(member.units for member in cache.members),
             target=None,
             outputs=[self._mean_logits(cache, 'test')],
         )
 
-    def _of_baseline(self, entry: str) -> _Found:
-        fitted = self._plan.baselines[entry]
+    def _of_baseline(self, fitted) -> _Found:
         outputs = [self._outputs(fitted.recipe, 'test')]
         return _Found(fitted.model, fitted.parameters, fitted.units, 'labels', outputs)
 
-    def _of_member(self, entry: str) -> _Found:
-        return self._of_nets([self._plan.members[entry]])
-
-    def _of_student(self, entry: str) -> _Found:
-        return self._of_nets(self._plan.students[entry])
-
-    def _of_nets(self, nets) -> _Found:
+    def _of_nets(self, nets: Sequence[NetPlan]) -> _Found:
         first = nets[0]
         outputs = [self._outputs(net.evaluation, 'test') for net in nets]
         target = 'logits' if first.cache else 'labels'
@@ -171,15 +164,14 @@ class Answers:
             first.model, first.parameters, first.units, target, outputs, shortfall=shortfall
         )
 
-    def _of_absorbed(self, entry: str) -> _Found:
+    def _of_absorbed(self, nets: Sequence[NetPlan]) -> _Found:
         """Students without their bottleneck (Ba & Caruana 2014, section 2.3)."""
-        whole = self._of_student(entry)
-        session = self._session
+        whole, session = self._of_nets(nets), self.session
         model = absorb.absorbed(whole.model)
         counted = counts.count(model, session.data.input_shape, session.data.num_classes)
         size = session.run.evaluation_batch_size
         ids = list(batches.in_order(session.data.splits['test'], size, session.padded(size)))
-        outputs = [ensemble.load_absorbed(session, net)(ids) for net in self._plan.students[entry]]
+        outputs = [ensemble.load_absorbed(session, net)(ids) for net in nets]
         apart = max(
             float(np.abs(one - other).max())
             for one, other in zip(outputs, whole.outputs, strict=True)
@@ -194,11 +186,11 @@ class Answers:
         return float(np.mean([metrics.agreement(logits, reference) for logits in outputs]))
 
     def _labels(self, split: str) -> np.ndarray:
-        return self._session.data.labels[self._session.data.splits[split]]
+        return self.session.data.labels[self.session.data.splits[split]]
 
     def _outputs(self, recipe: Recipe, split: str) -> np.ndarray:
-        """The logits, or a baseline's decision values, that an artifact holds of a split."""
-        return outputs(self._session.workdir / recipe.name, split)
+        """The logits, or a baseline's decision values, that an artifact holds for a split."""
+        return outputs(self.session.workdir / recipe.name, split)
 
     def _mean_logits(self, cache: CachePlan, split: str) -> np.ndarray:
         teachers = [self._outputs(recipe, split) for recipe in cache.evaluations]
@@ -206,25 +198,34 @@ class Answers:
 
 
 def outputs(folder: Path, split: str) -> np.ndarray:
-    """The logits [n, K] of a split that an evaluation holds, its files checked."""
-    artifacts.manifest(folder)
+    """The logits [n, K] that an evaluation holds for a split; checks its files first."""
+    store.manifest(folder)
     return np.load(folder / f'{split}.npy', allow_pickle=False)
 
 
 def on_validation(session: Session, folders: Sequence[Path]) -> tuple[list[np.ndarray], np.ndarray]:
-    """What evaluations hold of the validation split, logits [n, K] of each, and its labels [n]."""
+    """The logits [n, K] that evaluations hold for the validation split, and its labels [n]."""
     labels = session.data.labels[session.data.splits['validation']]
     return [outputs(folder, 'validation') for folder in folders], labels
 
 
-def chosen_rows(plan: Plan, report: Report) -> Iterator[tuple[str, Row]]:
-    """The rows that the config names, or one for every teacher, ensemble, student and baseline."""
-    if report.rows:
-        for name in report.order or report.rows:
-            yield name, report.rows[name]
+def _chosen(plan: Plan, settings: Report) -> Iterator[tuple[str, Row]]:
+    if settings.rows:
+        for name in settings.order or settings.rows:
+            yield name, settings.rows[name]
         return
-    for group in ('members', 'logits', 'students', 'baselines'):
-        entries = plan.caches if group == 'logits' else getattr(plan, group)
-        for name in entries:
-            if group != 'logits' or 'test' in entries[name].answered:
-                yield name, Row(source=f'{group}.{name}')
+    for _, group, name in sources(plan):
+        yield name, Row(source=f'{group}.{name}')
+
+
+def sources(plan: Plan) -> Iterator[tuple[str, str, str]]:
+    """(kind in a word, group in the config, name) of everything that has answers on test."""
+    for kind, group, entries in (
+        ('teacher', 'members', plan.members),
+        ('ensemble', 'logits', plan.caches),
+        ('student', 'students', plan.students),
+        ('baseline', 'baselines', plan.baselines),
+    ):
+        for name, entry in entries.items():
+            if group != 'logits' or 'test' in entry.answered:
+                yield kind, group, name

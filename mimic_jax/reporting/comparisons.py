@@ -1,23 +1,21 @@
-"""Nets beside each other on the test examples: who answers alike, and where teacher and student differ."""
+"""Nets compared on the test examples: which agree, and where teacher and student differ."""
 
 import dataclasses
 import io
-from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
 
 from mimic_jax.data import batches
-from mimic_jax.data.splits import Dataset
+from mimic_jax.data.dataset import Dataset
 from mimic_jax.ops import metrics
-from mimic_jax.plans.experiment import Plan
-from mimic_jax.reporting.answers import Answers, chosen_rows
-from mimic_jax.reporting.settings import Report, Row
+from mimic_jax.reporting.answers import Answers, sources
+from mimic_jax.reporting.part import PLAIN, Part
+from mimic_jax.reporting.settings import Row
 
 MOST_NETS = 24  # in the matrix
 MOST_EXAMPLES = 24  # in the gallery
-MOST_PIXELS = 128  # a side of an example's picture
-FRAME_WIDTH = 3  # pixels across of a frame of speech, one down of a mel band: about a square
+MOST_PIXELS = 128  # on a side of an example's picture
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,10 +34,10 @@ class Example:
 
 @dataclasses.dataclass(frozen=True)
 class Disagreements:
-    """Where a student, its first seed, chooses another class than its teacher.
+    """Where a student's first seed chooses another class than its teacher.
 
-    count: of `total` test examples.  teacher_right, student_right: how many of `count` each has right.
-    examples: those of which both are surest first.
+    count: disagreements among `total` test examples.  teacher_right, student_right: how many of these
+    each has right.  examples: the ones on which both are surest come first.
     """
 
     teacher: str
@@ -51,12 +49,12 @@ class Disagreements:
     examples: list[Example]
 
 
-def agreement(plan: Plan, settings: Report, answers: Answers) -> tuple[list[str], list[list], int]:
-    """Names of what answers, their `metrics.agreement_matrix` on test, and how many were left out.
+def agreement(answers: Answers) -> tuple[list[str], list[list], int]:
+    """Names of models, their `metrics.agreement_matrix` on test, and how many were left out.
 
-    The report's rows come first, then teachers, ensembles, students and baselines that have none.
+    The report's rows come first, then the teachers, ensembles, students and baselines without a row.
     """
-    rows = _rows(plan, settings)
+    rows = _rows(answers)
     choices = [
         np.stack([logits.argmax(axis=1) for logits in answers.on_test(row)])
         for _, row in rows[:MOST_NETS]
@@ -65,42 +63,39 @@ def agreement(plan: Plan, settings: Report, answers: Answers) -> tuple[list[str]
     return names, metrics.agreement_matrix(choices), max(0, len(rows) - MOST_NETS)
 
 
-def disagreements(
-    plan: Plan, settings: Report, answers: Answers, data: Dataset
-) -> Disagreements | None:
-    """Of the ensemble that the report names and the first student of it; None without them.
+def disagreements(answers: Answers) -> Disagreements | None:
+    """The disagreements of the report's ensemble and its first student; None where one is missing.
 
-    Where the report has no student of that ensemble, its first student on logits.
+    The first student on any logits stands in where that ensemble taught none.
     """
-    cache = settings.ensemble or next(iter(plan.caches), '')
-    rows = _rows(plan, settings)
+    plan = answers.plan
+    cache = answers.settings.ensemble or next(iter(plan.caches), '')
+    rows = _rows(answers)
     taught = {name: seeds[0].cache.name for name, seeds in plan.students.items() if seeds[0].cache}
     students = [
-        (name, row)
-        for name, row in rows
-        if row.source.startswith('students.') and row.source.partition('.')[2] in taught
+        found for found in rows if found[1].group == 'students' and found[1].entry in taught
     ]
     teachers = [(name, row) for name, row in rows if row.source == f'logits.{cache}']
     if not (students and teachers):
         return None
-    students.sort(key=lambda found: taught[found[1].source.partition('.')[2]] != cache)
+    students.sort(key=lambda found: taught[found[1].entry] != cache)
     (teacher, teacher_row), (student, student_row) = teachers[0], students[0]
-    examples = data.splits['test']
     return compare(
         (teacher, answers.on_test(teacher_row)[0]),
         (student, answers.on_test(student_row)[0]),
-        examples,
-        data,
+        answers.session.data,
+        answers.part,
     )
 
 
 def compare(
     teacher: tuple[str, np.ndarray],
     student: tuple[str, np.ndarray],
-    examples: np.ndarray,
     data: Dataset,
+    part: Part = PLAIN,
 ) -> Disagreements:
-    """Two nets, each its name and logits [n, K], on the examples with these indices [n]."""
+    """The disagreements of two nets on the test examples, each given as its name and logits [n, K]."""
+    examples = data.splits['test']
     labels = data.labels[examples]
     (said, sure), (answered, certain) = (_answers(logits) for _, logits in (teacher, student))
     differ = np.flatnonzero(said != answered)
@@ -118,19 +113,17 @@ def compare(
                 label=int(labels[i]),
                 teacher=(int(said[i]), float(sure[i])),
                 student=(int(answered[i]), float(certain[i])),
-                picture=picture(data, int(examples[i])),
+                picture=picture(data, int(examples[i]), part),
             )
             for i in surest[:MOST_EXAMPLES]
         ],
     )
 
 
-def picture(data: Dataset, index: int) -> bytes | None:
-    """An example as PNG: an image [H, W, 1 or 3]; of speech the mel bands of a frame's window."""
+def picture(data: Dataset, index: int, part: Part = PLAIN) -> bytes | None:
+    """An example as PNG; None where neither it nor `part.picture` of it is an image [H, W, 1 or 3]."""
     array = np.asarray(batches.gather(data.arrays, {'index': np.array([index])})['inputs'][0])
-    if data.speech is not None:
-        array = array[:, 1:, :1].transpose(1, 0, 2)[::-1]  # time to the right, low bands below
-        array = array.repeat(FRAME_WIDTH, axis=1)
+    array = part.picture(array)
     if array.ndim != 3 or array.shape[-1] not in (1, 3):
         return None
     if array.dtype != np.uint8:
@@ -149,22 +142,13 @@ def _answers(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return logits.argmax(axis=1), 1 / shifted.sum(axis=1)
 
 
-def _rows(plan: Plan, settings: Report) -> list[tuple[str, Row]]:
-    """What answers, by its name in the report: its rows, then all that has none."""
-    named = [
-        (row.label or name, row) for name, row in chosen_rows(plan, settings) if not row.absorbed
-    ]
+def _rows(answers: Answers) -> list[tuple[str, Row]]:
+    """(name in the report, row) of everything that answers: the report's rows, then the others."""
+    named = [(row.label or name, row) for name, row in answers.chosen if not row.absorbed]
     known = {row.source for _, row in named}
-    others: Sequence[tuple[str, Row]] = [
+    others = [
         (f'{kind} {name}', Row(source=f'{group}.{name}'))
-        for kind, group, entries in (
-            ('teacher', 'members', plan.members),
-            ('ensemble', 'logits', plan.caches),
-            ('student', 'students', plan.students),
-            ('baseline', 'baselines', plan.baselines),
-        )
-        for name in entries
+        for kind, group, name in sources(answers.plan)
         if f'{group}.{name}' not in known
-        and (group != 'logits' or 'test' in entries[name].answered)
     ]
     return [*named, *others]

@@ -10,11 +10,11 @@ from mimic_jax.reporting.rows import by_source, of_speech
 from mimic_jax.reporting.settings import Gap, Report
 
 MANY = 6  # curves from which the legend stands beside the axes
-LINES = ('--', '-', '-.')  # styles of lines across, in turn
+LINES = ('--', '-', '-.')  # styles of horizontal lines, in turn
 
 
 def draw_curves(plt, settings: Report, rows: list[dict], path: Path) -> bool:
-    """Writes the figure of `curves` to `path`; of decoded speech with a panel for validation beside."""
+    """Writes the figure of `curves` to `path`; decoded speech gets a second panel for validation."""
     both = rows and all('validation' in source.get('per', {}) for source in by_source(rows))
     splits = ('validation', 'test') if both else ('test',)
     figure, panels = plt.subplots(
@@ -29,7 +29,7 @@ def draw_curves(plt, settings: Report, rows: list[dict], path: Path) -> bool:
     drawn = [
         curves(axes, settings, rows, split) for axes, split in zip(panels[0], splits, strict=True)
     ]
-    for axes in panels[0][1:]:  # one legend says it all
+    for axes in panels[0][1:]:  # one legend serves both panels
         if axes.get_legend():
             axes.get_legend().remove()
     if any(drawn):
@@ -41,9 +41,9 @@ def draw_curves(plt, settings: Report, rows: list[dict], path: Path) -> bool:
 def curves(axes, settings: Report, rows: list[dict], split: str = 'test') -> bool:
     """Accuracy of the rows that the config gives a curve and an x, mean ± deviation.
 
-    Of speech it is phone accuracy, 1 − PER. A curve of one point has an open marker. Rows that are
-    lines go across; where rows stand against others, a diagonal is where the two are equal. The
-    config's gaps are marked as arrows.
+    Speech shows phone accuracy, 1 − PER. A curve of one point has an open marker. Rows with `line`
+    are horizontal lines. Rows with `against` stand at the other row's accuracy, and a diagonal shows
+    where the two are equal. Arrows mark the config's gaps.
     """
     found, places = defaultdict(list), {}
     placed = list(grids.placed(settings, rows))
@@ -82,7 +82,7 @@ def curves(axes, settings: Report, rows: list[dict], split: str = 'test') -> boo
 
 
 def _accuracy(source: Mapping[str, dict], split: str) -> tuple[float, float]:
-    """Mean and deviation over seeds in %; of decoded speech, of phones."""
+    """Mean and deviation of the accuracy over seeds, in %; the phones' accuracy for decoded speech."""
     row = source.get('per', source.get('accuracy'))
     measured = row['validation'] if split == 'validation' else row
     mean = 1 - measured['mean'] if 'per' in source else measured['mean']
@@ -90,9 +90,9 @@ def _accuracy(source: Mapping[str, dict], split: str) -> tuple[float, float]:
 
 
 def _mark(axes, gap: Gap, places: Mapping[str, tuple[float, float]], aside: float) -> None:
-    """An arrow from the best of the low rows to the best of the high ones, `aside` of the latter.
+    """Draws an arrow from the best of the low rows up to the best of the high rows.
 
-    aside: in points, so that arrows of one x do not hide each other.
+    aside: the arrow's distance from the high row, in points, so that arrows at one x stay apart.
     """
     low = max(places[name][1] for name in gap.low)
     x, high = max((places[name] for name in gap.high), key=lambda place: place[1])

@@ -6,40 +6,30 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from mimic_jax import metrics_log
 from mimic_jax.data import preprocess, views
-from mimic_jax.plans.experiment import Plan
-from mimic_jax.plans.nets import NetPlan
-from mimic_jax.reporting import curve_figures, pictures, speech_figures
+from mimic_jax.mimic.plan import Plan
+from mimic_jax.reporting import curve_figures, pictures
+from mimic_jax.reporting.answers import Answers
 from mimic_jax.reporting.rows import by_source, of_speech
-from mimic_jax.reporting.settings import Report
-from mimic_jax.session import Session
+from mimic_jax.training import metrics_log
+from mimic_jax.training.plan import NetPlan
+from mimic_jax.training.session import Session
 
 SHOWN = 8  # examples in the sheet of views, and views of each
 
 
-def draw(
-    session: Session,
-    plan: Plan,
-    settings: Report,
-    report: dict,
-    ensemble_accuracy: float | None,
-    folder: Path,
-) -> list[str]:
-    """Draws all figures into `folder`; returns their file names.
-
-    settings: the config's.  report: what report.json holds.
-    ensemble_accuracy: on the validation split, for the line in the training curves.
-    """
+def draw(answers: Answers, report: dict, folder: Path) -> list[str]:
+    """Draws all figures into `folder`; returns their file names.  report: what report.json holds."""
     import matplotlib  # a second to import, needed for the report alone
 
     matplotlib.use('Agg')
     import matplotlib.pyplot as plt
 
     plt.rcParams.update({'font.size': 9, 'axes.spines.top': False, 'axes.spines.right': False})
+    session, plan, settings = answers.session, answers.plan, answers.settings
     names = []
     for name, height, picture in (
-        ('accuracy.png', 4, lambda axes: _training_curves(axes, session, plan, ensemble_accuracy)),
+        ('accuracy.png', 4, lambda axes: _training_curves(axes, answers)),
         ('agreement.png', 4, lambda axes: _agreement(axes, report['rows'])),
         ('time.png', 4, lambda axes: settings.by_time and _by_time(axes, session, plan)),
         (
@@ -57,13 +47,17 @@ def draw(
         plt.close(figure)
     if curve_figures.draw_curves(plt, settings, report['rows'], folder / 'curves.png'):
         names.append('curves.png')
-    return names + speech_figures.draw(session, plan, folder)
+    for name, figure in answers.part.draw():
+        pictures.save(figure, folder / name)
+        names.append(name)
+        plt.close(figure)
+    return names
 
 
-def _training_curves(axes, session: Session, plan: Plan, ensemble_accuracy: float | None) -> bool:
+def _training_curves(axes, answers: Answers) -> bool:
     """Validation accuracy against training step, mean and range over seeds (BC, Figure 2's form)."""
-    for nets in plan.students.values():
-        curve = metrics_log.validation_curve(_folders(session, nets))
+    for nets in answers.plan.students.values():
+        curve = metrics_log.validation_curve(_folders(answers.session, nets))
         steps = list(curve)
         if not steps:
             continue
@@ -72,10 +66,9 @@ def _training_curves(axes, session: Session, plan: Plan, ensemble_accuracy: floa
         )
         low, high = ([100 * pick(curve[step]) for step in steps] for pick in (min, max))
         axes.fill_between(steps, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
-    if ensemble_accuracy is not None:
-        axes.axhline(
-            100 * ensemble_accuracy, color='black', linestyle='--', linewidth=1, label='ensemble'
-        )
+    accuracy = answers.ensemble_accuracy('validation')
+    if accuracy is not None:
+        axes.axhline(100 * accuracy, color='black', linestyle='--', linewidth=1, label='ensemble')
     axes.set(xlabel='training step', ylabel='validation accuracy, %')
     if axes.lines:
         axes.legend(frameon=False, loc='lower right')
@@ -104,9 +97,9 @@ def _taught(net: NetPlan) -> str:
 
 
 def _agreement(axes, rows: list[dict]) -> bool:
-    """Test accuracy against agreement with the ensemble: who is right, and who is faithful.
+    """Test accuracy against agreement with the ensemble.
 
-    Of speech both are of frames.
+    Speech shows both over frames.
     """
     speech = of_speech(rows)
     rows = [source['accuracy'] for source in by_source(rows) if 'accuracy' in source]
@@ -133,7 +126,7 @@ def _agreement(axes, rows: list[dict]) -> bool:
 
 
 def _whitened(axes, session: Session) -> bool:
-    """The first ten validation images as they are and, below, as whitening gives them to the nets."""
+    """The first ten validation images and, below them, the whitened images that the nets see."""
     data = session.data
     if data.preprocess != 'gcn_zca' or data.input_shape[-1] not in (1, 3):
         return False
@@ -149,7 +142,7 @@ def _whitened(axes, session: Session) -> bool:
 
 
 def _views(axes, session: Session, plan: Plan) -> bool:
-    """Eight training images, each followed by its first eight views: a logit cache's, or a net's own."""
+    """Eight training images, each followed by its first eight views, a logit cache's or a net's."""
     data = session.data
     caches, nets = list(plan.caches.values()), list(plan.nets())
     if not (caches or nets):
@@ -178,7 +171,7 @@ def _views(axes, session: Session, plan: Plan) -> bool:
 
 
 def _to_unit_range(images: np.ndarray) -> np.ndarray:
-    """Each image [H, W, C] from its least value, 0, to its largest, 1."""
+    """Images [N, H, W, C], each scaled so that its least value is 0 and its largest is 1."""
     images = images - images.min(axis=(1, 2, 3), keepdims=True)
     return images / np.maximum(images.max(axis=(1, 2, 3), keepdims=True), 1e-12)
 

@@ -1,4 +1,4 @@
-"""A report's rows by curve and x: places in a figure, and a table of one metric in two directions."""
+"""A report's rows by curve and x: places in a figure, and a table with curves down and x across."""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,7 +7,7 @@ from mimic_jax.reporting.settings import Report, Row
 
 
 def placed(settings: Report, rows: Sequence[dict]) -> Iterator[tuple[str, Row, dict[str, dict]]]:
-    """The config's name and row of each source of a report's rows; none where the config names none.
+    """The config's name and row for each source of a report; nothing where the config names no rows.
 
     A source is {metric: row of report.json}.
     """
@@ -20,8 +20,8 @@ def placed(settings: Report, rows: Sequence[dict]) -> Iterator[tuple[str, Row, d
 def make(settings: Report, rows: Sequence[dict]) -> dict:
     """The rows with a curve: {'columns': [x], 'rows': [{'name': curve, 'cells': [cell]}]}.
 
-    A cell is {'mean', 'std', 'n', 'paper'} of a source's first metric, or None where no row stands.
-    Curves keep the order of the rows, columns rise.
+    A cell is {'mean', 'std', 'n', 'paper'} of a source's first metric, or None where there is no row.
+    Curves keep the order of the rows; x rises.
     """
     found: dict[str, dict[float, dict]] = {}
     for _, row, source in placed(settings, rows):
@@ -53,7 +53,7 @@ def cells(grid: dict) -> list[list[str]]:
 
 
 def short(x: float) -> str:
-    """'3.16M' of 3,160,000 and '100k' of 100,000; smaller numbers as they are."""
+    """'3.16M' for 3,160,000 and '100k' for 100,000; smaller numbers in full."""
     for size, letter in ((1e6, 'M'), (1e3, 'k')):
         if x >= size:
             return f'{x / size:g}{letter}'

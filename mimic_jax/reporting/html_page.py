@@ -1,7 +1,7 @@
 """One self-contained HTML page: no network, no scripts, light or dark as its reader's system is.
 
-Arguments named `text`, or said to be text, are escaped here; `parts` and `content` are markup that
-functions of this module, or `html_plots`, gave.
+This module escapes arguments named `text`, and those that a docstring calls text. `parts` and
+`content` are markup that functions of this module or of `html_plots` returned.
 """
 
 import base64
@@ -9,11 +9,11 @@ import html
 import re
 from collections.abc import Sequence
 
-_NUMBER = re.compile(r'[\d.,+\-−–±×/()%e\s]*')  # what a right-aligned cell is made of
+_NUMBER = re.compile(r'[\d.,+\-−–±×/()%e\s]*')  # the text of a right-aligned cell
 
 _WIDE = 6  # columns: a phone shows fewer
 
-# Colours keep a contrast of 4.5 to the ground for text, of 3 for lines.
+# Colours keep a contrast of 4.5 to the ground for text and of 3 for lines.
 _STYLE = """
 :root { color-scheme: light dark; --ground: #fff; --ink: #1c1c1c; --soft: #5a5a5a; --line: #d8d8d8;
   --tint: #0b62a8; --panel: #f6f6f6; --c0: #0b62a8; --c1: #b34700; --c2: #2b7a3d; --c3: #8a3fa0;
@@ -78,11 +78,11 @@ def escape(text) -> str:
 
 
 def page(title: str, parts: Sequence[str]) -> str:
-    """The whole document.  title: text, of the window."""
+    """The whole document.  title: text, the window's title."""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        # What the page may load: pictures inside it, and nothing from anywhere.
+        # The page may show pictures inside it, and may load nothing from elsewhere.
         '<meta http-equiv="Content-Security-Policy" '
         "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n"
         f'<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n'
@@ -96,7 +96,7 @@ def heading(text: str) -> str:
 
 
 def section(title: str, *parts: str) -> str:
-    """A heading and what stands below it; nothing where there is nothing.  title: text."""
+    """A heading and the parts below it; '' where all parts are empty.  title: text."""
     found = [part for part in parts if part]
     return '\n'.join([f'<h2>{escape(title)}</h2>', *found]) if found else ''
 
@@ -112,9 +112,9 @@ def bullets(texts: Sequence[str]) -> str:
 
 
 def table(cells: Sequence[Sequence[str]]) -> str:
-    """A table in a box of its own to scroll in; a wide one on a phone is a list of its lines.
+    """A table in a box that scrolls; a phone shows a wide table as a list of its lines.
 
-    cells: text, line by line, the head first. A column of numbers is set to the right.
+    cells: text, line by line, the head first. A column of numbers is aligned to the right.
     """
     head, *body = cells
     sides = [
@@ -139,7 +139,7 @@ def table(cells: Sequence[Sequence[str]]) -> str:
 
 
 def matrix(names: Sequence[str], values: Sequence[Sequence[float | None]]) -> str:
-    """Shares in %, a line and a column a name, the larger the more tinted; None leaves a dash.
+    """Shares in %, a line and a column for each name, larger ones more tinted; None is a dash.
 
     names: text.  values: fractions [V, V].
     """
@@ -164,7 +164,7 @@ def matrix(names: Sequence[str], values: Sequence[Sequence[float | None]]) -> st
 
 
 def image(png: bytes, alt: str) -> str:
-    """A picture inside the page.  alt: text, what one sees on it."""
+    """A picture inside the page.  alt: text, a description of the picture."""
     data = base64.b64encode(png).decode('ascii')
     return f'<img src="data:image/png;base64,{data}" alt="{escape(alt)}">'
 
@@ -185,7 +185,7 @@ def gallery(items: Sequence[tuple[str, Sequence[str]]]) -> str:
 
 
 def details(text: str, *parts: str) -> str:
-    """What is folded away below a line of text."""
+    """Parts folded away below a line of text."""
     return f'<details><summary>{escape(text)}</summary>{"".join(parts)}</details>'
 
 

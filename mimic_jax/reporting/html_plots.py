@@ -1,4 +1,4 @@
-"""Plots as SVG inside a page: they take its colours and its type, in the light and in the dark."""
+"""Plots as SVG inside a page, in the page's colours and type, light or dark."""
 
 import dataclasses
 import math
@@ -10,13 +10,13 @@ from mimic_jax.reporting.html_page import escape
 WIDTH, HEIGHT = 560, 340
 LEFT, RIGHT, TOP, BOTTOM = 76, 16, 12, 52  # of the axes, from the picture's edges
 COLOURS = 8  # that the page's style has
-DASHES = ('', '6 3', '2 3', '8 3 2 3')  # tell lines apart where colours do not
-MOST_POINTS = 400  # of a line; more would not be seen
+DASHES = ('', '6 3', '2 3', '8 3 2 3')  # distinguish lines of the same colour
+MOST_POINTS = 400  # of a line; more would be invisible
 
 
 @dataclasses.dataclass(frozen=True)
 class Series:
-    """What one entry of the key is about.
+    """The points of one entry of the key.
 
     points: (x, y).  spread: (low, high) of y at each point, or none.  shape: 'circle', 'square',
     'triangle', or 'line' through the points.  number: of its colour, the same in all plots of a page.
@@ -40,8 +40,8 @@ def plot(
 ) -> str:
     """A figure of all series with its key; '' where none has a point.
 
-    level: the name and y of a dashed line across.  x_text: what a value of x is written as, with as
-    many digits as its ticks need when None.
+    level: the name and y of a dashed line across.  x_text: writes a value of x; None writes as many
+    digits as the ticks need.
     """
     series = [_thinned(each) for each in series if each.points]
     if not series:
@@ -85,7 +85,7 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Powers of 10 from `low` to `high`, with 2 and 5 times them where these are less than three."""
+    """Powers of 10 from `low` to `high`, and multiples of them where these give fewer than three."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for sizes in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8)):
         found = [
@@ -100,7 +100,8 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def _axis(values: Sequence[float], start: float, end: float, log: bool = False):
-    """The ticks of an axis over all values, and the place of a value between `start` and `end`."""
+    """The ticks of an axis over all values, and a function from a value to its place from `start` to
+    `end`."""
     scale = math.log10 if log else float
     low, high = min(map(scale, values)), max(map(scale, values))
     room = 0.06 * (high - low) or (0.3 if log else 0.05 * abs(high) or 1.0)
@@ -110,7 +111,7 @@ def _axis(values: Sequence[float], start: float, end: float, log: bool = False):
 
 
 def _in_digits(values: Sequence[float]) -> Callable[[float], str]:
-    """Writes numbers with as many decimals as the longest of some values has."""
+    """A function that writes numbers with as many decimals as the longest of `values` has."""
     decimals = max(len(f'{value:g}'.partition('.')[2]) for value in values)
     return f'{{:.{decimals}f}}'.format
 
@@ -174,7 +175,7 @@ def _line(places, number: int) -> str:
 
 
 def _mark(shape: str, x: float, y: float, number: int) -> str:
-    """A mark 10 wide; filled for the first colours, open where they come again."""
+    """A mark 10 wide; filled the first time that a colour comes, open the second time."""
     fill = _colour(number) if number // COLOURS % 2 == 0 else 'var(--ground)'
     look = f'fill="{fill}" stroke="{_colour(number)}" stroke-width="2"'
     if shape == 'square':
@@ -206,7 +207,7 @@ def _colour(number: int) -> str:
 
 
 def _thinned(series: Series) -> Series:
-    """Every so many-th point of a long line, and its last."""
+    """At most about MOST_POINTS points of a long line, evenly chosen, and its last one."""
     count = len(series.points)
     if series.shape != 'line' or count <= MOST_POINTS:
         return series

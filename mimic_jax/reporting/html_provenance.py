@@ -1,24 +1,22 @@
-"""Where a report's numbers come from, in its page: cost of the phases, artifacts, config."""
+"""The page's sections on where a report's numbers come from: cost of the phases, artifacts, config."""
 
 import json
 from collections.abc import Iterable, Iterator
 
-from mimic_jax import artifacts
-from mimic_jax.artifacts import Recipe
-from mimic_jax.config.experiment import Experiment
+from mimic_jax.artifacts import store
 from mimic_jax.config.fields import as_json
-from mimic_jax.plans.experiment import Plan
-from mimic_jax.plans.nets import NetPlan
-from mimic_jax.reporting import html_page, tables
-from mimic_jax.search.address import without_password
-from mimic_jax.session import Session
+from mimic_jax.reporting import costs, html_page, tables
+from mimic_jax.reporting.answers import Answers
+from mimic_jax.runtime.address import without_password
+from mimic_jax.training.plan import NetPlan
+from mimic_jax.training.session import Session
 
 SHORT = 12  # digits of a fingerprint, as of an artifact's id
 
 
-def cost(session: Session, plan: Plan, report: dict) -> Iterator[str]:
+def cost(answers: Answers, report: dict) -> Iterator[str]:
     """Two tables: seconds, bytes and operations by phase; training and answering times by row."""
-    operations = flops(session, plan)
+    operations = flops(answers)
     lines = [('phase', 'artifacts', 'seconds', 'MiB', 'GFLOP')]
     for phase, found in report['costs'].items():
         count = operations.get(phase)
@@ -27,87 +25,66 @@ def cost(session: Session, plan: Plan, report: dict) -> Iterator[str]:
         lines.append((phase, str(len(found['artifacts'])), f'{found["seconds"]:,.1f}', size, done))
     yield html_page.table(lines)
     text = (
-        'Seconds are of all sittings. Operations are counted, 2 a multiply-add and a training step '
-        'as 3 forward passes, not measured.'
+        'Seconds are summed over all runs. Operations are counted, not measured: 2 for a multiply-add, '
+        'and 3 forward passes for a training step.'
     )
     yield html_page.paragraph(text, 'soft')
     if report['rows']:
         yield html_page.table(tables.timing_cells(report))
 
 
-def flops(session: Session, plan: Plan) -> dict[str, float]:
-    """Operations by phase, each artifact once; of k-means what all its iterations would take."""
-    splits = session.data.splits
-    evaluated = len(splits['validation']) + len(splits['test'])
-    students = [net for nets in plan.students.values() for net in nets]
+def flops(answers: Answers) -> dict[str, float]:
+    """Operations by phase, each artifact counted once; k-means counts all iterations it may make."""
+    session, plan = answers.session, answers.plan
+    evaluated = sum(len(session.data.splits[split]) for split in ('validation', 'test'))
+    labelled = {cache.recipe.name: cache.work for cache in plan.caches.values() if cache.members}
+    asked = {net.recipe.name: net.flops for net in plan.nets()}
+    trained = {
+        **answers.part.trained,
+        'teacher': plan.members.values(),
+        'student': [net for seeds in plan.students.values() for net in seeds],
+    }
     return {
-        'align': _training(session, [alignment.net for alignment in plan.alignments]),
-        'teacher': _training(session, plan.members.values()),
-        'logits': sum(
-            {
-                cache.recipe.name: cache.work for cache in plan.caches.values() if cache.members
-            }.values()
-        ),
-        'student': _training(session, students),
-        'baseline': sum(
-            each.clustering + each.coding * (len(each.examples) + each.evaluated)
-            for each in plan.baselines.values()
-        ),
-        'evaluate': evaluated * sum({net.recipe.name: net.flops for net in plan.nets()}.values()),
+        **{phase: _training(session, nets) for phase, nets in trained.items()},
+        'logits': sum(labelled.values()),
+        'baseline': sum(sum(each.work.values()) for each in plan.baselines.values()),
+        'evaluate': evaluated * sum(asked.values()),
     }
 
 
-def artifacts_made(plan: Plan) -> Iterator[str]:
-    """A line an artifact: what it is, and the artifacts and data that it was made from."""
+def artifacts_made(answers: Answers) -> Iterator[str]:
+    """A table of artifacts: what each is, and the artifacts and data that it was made from."""
     lines = [('artifact', 'what', 'made from')]
-    for what, recipe in {recipe.name: (what, recipe) for what, recipe in _recipes(plan)}.values():
+    groups = costs.made(answers.plan, answers.part).values()
+    recipes = {recipe.name: (what, recipe) for group in groups for what, recipe in group}
+    for what, recipe in recipes.values():
         data = [f'data {recipe.data[:SHORT]}'] if recipe.data else []
         lines.append((recipe.name, what, ', '.join([*recipe.reads, *data])))
     text = (
-        'An artifact is a folder of the working directory, named by what determines its content; its '
-        'config.json says what that is, and holds the whole fingerprint of the data.'
+        'An artifact is a folder of the working directory. Its name comes from everything that '
+        'determines its content; its config.json lists that, with the whole fingerprint of the data.'
     )
     yield html_page.paragraph(text, 'soft')
     yield html_page.details(f'{len(lines) - 1} artifacts', html_page.table(lines))
 
 
-def config(checked: Experiment) -> str:
-    """Every setting, those left to their defaults too, as a flag would name it; no password."""
+def config(settings: object) -> str:
+    """Every setting of a dataclass, defaults included, by its flag's name, without passwords."""
     lines = [
         without_password(f'{name} = {json.dumps(value)}')
-        for name, value in _flat('config', as_json(checked))
+        for name, value in _flat('config', as_json(settings))
     ]
     body = html_page.preformatted('\n'.join(lines))
     return html_page.details(f'{len(lines)} settings', body)
 
 
 def _training(session: Session, nets: Iterable[NetPlan]) -> float:
-    """What training took, by the steps that were done: a plateau may end it early."""
+    """Operations of training, from the steps that were made: a plateau may end it early."""
     work = {}
     for net in nets:
-        steps = artifacts.manifest(session.workdir / net.recipe.name).get('steps', 0)
+        steps = store.manifest(session.workdir / net.recipe.name).get('steps', 0)
         work[net.recipe.name] = net.work_per_step * steps
     return sum(work.values())
-
-
-def _recipes(plan: Plan) -> Iterator[tuple[str, Recipe]]:
-    for number, alignment in enumerate(plan.alignments, 1):
-        yield alignment.net.name, alignment.net.recipe
-        yield f'alignment {number}', alignment.recipe
-    for member in plan.members.values():
-        yield member.name, member.recipe
-    for cache in plan.caches.values():
-        yield f'logits {cache.name}', cache.recipe
-    for nets in plan.students.values():
-        for net in nets:
-            yield net.name, net.recipe
-    for baseline in plan.baselines.values():
-        yield baseline.name, baseline.recipe
-    for each in (*plan.nets(), *plan.own_teachers()):
-        yield f'what {each.name} says', each.evaluation
-    for decodings in plan.decodings.values():
-        for decoding in decodings:
-            yield f'phones of {decoding.name}', decoding.recipe
 
 
 def _flat(where: str, value) -> Iterator[tuple[str, object]]:

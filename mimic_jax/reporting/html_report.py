@@ -1,15 +1,11 @@
-"""An experiment's report.html: all that its report shows, in one file that loads nothing."""
+"""An experiment's report.html: the whole report in one file that loads nothing."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from mimic_jax import metrics_log
-from mimic_jax.config.experiment import Experiment
-from mimic_jax.data import class_names
-from mimic_jax.plans.experiment import Plan
 from mimic_jax.reporting import (
     comparisons,
     grids,
@@ -19,34 +15,25 @@ from mimic_jax.reporting import (
     html_results,
     tables,
 )
-from mimic_jax.reporting.answers import Answers, chosen_rows
+from mimic_jax.reporting.answers import Answers
 from mimic_jax.reporting.comparisons import Example
 from mimic_jax.reporting.html_plots import Series
-from mimic_jax.session import Session
+from mimic_jax.training import metrics_log
 
-# What one sees on the figures that stand in the page as they are; the others are drawn anew in it.
+# Captions of the figures that the page shows as PNG; the page draws the other figures as SVG.
 PICTURES = {
     'curves.png': 'Test accuracy of the rows by what the config puts on the axis.',
     'members.png': 'Validation accuracy of each ensemble’s first member, first two, and so on.',
-    'time.png': 'Validation accuracy of the students by the time that they have trained for.',
-    'whitened.png': 'Validation images as they are and, below, whitened.',
+    'time.png': 'Validation accuracy of the students by training time.',
+    'whitened.png': 'Validation images, raw above and whitened below.',
     'views.png': 'Training images, each followed by its first views.',
-    'confusions.png': 'Which phones are taken for which.',
-    'utterance.png': 'A test utterance: mel bands, its labels, and the phones that were decoded.',
 }
 
 
-def page(
-    session: Session,
-    plan: Plan,
-    checked: Experiment,
-    report: dict,
-    answers: Answers,
-    pictures: Sequence[Path],
-) -> str:
+def page(answers: Answers, report: dict, pictures: Sequence[Path], config: object) -> str:
     """The page of a finished experiment.
 
-    report: what report.json holds.  pictures: of the figures beside it.
+    report: what report.json holds.  pictures: files of the figures beside it.  config: all settings.
     """
     rows = report['rows']
     section, paragraph = html_page.section, html_page.paragraph
@@ -58,15 +45,13 @@ def page(
         html_page.preformatted(report['command']),
         section('Results', *_results(report)),
         section('Accuracy and size', html_results.accuracy_by_parameters(named)),
-        section('Training', _training(session, plan, checked, answers)),
-        section('Agreement', *_agreement(plan, checked, answers, rows)),
-        section(
-            'Where teacher and student disagree', *_disagreements(session, plan, checked, answers)
-        ),
-        section('More pictures', *map(_picture, filter(_wanted, pictures))),
-        section('Cost', *html_provenance.cost(session, plan, report)),
-        section('What was made from what', *html_provenance.artifacts_made(plan)),
-        section('Config', html_provenance.config(checked)),
+        section('Training', _training(answers)),
+        section('Agreement', *_agreement(answers, rows)),
+        section('Where teacher and student disagree', *_disagreements(answers)),
+        section('More pictures', *_pictures({**PICTURES, **answers.part.captions}, pictures)),
+        section('Cost', *html_provenance.cost(answers, report)),
+        section('What was made from what', *html_provenance.artifacts_made(answers)),
+        section('Config', html_provenance.config(config)),
     ]
     return html_page.page(report['experiment'], [part for part in parts if part])
 
@@ -84,14 +69,14 @@ def _results(report: dict) -> Iterator[str]:
         yield html_page.paragraph(sentence, 'soft')
 
 
-def _training(session: Session, plan: Plan, checked: Experiment, answers: Answers) -> str:
+def _training(answers: Answers) -> str:
     """Validation accuracy of the students by training step, mean and range over seeds."""
-    sources = [row.source for _, row in chosen_rows(plan, checked.report)]
+    workdir, sources = answers.session.workdir, [row.source for _, row in answers.chosen]
     others = itertools.count(len(sources))  # colours of students without a row
     series = []
-    for name, nets in plan.students.items():
+    for name, nets in answers.plan.students.items():
         source = f'students.{name}'
-        curve = metrics_log.validation_curve(session.workdir / net.recipe.name for net in nets)
+        curve = metrics_log.validation_curve(workdir / net.recipe.name for net in nets)
         target = f'mimicking {nets[0].cache.name}' if nets[0].cache else 'on labels'
         series.append(
             Series(
@@ -108,15 +93,13 @@ def _training(session: Session, plan: Plan, checked: Experiment, answers: Answer
     return html_plots.plot(series, 'training step', label, level=level, x_text=grids.short)
 
 
-def _agreement(
-    plan: Plan, checked: Experiment, answers: Answers, rows: list[dict]
-) -> Iterator[str]:
-    names, matrix, left_out = comparisons.agreement(plan, checked.report, answers)
+def _agreement(answers: Answers, rows: list[dict]) -> Iterator[str]:
+    names, matrix, left_out = comparisons.agreement(answers)
     if not names:
         return
     text = (
-        'Of 100 test examples, on how many two choose the same class; between students the mean over '
-        'their seeds, on the diagonal between seeds of one.'
+        'The share of test examples, in %, on which two models choose the same class. The share of two '
+        'students is the mean over their seeds; the diagonal compares the seeds of one student.'
     )
     if left_out:
         text += f' {left_out} more are not shown.'
@@ -125,27 +108,23 @@ def _agreement(
     yield html_results.accuracy_by_agreement(rows)
 
 
-def _disagreements(
-    session: Session, plan: Plan, checked: Experiment, answers: Answers
-) -> Iterator[str]:
-    found = comparisons.disagreements(plan, checked.report, answers, session.data)
+def _disagreements(answers: Answers) -> Iterator[str]:
+    found, data = comparisons.disagreements(answers), answers.session.data
     if found is None:
         return
-    unit = 'frames' if session.data.speech is not None else 'examples'
     text = (
-        f'On {found.count:,} of {found.total:,} test {unit}, “{found.teacher}” and '
+        f'On {found.count:,} of {found.total:,} test {data.unit}, “{found.teacher}” and '
         f'“{found.student}” (its first seed) choose different classes; of these the teacher has '
         f'{found.teacher_right:,} right, the student {found.student_right:,}.'
     )
     if len(found.examples) < found.count:
-        text += f' Below, the {len(found.examples)} on which both are surest.'
-    if session.data.speech is not None and found.examples:
-        text += ' A picture has the mel bands of the frames about the one in its middle, low bands below.'
+        text += f' The {len(found.examples)} on which both are surest are shown.'
+    if answers.part.seen and found.examples:
+        text += f' {answers.part.seen}'
     yield html_page.paragraph(text)
     if found.examples:
-        source = checked.data.name if session.data.speech is None else 'timit'
-        names = session.data.class_names or class_names.of(source) or ()
-        yield html_page.gallery([_card(example, names) for example in found.examples])
+        cards = [_card(example, data.class_names) for example in found.examples]
+        yield html_page.gallery(cards)
 
 
 def _card(example: Example, names: Sequence[str]) -> tuple[str, list[str]]:
@@ -166,10 +145,10 @@ def _card(example: Example, names: Sequence[str]) -> tuple[str, list[str]]:
     return picture, texts
 
 
-def _wanted(path: Path) -> bool:
-    return path.name in PICTURES
-
-
-def _picture(path: Path) -> str:
-    text = PICTURES[path.name]
-    return html_page.figure(html_page.image(path.read_bytes(), text), text, 'wide')
+def _pictures(captions: Mapping[str, str], paths: Sequence[Path]) -> Iterator[str]:
+    """The figures that have a caption."""
+    for path in paths:
+        if path.name in captions:
+            text = captions[path.name]
+            image = html_page.image(path.read_bytes(), text)
+            yield html_page.figure(image, text, 'wide')

@@ -1,4 +1,4 @@
-"""The results of experiments in a page, from what their report.json hold."""
+"""The results of experiments in a page, from their report.json files."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ MARKS = 'Squares are ensembles, circles nets trained on labels, triangles nets t
 
 
 def lead(rows: Sequence[dict]) -> str:
-    """The sentence that a page begins with: what mimicking brought, else between what the rows lie."""
+    """The sentence that begins a page: what mimicking gained, or else the range of the rows."""
     if not rows:
         return 'The config names nothing to report.'
     chosen = first_metric(rows)
@@ -29,7 +29,7 @@ def table(rows: Sequence[dict]) -> str:
 
 
 def of_cells(lines: Sequence[Sequence[str]]) -> str:
-    """A table of lines of text, the head first, without the columns that hold nothing but dashes."""
+    """A table of lines of text, the head first, without the columns that hold only dashes."""
     head, *body = lines
     kept = [place for place in range(len(head)) if any(line[place] != '–' for line in body)]
     return html_page.table([[line[place] for place in kept] for line in lines])
@@ -45,7 +45,7 @@ def accuracy_by_parameters(named: Sequence[tuple[str, dict]]) -> str:
         if not row['parameters']:
             continue
         x, mean = row['parameters'], _accuracy(row)
-        if x is None:  # of a teacher made elsewhere
+        if x is None:  # a teacher made elsewhere
             continue
         deviation = 100 * (row['std'] or 0)
         spread = [(mean - deviation, mean + deviation)] if deviation else ()
@@ -57,7 +57,7 @@ def accuracy_by_parameters(named: Sequence[tuple[str, dict]]) -> str:
 
 
 def accuracy_by_agreement(rows: Sequence[dict]) -> str:
-    """Accuracy against agreement with the ensemble, whose own accuracy is a line; of speech of frames."""
+    """Accuracy against agreement with the ensemble, whose accuracy is a line; frames for speech."""
     speech = of_speech(rows)
     rows = [source.get('accuracy') for source in by_source(rows)]
     series = [
@@ -80,7 +80,7 @@ def accuracy_by_agreement(rows: Sequence[dict]) -> str:
 
 
 def first_metric(rows: Sequence[dict]) -> list[dict]:
-    """A row a source: of speech on phone error rate where it was decoded, else on accuracy."""
+    """One row for each source, on accuracy; speech gives the decoded rows, on phone error rate."""
     chosen = [source.get('per', source.get('accuracy')) for source in by_source(rows)]
     if of_speech(rows):
         return [row for row in chosen if row['metric'] == 'per']

@@ -3,15 +3,15 @@
 import io
 from pathlib import Path
 
-from mimic_jax import artifacts
+from mimic_jax.artifacts import store
 
 
 def save(figure, path: Path) -> None:
-    """Writes a figure as PNG so that a reader, or a kill at any moment, finds the old one or the new.
+    """Writes a figure as PNG, atomically: readers find the old file or the new, even after a kill.
 
     Raises:
-      OSError: as `artifacts.write_atomically`.
+      OSError: as `store.write_atomically`.
     """
     content = io.BytesIO()
     figure.savefig(content, format='png', metadata={'Software': None})
-    artifacts.write_atomically(path, content.getvalue())
+    store.write_atomically(path, content.getvalue())

@@ -1,17 +1,15 @@
-"""Rows of a report, one a metric: those of one source together, and error rates over speakers."""
+"""Rows of a report, grouped by source, and an ensemble's nets written in a line."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-import numpy as np
-
-from mimic_jax.ops import metrics, per
+LONGEST = 120  # characters of an ensemble's nets
 
 
 def by_source(rows: Sequence[dict]) -> list[dict[str, dict]]:
-    """The rows of each source by metric: [{'accuracy': row}], of speech [{'per': …, 'accuracy': …}].
+    """The rows of each source by metric: [{'accuracy': row}]; [{'per': …, 'accuracy': …}] for speech.
 
-    A row joins the one before it that has its name, model and target, and another metric.
+    A row joins the row before it when both have the same name, model and target, and other metrics.
     """
     sources: list[dict[str, dict]] = []
     for row in rows:
@@ -27,41 +25,11 @@ def of_speech(rows: Sequence[dict]) -> bool:
     return any(row.get('metric') == 'per' for row in rows)
 
 
-def over_speakers(metric: str, speakers: Mapping[str, Mapping]) -> dict:
-    """The figures of a row of speech: values, mean, std, n, interval and n_speakers.
-
-    metric: 'per', errors over reference tokens, or 'accuracy', 1 minus wrong frames over frames.
-    speakers: of each the number of `tokens` (or frames) and the `errors` in them, one a seed.
-    `interval` is the 95% interval of the mean over a population of speakers, `per.speaker_interval` of
-    their errors over all seeds; None for one speaker.
-    """
-    tokens = np.array([counts['tokens'] for counts in speakers.values()])
-    errors = np.array([counts['errors'] for counts in speakers.values()])  # [speakers, seeds]
-    seeds = errors.shape[1]
-    values = (errors.sum(axis=0) / tokens.sum()).tolist()
-    interval = per.speaker_interval(errors.sum(axis=1), seeds * tokens)
-    if metric == 'accuracy':
-        values = [1 - value for value in values]
-        interval = interval and (1 - interval[1], 1 - interval[0])
-    mean, std = metrics.mean_std(values)
-    return {
-        'values': values,
-        'mean': mean,
-        'std': std,
-        'n': seeds,
-        'interval': interval and list(interval),
-        'n_speakers': len(tokens),
-    }
-
-
-LONGEST = 120  # characters of an ensemble's nets
-
-
 def ensemble_model(models: Sequence[str]) -> str:
     """An ensemble's nets in a line: '3 × 8c3-16', '2 × 8c{3,5}-16', '2 × 8c3-16 + 4c3-8'.
 
-    Nets that differ in one number share a spec with all of that number's values in braces; too many
-    to tell apart in a line are counted: '16 different nets'.
+    Nets that differ in one number share a spec with all of that number's values in braces. A line
+    that would be too long gives their count: '16 different nets'.
     """
     different = list(dict.fromkeys(models))
     parts = [re.split(r'(\d+)', model) for model in different]

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from mimic_jax.ops import metrics
+from mimic_jax.ops.text import aligned
 from mimic_jax.reporting import grids
 from mimic_jax.reporting.rows import by_source, of_speech
 
@@ -11,9 +12,9 @@ from mimic_jax.reporting.rows import by_source, of_speech
 def table(rows: Sequence[dict]) -> str:
     """The table of a report's rows, its columns aligned so that it reads as plain text too.
 
-    Units, and what the paper prints of sizes, have columns where any row has a paper's figure, and
-    the parameters that a net lies below its budget where any was solved for one. Of speech, a
-    source's phone error rate and frame accuracy stand in one line.
+    Units and the paper's sizes have columns where any row has a paper's size. The parameters that a
+    net lies below its budget have a column where any net was solved for a budget. Speech has phone
+    error rate and frame accuracy in one line for each source.
     """
     if not rows:
         return 'The config names nothing to report.'
@@ -22,7 +23,7 @@ def table(rows: Sequence[dict]) -> str:
 
 
 def cells(rows: Sequence[dict]) -> list[dict[str, str]]:
-    """The table's lines: of each source its cells by the names of their columns."""
+    """The table's lines: each source's cells, by the names of their columns."""
     columns = set()
     if any(row.get('paper_units') or row.get('paper_parameters') for row in rows):
         columns.add('sizes')
@@ -32,24 +33,11 @@ def cells(rows: Sequence[dict]) -> list[dict[str, str]]:
     return [cells_of(source, columns) for source in by_source(rows)]
 
 
-def aligned(lines: Sequence[Sequence[str]]) -> str:
-    """A Markdown table of lines of cells, the head first, that reads as plain text too."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    text = [
-        '| '
-        + ' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        + ' |'
-        for line in lines
-    ]
-    text.insert(1, '|' + '|'.join('-' * (width + 2) for width in widths) + '|')
-    return '\n'.join(text)
-
-
 def headline(rows: Sequence[dict]) -> str | None:
-    """A sentence on what mimicking brought: the first student on logits that has a twin on labels.
+    """A sentence on what mimicking gained, for the first student on logits that has a twin on labels.
 
-    Of speech it is about phone error rates, of which the lower is the better. None when the rows hold
-    no such pair.
+    The figures are phone error rates for speech, where lower is better. None when the rows hold no
+    such pair.
     """
     speech = of_speech(rows)
     if speech:
@@ -100,7 +88,7 @@ def page(report: dict, pictures: Sequence[str]) -> str:
             cell and cell['paper'] for row in report['grid']['rows'] for cell in row['cells']
         )
         parts.append(grids.table(report['grid']))
-        parts.extend(['In brackets, what the paper has.'] * brackets)
+        parts.extend(["The paper's figures are in brackets."] * brackets)
     parts.extend(filter(None, (table(report['rows']), notes(report['rows']))))
     parts.extend(remarks(report))
     parts.append(timings(report))
@@ -115,10 +103,10 @@ def page(report: dict, pictures: Sequence[str]) -> str:
 
 
 def remarks(report: dict) -> list[str]:
-    """What a reader must know of the data: a sentence on each kind of examples that were left out, and
-    on each figure that is not the whole TIMIT's."""
+    """Sentences that a reader needs on the data: one on each kind of examples that were left out, and
+    one on each figure that does not come from the whole TIMIT."""
     data = report.get('data', {})
-    sentences = list(data.get('not_timits', ()))
+    sentences = [*report.get('warnings', ()), *data.get('not_timits', ())]
     if data.get('unlabelled_removed'):
         sentences.append(
             f'{data["unlabelled_removed"]:,} unlabelled images equal a validation or test image and '
@@ -130,12 +118,12 @@ def remarks(report: dict) -> list[str]:
 
 
 def _without_dropout(model: str) -> str:
-    """The model without its `d` tokens: regularisation aside, twins are one net."""
+    """The model without its `d` tokens: twins may differ in their dropout."""
     return '-'.join(token for token in model.split('-') if not re.fullmatch(r'd[\d.]+', token))
 
 
 def timings(report: dict) -> str:
-    """What each row takes in memory, took to train and, where that was measured, takes to answer."""
+    """Memory and training time of each row, and its answering time where it was measured."""
     head, *body = timing_cells(report)
     lines = ['| ' + ' | '.join(head) + ' |', '|' + '---|' * len(head)]
     return '\n'.join(lines + ['| ' + ' | '.join(line) + ' |' for line in body])
@@ -164,7 +152,7 @@ def timing_cells(report: dict) -> list[list[str]]:
 
 
 def notes(rows: Sequence[dict]) -> str:
-    """What the rows' notes say, a line each; empty without notes."""
+    """The rows' notes, a line each; empty without notes."""
     return '\n'.join(f'- {text}' for text in note_texts(rows))
 
 
@@ -186,7 +174,7 @@ def _cells(source: dict[str, dict], columns: set[str]) -> dict[str, str]:
 
 
 def _speech_cells(source: dict[str, dict], columns: set[str]) -> dict[str, str]:
-    """The same of speech: PER with its interval over speakers and its errors, and frame accuracy."""
+    """A speech source's cells: PER with its interval over speakers and its errors, frame accuracy."""
     first = next(iter(source.values()))
     rate, frames = source.get('per'), source.get('accuracy')
     errors = ('insertions', 'deletions', 'substitutions')

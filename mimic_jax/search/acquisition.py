@@ -1,8 +1,9 @@
 """Where to look next: expected improvement under a Gaussian process, maximised over the unit cube.
 
-What Snoek, Larochelle & Adams 2012 do (§3): hyperparameters are integrated over by slice sampling,
-and the outcomes of running trials by fantasies. All arithmetic is float64 on the CPU, whatever the
-process's defaults: a likelihood of smooth data needs the digits, and the arrays are small.
+It follows Snoek, Larochelle & Adams 2012 (§3): slice sampling integrates over the hyperparameters,
+and fantasies integrate over the outcomes of running trials. All arithmetic is float64 on the CPU,
+whatever the process's defaults: a likelihood of smooth data needs the digits, and the arrays are
+small.
 """
 
 import contextlib
@@ -14,12 +15,12 @@ import numpy as np
 from scipy import optimize
 from scipy.stats import qmc
 
-from mimic_jax.ops import gaussian_process as gp
-from mimic_jax.ops.slice_sampling import UNIFORMS, slice_sample
+from mimic_jax.search import gaussian_process as gp
+from mimic_jax.search.slice_sampling import UNIFORMS, slice_sample
 
 SAMPLES = 10  # of the hyperparameters
 BURN_IN = 10  # sweeps before the first of them
-FANTASIES = 8  # of running trials' outcomes, a sample
+FANTASIES = 8  # of running trials' outcomes, for each sample
 SPREAD = 1024  # candidates over the whole cube
 NEARBY = 512  # candidates around the best points seen
 CLIMBS = 8  # candidates that are improved by local ascent
@@ -35,7 +36,7 @@ def suggest(
     """The point [D] of the unit cube with the largest expected improvement.
 
     inputs: [N, D], N ≥ 1, of finished trials; outcomes: [N], lower is better; pending: [P, D], of
-    running ones. snap: points [M, D] as the search space rounds them. seed: of all that is random.
+    running ones. snap: rounds points [M, D] as the search space does. seed: of all random draws.
     """
     rng = np.random.default_rng(seed)
     candidates = snap(_candidates(inputs, outcomes, rng))
@@ -55,7 +56,7 @@ def _double_precision():
 
 
 def _posteriors(inputs, outcomes, pending, rng) -> gp.Posterior:
-    """A posterior a sample of the hyperparameters, stacked."""
+    """One posterior for each sample of the hyperparameters, stacked."""
     finished, running, dimensions = len(inputs), len(pending), inputs.shape[1]
     size = padded(finished + running)
     rows = np.zeros((size, dimensions))
@@ -72,7 +73,7 @@ def _posteriors(inputs, outcomes, pending, rng) -> gp.Posterior:
 
 
 def padded(rows: int) -> int:
-    """The number of rows that `rows` are padded to: few sizes, so that few programs are compiled."""
+    """The number of rows after padding: one of few sizes, so that few programs are compiled."""
     return 16 if rows <= 16 else -(-rows // 32) * 32
 
 
@@ -102,7 +103,9 @@ def prior_mean(dimensions: int) -> jax.Array:
 
 
 def log_prior(position: jax.Array) -> jax.Array:
-    """Log-normal length scales, amplitude and noise, and a normal mean, of standardised outcomes.
+    """The prior's log density, up to a constant, for standardised outcomes.
+
+    Length scales, amplitude and noise are log-normal, and the mean is normal.
 
     The length scales' median grows with √D, as distances in the unit cube do (Hvarfner, Hellsten &
     Nardi 2024, "Vanilla Bayesian optimization performs great in high dimensions", §4).
@@ -121,7 +124,7 @@ def _score(posteriors: gp.Posterior, points: jax.Array) -> jax.Array:
 
 @jax.jit
 def _score_and_gradient(posteriors, points):
-    """Scores [M] and, since a score depends on its own point alone, their gradients [M, D]."""
+    """Scores [M] and their gradients [M, D]; each score depends on its own point alone."""
     scores, pull = jax.vjp(lambda points: _score(posteriors, points), points)
     return scores, pull(jnp.ones_like(scores))[0]
 
@@ -139,7 +142,7 @@ def _candidates(inputs: np.ndarray, outcomes: np.ndarray, rng) -> np.ndarray:
 
 
 def _best_starts(scores: np.ndarray) -> np.ndarray:
-    """Rows of the best candidates, half of them from either kind."""
+    """Rows of the best candidates, one half spread over the cube and one half near the best trials."""
     half = CLIMBS // 2
     spread = np.argsort(-scores[:SPREAD], kind='stable')[:half]
     nearby = SPREAD + np.argsort(-scores[SPREAD:], kind='stable')[:half]
@@ -147,7 +150,7 @@ def _best_starts(scores: np.ndarray) -> np.ndarray:
 
 
 def _climb(posteriors: gp.Posterior, starts: np.ndarray) -> np.ndarray:
-    """The starts [M, D] moved uphill together: their scores' sum has one gradient for all."""
+    """The starts [M, D] moved uphill together: the gradient of the scores' sum holds each one's."""
 
     def loss(flat):
         scores, gradient = _score_and_gradient(posteriors, flat.reshape(starts.shape))

@@ -1,4 +1,4 @@
-"""What a study has found: the settings of its nets, the best first, without its search space."""
+"""What a study has found: the settings of its nets, the best first."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,27 +7,28 @@ import optuna
 from optuna.trial import TrialState
 
 from mimic_jax.errors import UserError
+from mimic_jax.runtime.address import without_password
 from mimic_jax.search import study as studies
-from mimic_jax.search.address import without_password
 
-# The user attribute of a trial that holds its net's settings.
-MEMBER, STUDENT = 'member', 'student'
-ARTIFACT = 'artifact'  # and the name of what the net was trained into
-DATA = 'data'  # the user attribute of a study that holds the fingerprint of its data
-CACHE = 'cache'  # and of a study of students on logits, the name of the cache that they read
+# User attributes of a trial.
+MEMBER, STUDENT = 'member', 'student'  # the settings of its net
+ARTIFACT = 'artifact'  # the name of its net's artifact
+# User attributes of a study.
+DATA = 'data'  # the fingerprint of its data
+CACHE = 'cache'  # the name of the logit cache that its students read
 
 
 def ranked(
     url: str | Path, name: str, kind: str, count: int, data: str, caches: Mapping[str, str]
 ) -> list[dict]:
-    """The settings of a study's finished nets, `count` at least, the best first, no two the same.
+    """The settings of a study's finished nets, at least `count`, the best first, no two the same.
 
-    url: as in `study.open_study`.  kind: MEMBER or STUDENT.  data: fingerprint of the data that they
-    are wanted for.  caches: names of the artifacts that students' `logits` stand for.
+    url: as in `study.open_study`.  kind: MEMBER or STUDENT.  data: fingerprint of the data that the
+    nets are wanted for.  caches: names of the artifacts that students' `logits` stand for.
 
     Raises:
-      UserError: the database or the study is not there, it is of nets of another kind, its trials saw
-        other data or another cache, or fewer finished.
+      UserError: the database or the study is not there, the study searched for another kind of net,
+        its trials saw other data or another cache, or fewer than `count` finished.
     """
     study, shown = _load(url, name), without_password(str(url))
     if study.user_attrs.get(DATA) != data:
@@ -42,7 +43,7 @@ def ranked(
             raise UserError(
                 f'study {name!r} in {shown} did not search for a {kind}; name another study'
             )
-        if trial.user_attrs[kind] not in found:  # a point that two workers ran is one net
+        if trial.user_attrs[kind] not in found:  # two workers that ran one point made one net
             found.append(trial.user_attrs[kind])
     if len(found) < count:
         raise UserError(
@@ -55,7 +56,7 @@ def ranked(
 
 
 def artifacts(url: str | Path, name: str) -> set[str]:
-    """The names of what a study's finished trials were trained into; none without a study.
+    """The names of the artifacts of a study's finished trials; empty where there is no study.
 
     Raises:
       UserError: the database is not reachable.

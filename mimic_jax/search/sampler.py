@@ -19,18 +19,18 @@ STARTUP = 10
 class GaussianProcessSampler(BaseSampler):
     """Expected improvement by `acquisition.suggest`, after `startup` quasi-random trials.
 
-    A suggestion depends on the seed, the trial's number and the trials in the study alone, so that
-    a search that was killed goes on as it would have, and workers need only share the storage.
+    A suggestion depends only on the seed, the trial's number and the trials in the study. So a search
+    that was killed goes on as it would have, and workers need only share the storage.
 
     Args:
       seed: of everything random.
-      search_space: distributions by name. When left out, those that all finished trials have: the
-        trials before the first has finished are then drawn at random.
+      search_space: distributions by name. When left out, the distributions that all finished trials
+        share; the trials before the first finished one are then drawn at random.
       startup: finished and running trials before the first that the Gaussian process suggests.
 
-    Running trials are fantasised. A failed trial counts as bad as the worst that finished, or the
-    same point would be suggested, and fail, for ever; it is left out once its point runs again.
-    Pruned trials have no outcome and are left out.
+    Running trials are fantasised. A failed trial counts as the worst finished one; otherwise its
+    point would be suggested, and fail, for ever. It is left out once its point runs again. Pruned
+    trials have no outcome and are left out.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class GaussianProcessSampler(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, name: str, distribution: BaseDistribution
     ):
-        """A value at random: of a first trial, a category, or a parameter that not all trials have."""
+        """A random value, for a first trial, a category, or a parameter that some trials lack."""
         seed = np.random.SeedSequence([self._seed, trial.number, *name.encode()])
         sampler = RandomSampler(seed=int(seed.generate_state(1)[0]))
         return sampler.sample_independent(study, trial, name, distribution)
@@ -89,7 +89,7 @@ class GaussianProcessSampler(BaseSampler):
 
 
 def _parameter(distribution: BaseDistribution) -> Parameter | None:
-    """The distribution as a parameter, or None when it is no stepless number or a single value."""
+    """The distribution as a parameter; None for a category, a number with a step, or one value."""
     if isinstance(distribution, FloatDistribution) and distribution.step is None:
         whole = False
     elif isinstance(distribution, IntDistribution) and distribution.step == 1:

@@ -13,10 +13,10 @@ _SEARCHED: Rule = (lambda search: search.space, 'where space has parameters')
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-    """A search over what `space` names; there is none where that is empty.
+    """A search over the parameters in `space`; an empty space means no search.
 
     Every trial trains `student` where it has a model, and otherwise `member`. '{name}' in its model
-    stands for a parameter's value, and `sets` says which of its settings others are, such as
+    stands for a parameter's value. `sets` maps other parameters to settings of the net, such as
     {'rate': 'train.learning_rate'}. A '?' in a student's model is solved from its budget, trial by
     trial. The objective is measured on the validation split after the last step.
     """
@@ -25,7 +25,7 @@ class Search:
     member: Member = Member()
     student: Student = Student()
     sets: Mapping[str, str] = entries('The setting that a parameter of this name sets.')
-    trials: int = setting(30, 'How many there are in all.', rules.FROM_1, read=_SEARCHED)
+    trials: int = setting(30, 'The number of trials in all.', rules.FROM_1, read=_SEARCHED)
     study: str = setting('search', "The study's name.", rules.NAME)
     storage: str = setting(
         '',
@@ -34,18 +34,18 @@ class Search:
     )
     objective: str = setting(
         'validation_accuracy',
-        'What is searched for.',
+        'The figure that the search improves.',
         choices=('validation_accuracy', 'validation_loss'),
         read=_SEARCHED,
     )
-    seed: int = setting(0, 'Draws the points.', rules.SEED, read=_SEARCHED)
+    seed: int = setting(0, 'The seed of the points.', rules.SEED, read=_SEARCHED)
     startup: int = setting(
         10, 'The first trials, spread evenly over the space.', rules.FROM_1, read=_SEARCHED
     )
 
     @property
     def kind(self) -> str:
-        """What its trials train: 'student' or 'member', or '' where there is no search."""
+        """What the trials train: 'student' or 'member', or '' where there is no search."""
         if not self.space:
             return ''
         return 'student' if self.student.model else 'member'

@@ -26,7 +26,7 @@ class Parameter:
     def scaled(self) -> tuple[float, float]:
         """The ends of the unit interval, in the value or its logarithm.
 
-        A whole number is the middle of a cell as wide as any other's: the ends lie half a unit out.
+        Each whole number is the middle of a cell of width 1, so the ends lie half a unit further out.
         """
         low, high = (self.low - 0.5, self.high + 0.5) if self.int else (self.low, self.high)
         return (math.log(low), math.log(high)) if self.log else (low, high)
@@ -50,7 +50,8 @@ Space = Mapping[str, Parameter]
 
 
 def check(space: Space, where: str = 'config.search.space') -> None:
-    """UserError for a parameter without a range, on a log scale that touches 0, or not as whole as said."""
+    """Raises UserError for a parameter that has no range, a log scale that touches 0, or `int` with
+    ends that are not whole."""
     for name, parameter in space.items():
         _check(parameter, f'{where}.{name}')
 
@@ -62,7 +63,7 @@ def to_unit(space: Space, points: list[Mapping[str, float]]) -> np.ndarray:
 
 
 def snap(space: Space, units: np.ndarray) -> np.ndarray:
-    """[M, D], each coordinate moved to where its rounded value lies."""
+    """`units` [M, D] with each coordinate moved to where its rounded value lies."""
     columns = [
         p.to_unit(p.from_unit(column)) if p.int else column
         for p, column in zip(space.values(), units.T, strict=True)

@@ -18,11 +18,11 @@ from mimic_jax.errors import UserError
 from mimic_jax.search.sampler import STARTUP, GaussianProcessSampler
 from mimic_jax.search.space import Space
 
-_HEARTBEAT = 60  # seconds between a running trial's signs of life; without two, it was killed
+_HEARTBEAT = 60  # seconds between a running trial's heartbeats; a trial that misses two was killed
 _ATTEMPTS = 20  # to open a database that other workers are opening for the first time
 SPACE = 'space'  # the user attribute of a study that holds its space
 FAULTS = (sqlalchemy.exc.SQLAlchemyError, StorageInternalError)  # what an open database raises
-_SILENT = sqlalchemy.text(  # running trials without any sign of life
+_SILENT = sqlalchemy.text(  # running trials without any heartbeat
     "SELECT trial_id FROM trials WHERE study_id = :study AND state = 'RUNNING' "
     'AND trial_id NOT IN (SELECT trial_id FROM trial_heartbeats)'
 )
@@ -37,10 +37,10 @@ def open_study(
     seed: int = 0,
     startup: int = STARTUP,
 ) -> optuna.Study:
-    """The study of that name, made when the database has none; workers open it at the same time.
+    """The study of that name, made when the database has none; workers may open it together.
 
-    `study.optimize` then runs trials, `trial.suggest` of this module reads their parameters. A trial
-    whose process was killed is seen by its silence, marked as failed, and run again.
+    `study.optimize` then runs trials; this module's `suggest` reads their parameters. A trial whose
+    process was killed sends no heartbeats; it is marked as failed and run again.
 
     Args:
       url: a database's URL (sqlite, postgresql, mysql), or a path: a file of SQLite.
@@ -49,7 +49,7 @@ def open_study(
       seed, startup: of the GaussianProcessSampler.
 
     Raises:
-      UserError: the database is not reachable, or the study's space or direction is another.
+      UserError: the database is not reachable, or the study has another space or direction.
     """
     with reachable(url) as storage:
         study = optuna.create_study(
@@ -66,7 +66,7 @@ def open_study(
 
 
 def find_study(url: str | Path, name: str) -> optuna.Study | None:
-    """The study of that name, to be read, or None; where there is no file, none is made.
+    """The study of that name, to be read, or None; a missing file is not made.
 
     Raises:
       UserError: the database is not reachable.
@@ -81,7 +81,7 @@ def find_study(url: str | Path, name: str) -> optuna.Study | None:
 
 
 def check_space(study: optuna.Study, space: Space, direction: str) -> None:
-    """UserError where a study has another space or direction; a new one has no space yet."""
+    """Raises UserError where a study has another space or direction; a new study has no space yet."""
     if study.direction.name.lower() != direction:
         raise UserError(
             f'study {study.study_name!r} is to {study.direction.name.lower()} and the config to '
@@ -108,7 +108,7 @@ def suggest(trial: optuna.Trial, space: Space) -> dict[str, float | int]:
 
 
 def best(study: optuna.Study, count: int) -> list[optuna.trial.FrozenTrial]:
-    """The best `count` finished trials, the very best first; of equals, the earlier.
+    """The best `count` finished trials, the best first; the earlier of two equal ones comes first.
 
     Raises:
       UserError: fewer have finished.
@@ -136,7 +136,7 @@ def distributions(space: Space) -> dict[str, BaseDistribution]:
 
 @contextlib.contextmanager
 def reachable(url: str | Path) -> Iterator[optuna.storages.RDBStorage]:
-    """The database's storage; what it raises on the way is one line, its password left out."""
+    """The database's storage; an error while opening it becomes one line without the password."""
     try:
         database = _url(url)
     except (sqlalchemy.exc.ArgumentError, ValueError):  # a port that is no number is a ValueError
@@ -157,7 +157,7 @@ def reachable(url: str | Path) -> Iterator[optuna.storages.RDBStorage]:
 
 @contextlib.contextmanager
 def in_use(url: str | Path) -> Iterator[None]:
-    """Inside, an open study is read and written: what its database raises is one line, as above."""
+    """A block that reads or writes an open study: the database's errors become one line."""
     try:
         yield
     except FAULTS as error:
@@ -169,11 +169,11 @@ def in_use(url: str | Path) -> Iterator[None]:
 
 
 class _Storage(optuna.storages.RDBStorage):
-    """A database in which a sign of life that finds no room, or no server, is left out.
+    """A database that skips a heartbeat when it has no room or its server is away.
 
-    The next may get through; until then the thread that gives them lives on. A running trial that has
-    never given one, as its process was killed before, is as dead as one that has stopped: by the time
-    since it was first seen here, as its start is by another machine's clock and in its time zone.
+    The thread that sends heartbeats survives, and the next one may get through. A running trial that
+    never sent one, because its process was killed before, is stale too, two intervals after this
+    process first saw it. Its recorded start cannot serve: that is another machine's clock and time zone.
     """
 
     def __init__(self, *arguments, **settings):
@@ -221,7 +221,7 @@ def _storage(database: sqlalchemy.URL) -> optuna.storages.RDBStorage:
                     heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
                 )
         except (sqlalchemy.exc.SQLAlchemyError, OptunaError) as error:
-            # Another worker was making the tables; the next look finds them.
+            # Another worker was making the tables; the next attempt finds them.
             words = f'{error} {error.__cause__}'
             lost_race = 'already exists' in words or 'UNIQUE constraint' in words
             if not lost_race or attempt == _ATTEMPTS - 1:

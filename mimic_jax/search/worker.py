@@ -1,4 +1,4 @@
-"""A worker on a study: runs trials until as many as were asked for have ended, over all workers."""
+"""A worker on a study: runs trials until all workers together have ended as many as asked for."""
 
 import time
 import warnings
@@ -10,12 +10,12 @@ from optuna.storages import fail_stale_trials
 from optuna.trial import TrialState
 
 from mimic_jax.errors import NotFinite
-from mimic_jax.interrupt import Interrupted
+from mimic_jax.runtime.interrupt import Interrupted
 from mimic_jax.search import study as studies
 from mimic_jax.search.space import Space
 
 POLL = 2.0  # seconds between looks at the trials of other workers
-FAILED = 'failed'  # the user attribute of a trial that diverged: what it died of
+FAILED = 'failed'  # the user attribute of a trial that diverged: the error
 
 
 def work(
@@ -27,18 +27,19 @@ def work(
 ) -> None:
     """Runs trials, one after another, until `trials` have ended on this study, whoever ran them.
 
-    outcome: the value of a trial at a point. NotFinite from it is a failed trial, which counts as
-    ended, and the search goes on. Whatever else it raises (a signal, a full disk) ends the work, and
-    the point is queued to be run again. A worker that was killed leaves a trial without a sign of
-    life, which is queued again after two minutes; near the end, the others wait for that. A worker that
-    was only suspended for so long goes on with the next trial: the one queued again finds its net.
+    outcome: the value of a trial at a point. When it raises NotFinite, the trial has failed, counts
+    as ended, and the search goes on. Any other error (a signal, a full disk) ends the work, and the
+    point is queued to run again.
+    say: reports, in a line each, that this worker waits for others, or that it was suspended.
 
-    say: is told, in a line each, that the others are waited for, and of such a suspension.
+    A killed worker leaves a trial without heartbeats. The trial is queued again after two minutes;
+    near the end, the other workers wait for that. A worker that was suspended for two minutes goes on
+    with the next trial: the trial queued again finds the net that the worker has made.
 
     Raises:
-      One of `study.FAULTS`: of the database; but what `outcome` raised before it.
+      The error of `outcome` that ended the work; without one, the database's, one of `study.FAULTS`.
     """
-    optuna.logging.set_verbosity(optuna.logging.ERROR)  # the caller tells of trials itself
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # the caller reports trials itself
     raised = []  # by `outcome`
 
     def objective(trial: optuna.Trial) -> float:
@@ -65,8 +66,8 @@ def work(
         if not _given_up(first):
             raise first
         say(
-            'other workers took this one’s trial for dead, as it gave no sign of life, and queued it '
-            'again'
+            'other workers saw no sign of life from this worker’s trial, took it for dead and queued '
+            'it again'
         )
 
     with warnings.catch_warnings():
@@ -79,8 +80,8 @@ def work(
                 continue
             if not waiting:
                 say(
-                    'waiting for trials that other workers run; what a killed one left runs again '
-                    'after two minutes'
+                    'waiting for trials that other workers run; a trial that a killed worker left '
+                    'runs again after two minutes'
                 )
             waiting = True
             time.sleep(POLL)
@@ -88,7 +89,7 @@ def work(
 
 
 def ended(study: optuna.Study) -> int:
-    """How many trials have finished or diverged; those that were stopped otherwise run again."""
+    """How many trials have finished or diverged; trials that stopped for other reasons run again."""
     return sum(
         trial.state == TrialState.COMPLETE
         or (trial.state == TrialState.FAIL and FAILED in trial.user_attrs)
@@ -97,7 +98,7 @@ def ended(study: optuna.Study) -> int:
 
 
 def _behind(error: Exception) -> Exception:
-    """What Optuna was to pass on when it tripped, as it does where a trial's end cannot be written."""
+    """The error behind one of Optuna's, which fails itself when it cannot write a trial's end."""
     first = error
     while isinstance(first, UnboundLocalError | AssertionError) and first.__context__:
         first = first.__context__
@@ -106,7 +107,7 @@ def _behind(error: Exception) -> Exception:
 
 
 def _given_up(error: Exception) -> bool:
-    """Whether others took the trial for dead before it ended, as Optuna says when told of its end."""
+    """Whether other workers took the trial for dead before it ended, by the text of Optuna's error."""
     return isinstance(error, ValueError) and str(error).startswith('Cannot tell a FAIL trial')
 
 

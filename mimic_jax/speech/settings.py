@@ -1,4 +1,4 @@
-"""Settings that speech alone reads: realigned targets, and decoding."""
+"""Settings that only speech reads: realigned targets, and decoding."""
 
 import dataclasses
 
@@ -16,13 +16,13 @@ _SCALED: Rule = (
 class Alignment:
     """Realignment of the targets: each round trains a net and takes its best paths as new targets.
 
-    The path runs through the known phones of each training and validation utterance. All that follows
-    uses the new targets.
+    A path runs through the known phones of each training and validation utterance. All later phases
+    use the new targets.
     """
 
     rounds: int = setting(
         0,
-        'How often; 0 leaves each labelled segment split in three.',
+        'The number of rounds; 0 leaves each labelled segment split in three.',
         (lambda value: 0 <= value <= 100, 'from 0 to 100'),
     )
     net: Member = Member()

@@ -15,14 +15,14 @@ class Train:
     """One run of stochastic gradient descent with Nesterov momentum."""
 
     epochs: int = setting(
-        40, "Passes over the examples; with the schedule 'plateau' at most so many.", rules.FROM_1
+        40, "Passes over the examples; the schedule 'plateau' may stop earlier.", rules.FROM_1
     )
     batch_size: int = setting(128, 'Examples a step.', rules.FROM_1)
-    learning_rate: float = setting(0.05, 'The rate at its peak.', rules.POSITIVE)
+    learning_rate: float = setting(0.05, 'The peak learning rate.', rules.POSITIVE)
     schedule: str = setting(
         'cosine',
-        "The rate after warm-up. 'cosine': half a cosine down to 0. 'plateau': halved where the "
-        'validation error stays, until training stops (Urban et al. 2017).',
+        "The rate after warm-up. 'cosine': half a cosine down to 0. 'plateau': halved when the "
+        'validation error stops falling, until training stops (Urban et al. 2017).',
         choices=('constant', 'cosine', 'plateau'),
     )
     warmup: float = setting(
@@ -37,7 +37,7 @@ class Train:
     )
     dtype: str = setting(
         'float32',
-        'The precision that is computed in; parameters stay float32.',
+        'The precision of the computation; parameters stay float32.',
         choices=('float32', 'bfloat16'),
     )
     init_scale: float = setting(
@@ -50,13 +50,13 @@ class Train:
 
 @dataclasses.dataclass(frozen=True)
 class Loss:
-    """What is minimised: the mean over examples of one of the losses of `mimic_jax.ops.losses`."""
+    """The training objective: the mean over examples of a loss of `mimic_jax.training.losses`."""
 
     kind: str = setting(
         'cross_entropy',
-        "'cross_entropy' on labels; on a teacher's logits squared error on 'logits' (Ba & Caruana's "
-        "equation 1), on 'standardised_logits' or on 'probabilities', 'kl' divergence, or 'hinton', "
-        'soft and hard targets together.',
+        "'cross_entropy' reads the labels; the others read a teacher's logits. 'logits' (Ba & "
+        "Caruana's equation 1), 'standardised_logits' and 'probabilities' are squared errors on "
+        "these, 'kl' is a divergence, 'hinton' adds soft and hard targets.",
         choices=LOSSES,
     )
     scale: float = setting(
@@ -66,11 +66,14 @@ class Loss:
         read=rules.kinds(*_SQUARED),
     )
     temperature: float = setting(
-        1.0, 'What both logits are divided by.', rules.POSITIVE, read=rules.kinds(*_SOFT)
+        1.0,
+        "The divisor of the teacher's and the student's logits.",
+        rules.POSITIVE,
+        read=rules.kinds(*_SOFT),
     )
     soft_weight: float = setting(
         0.5,
-        "Hinton's λ, the weight of the soft targets; that of the labels is 1 − λ.",
+        "Hinton's λ, the weight of the soft targets; the labels' weight is 1 − λ.",
         rules.TO_1,
         read=rules.kinds('hinton'),
     )

@@ -1,0 +1,263 @@
+"""The package from Python, for notebooks and programs.
+
+    import mimic_jax
+
+    config = mimic_jax.load_experiment('experiments/digits_student.py', **{'views.shift': 2})
+    result = mimic_jax.run(config, workdir='runs')
+    result.rows                          # report.json's rows
+    result.student('mimic').predict_proba(images)
+
+`mimic_jax` has these names too; they load the rest of the package when they are first used.
+"""
+
+import dataclasses
+import functools
+import importlib.util
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import ml_collections
+import numpy as np
+import scipy.special
+from absl import logging
+
+from mimic_jax import pipeline
+from mimic_jax.artifacts import store
+from mimic_jax.config import presets, shipped
+from mimic_jax.config.fields import nearest
+from mimic_jax.data.centring import Centre
+from mimic_jax.errors import UserError
+from mimic_jax.export import plan as exporting
+from mimic_jax.mimic import ensemble, logit_cache
+from mimic_jax.mimic.logit_cache import LogitCache
+from mimic_jax.mimic.plan import Plan
+from mimic_jax.runtime import allocator, compiled
+from mimic_jax.training import metrics_log
+from mimic_jax.training.plan import NetPlan
+from mimic_jax.training.session import Session
+
+__all__ = ['Net', 'Result', 'load_experiment', 'load_student', 'open_cache', 'run']
+
+
+def load_experiment(path: str | Path, **changes) -> ml_collections.ConfigDict:
+    """The config of an experiment, complete and locked, with some of its settings changed.
+
+    path: a file with `get_config`, with presets after a colon, 'my_student.py:small'. The name of an
+    experiment that comes with the package, 'experiments/digits_student.py' or 'digits_student', works
+    from any folder.
+    changes: values by setting, `**{'students.mimic.train.learning_rate': 0.01}`.
+
+    Raises:
+      UserError: no such file, preset or setting, or a value of another type.
+    """
+    path, _, names = str(path).partition(':')
+    file = Path(shipped.find(path)).expanduser()
+    if not file.is_file():
+        raise UserError(f'there is no experiment {path}; there are {", ".join(shipped.names())}')
+    module = _module(file)
+    if not hasattr(module, 'get_config'):
+        raise UserError(f'{file} has no get_config; write one that returns a ConfigDict')
+    config = module.get_config(names) if names else module.get_config()
+    config.lock()
+    for setting, value in changes.items():
+        _change(config, setting, value)
+    # The name of the report's folder; a copy of the config loses it.
+    object.__setattr__(config, '_experiment', shipped.experiment_name(file, names))
+    return config
+
+
+def run(
+    config: Mapping, workdir: str | Path = 'runs', name: str = '', phase: str = 'all'
+) -> 'Result':
+    """Runs an experiment, or one phase of it; complete artifacts are reused.
+
+    config: from `load_experiment`, or a nested dict of what differs from the defaults.
+    workdir: the folder of artifacts and reports.  name: the report's folder; empty means the
+    experiment's name.  phase: as `--phase`: 'all', 'teacher', 'logits', 'student', 'evaluate',
+    'report', …
+
+    Raises:
+      UserError: bad input of any kind.
+      Interrupted: a signal stopped the run; all work so far is on disk, and the same call resumes it.
+    """
+    allocator.keep_freed_memory()
+    compiled.keep()
+    logging.set_verbosity(logging.FATAL)  # Orbax logs every file that it touches
+    if not isinstance(config, ml_collections.ConfigDict):
+        config = presets.build(config)
+    experiment = name or getattr(config, '_experiment', 'experiment')
+    folder = Path(workdir).expanduser()
+    finished = pipeline.run(config, workdir=folder, experiment=experiment, phase=phase)
+    if finished is None:
+        return Result([], None, folder, None, None)
+    session, plan = finished
+    report = folder / experiment / 'report.html'
+    rows = []
+    if phase in ('all', 'report'):
+        rows = json.loads((report.with_suffix('.json')).read_text())['rows']
+    return Result(rows, report if rows else None, folder, session, plan)
+
+
+def load_student(folder: str | Path) -> 'Net':
+    """A student that `--phase=export` wrote: the artifact's folder, or its file."""
+    path = Path(folder).expanduser()
+    if path.is_dir():
+        found = [path / name for name in exporting.FILES.values() if (path / name).is_file()]
+        if not found:
+            raise UserError(
+                f'{path} holds no exported student; give the folder export-<id> of a workdir'
+            )
+        store.manifest(path)  # checks every file's digest
+        path = found[0]
+    description = path.with_name(exporting.DESCRIPTION)
+    facts = json.loads(description.read_text()) if description.is_file() else {}
+    call = exporting.load(path)
+    names = tuple(facts.get('classes') or ())
+    centre = Centre.from_json(facts.get('input', {}).get('centre', {}))
+    return Net(functools.partial(_ask, call, centre), names, facts, is_probability=True)
+
+
+def open_cache(folder: str | Path) -> LogitCache:
+    """Opens a complete logit cache and checks its files; `cache.view(0)` are logits [M, K]."""
+    return logit_cache.open_cache(Path(folder).expanduser(), {})
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Net:
+    """A finished net that answers raw inputs, [n, ...] as the data set holds them.
+
+    classes: the classes' names, where they have names.  facts: the content of an export's `export.json`.
+    """
+
+    answer: Callable[[np.ndarray], np.ndarray]
+    classes: tuple[str, ...] = ()
+    facts: Mapping = dataclasses.field(default_factory=dict)
+    is_probability: bool = False
+
+    def __call__(self, inputs) -> np.ndarray:
+        """Logits [n, K] float32. An exported student gives log-probabilities instead, which differ from
+        logits by a constant for each example."""
+        found = self.answer(np.asarray(inputs))
+        return np.log(np.maximum(found, 1e-37)) if self.is_probability else found
+
+    def predict_proba(self, inputs) -> np.ndarray:
+        """Probabilities [n, K] float32."""
+        found = self.answer(np.asarray(inputs))
+        return found if self.is_probability else scipy.special.softmax(found, axis=1)
+
+    def predict(self, inputs) -> np.ndarray:
+        """The likeliest class of each input, [n]: its name where classes have names, or its number."""
+        found = self.answer(np.asarray(inputs)).argmax(axis=1)
+        return np.asarray(self.classes)[found] if self.classes else found
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Result:
+    """What a run made.
+
+    rows: the rows of report.json, one a metric; empty where the phase made no report.
+    report: the path of report.html; report.md and report.json lie beside it.
+    """
+
+    rows: list[dict]
+    report: Path | None
+    workdir: Path
+    _session: Session | None
+    _plan: Plan | None
+
+    @property
+    def folders(self) -> dict[str, Path]:
+        """The artifacts' folders by name: 'teacher cnn_1', 'logits ecnn', 'student mimic, seed 0'."""
+        plan = self._planned()
+        named = {net.name: net.recipe for net in plan.nets()}
+        named |= {f'logits {name}': cache.recipe for name, cache in plan.caches.items()}
+        named |= {each.name: each.recipe for each in plan.baselines.values()}
+        return {name: self.workdir / recipe.name for name, recipe in named.items()}
+
+    def frame(self):
+        """The rows as a pandas DataFrame; pandas must be installed."""
+        import pandas
+
+        return pandas.DataFrame(self.rows)
+
+    def student(self, name: str, seed: int | None = None) -> Net:
+        """A student by its name in config.students, with its first seed or with `seed`."""
+        nets = _entry(self._planned().students, name, 'config.students')
+        seeds = [net.seed for net in nets]
+        if seed is not None and seed not in seeds:
+            raise UserError(f'config.students.{name} has no seed {seed}; it has {seeds}')
+        return self._net(nets[0 if seed is None else seeds.index(seed)])
+
+    def teacher(self, name: str) -> Net:
+        """A teacher by its name in config.members."""
+        return self._net(_entry(self._planned().members, name, 'config.members'))
+
+    def ensemble(self, name: str) -> Net:
+        """The mean logits of the members of a cache, by its name in config.logits."""
+        cache = _entry(self._planned().caches, name, 'config.logits')
+        if not cache.members:
+            raise UserError(
+                f'config.logits.{name} comes from a teacher made elsewhere; ask that teacher'
+            )
+        nets = [self._net(member) for member in cache.members]
+        return Net(lambda inputs: np.mean([net(inputs) for net in nets], axis=0), nets[0].classes)
+
+    def cache(self, name: str) -> LogitCache:
+        """A logit cache by its name in config.logits."""
+        plan = _entry(self._planned().caches, name, 'config.logits')
+        return open_cache(self.workdir / plan.recipe.name)
+
+    def curve(self, name: str) -> dict[str, np.ndarray]:
+        """The log of a net's training: {quantity: [n, 2]}, the steps and values of its records.
+
+        name: a key of `folders`.  Quantities are 'loss', 'validation_accuracy', 'seconds' and so on.
+        """
+        records = metrics_log.read(_entry(self.folders, name, 'result.folders'))
+        names = {key for record in records for key in record} - {'step'}
+        return {
+            key: np.array([(each['step'], each[key]) for each in records if key in each])
+            for key in sorted(names)
+        }
+
+    def _net(self, plan: NetPlan) -> Net:
+        call = ensemble.on_inputs(self._session, plan)
+        data = self._session.data
+        return Net(functools.partial(_ask, call, data.centre), data.class_names)
+
+    def _planned(self) -> Plan:
+        if self._plan is None:
+            raise UserError('this phase ended with the search; run the other phases for their nets')
+        return self._plan
+
+
+def _ask(call: Callable, centre: Centre, inputs: np.ndarray) -> np.ndarray:
+    """Answers to raw inputs, centred like the features that the net was trained on."""
+    return exporting.ask(call, centre.apply(inputs) if centre.columns else inputs)
+
+
+def _module(file: Path):
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _change(config: ml_collections.ConfigDict, setting: str, value) -> None:
+    *groups, last = setting.split('.')
+    here, where = config, 'config'
+    for key in (*groups, last):
+        if not isinstance(here, ml_collections.ConfigDict) or key not in here:
+            known = here if isinstance(here, ml_collections.ConfigDict) else ()
+            raise UserError(f'{where} has no setting {key!r}; {nearest(key, known)}')
+        here, where = here[key], f'{where}.{key}'
+    try:
+        config.update_from_flattened_dict({setting: value})
+    except (TypeError, ValueError):
+        raise UserError(f'{where} is {value!r}; it must be of type {type(here).__name__}') from None
+
+
+def _entry(entries: Mapping, name: str, where: str):
+    if name not in entries:
+        raise UserError(f'{where} has no {name!r}; {nearest(name, entries)}')
+    return entries[name]

@@ -1,0 +1,29 @@
+"""Many files as one digest, by which an artifact is named that is made of them."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from mimic_jax.artifacts import store
+
+MOST_BYTES = 1 << 30  # of files whose content is read for a name, some seconds each time
+
+
+def digest(root: Path, names: Sequence[str]) -> str:
+    """SHA-256 of files' names below `root`, sizes and times of change, and of their content.
+
+    Links count as what they point to. Of more than 1 GB in all the content is not read: a file that is
+    changed and keeps its size and time of change is then taken for the one that it was.
+
+    Raises:
+      OSError: a file that cannot be read.
+    """
+    statuses = [os.stat(root / name) for name in names]
+    whole = sum(status.st_size for status in statuses) <= MOST_BYTES
+    result = hashlib.sha256()
+    for name, status in zip(names, statuses, strict=True):
+        content = store.file_digest(root / name) if whole else ''
+        result.update(os.fsencode(name))
+        result.update(f'\0{status.st_size}\0{status.st_mtime_ns}\0{content}\n'.encode())
+    return result.hexdigest()

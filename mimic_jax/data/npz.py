@@ -1,0 +1,213 @@
+"""A person's own arrays in an .npz file, checked: images or features, labels, and what goes with them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from mimic_jax.artifacts import store
+from mimic_jax.data import array_files, centring
+from mimic_jax.data.centring import Centre
+from mimic_jax.data.settings import Data
+from mimic_jax.data.source import Source
+from mimic_jax.errors import UserError
+from mimic_jax.runtime import files
+
+KINDS = {'images': '[N, H, W, C]', 'features': '[N, F]'}
+VALIDATION = ('validation', 'valid', 'val')  # what arrays of a validation split begin with
+CENTRING_VERSION = 1  # raise when the same features would be centred otherwise
+_PLAIN = Data(name='npz')
+_MOST_CHANNELS = 4  # of images that are shown; further ones are of instruments
+
+
+def identity(data: Data) -> dict:
+    """What determines the arrays: the file's content, and how it is read."""
+    path = path_of(data.root)
+    how = {'layout': 'chw'} if data.layout == 'chw' else {}
+    if _validation(array_files.names(path), path):
+        how['validation'] = 1
+    if data.preprocess == 'feature':
+        how['centring'] = CENTRING_VERSION
+    return {'name': 'npz', 'sha256': store.file_digest(path), **how}
+
+
+def described(data: Data) -> str:
+    """A line on the arrays of the file that are not read; empty where all are."""
+    path = path_of(data.root)
+    held = array_files.names(path)
+    kind = next((key for key in KINDS if key in held), '')
+    split = _validation(held, path)
+    read = {kind, 'labels', 'unlabelled', 'class_names', f'test_{kind}', 'test_labels'}
+    if split:
+        read |= {f'{split}_{kind}', f'{split}_labels'}
+    unread = [files.printable(name) for name in held if name not in read]
+    if not unread:
+        return ''
+    return f'{files.printable(data.root)}: arrays that are not read: {files.few(unread)}'
+
+
+def load(path: Path, data: Data = _PLAIN) -> Source:
+    """`images` [N, H, W, C] uint8 or `features` [N, F], with `labels` [N].
+
+    Optional: `unlabelled`, like the inputs; `test_images` or `test_features` with `test_labels`, and
+    `validation_images` … (or `valid_`, `val_`) likewise; `class_names` [K], text.
+    Features become float32; those that preprocessing will standardise are centred first where float32
+    would blur them (see `centring`).
+
+    data: its layout and preprocessing are read.
+
+    Raises:
+      UserError: a file that is no .npz, a missing key, lengths or shapes that do not agree, images that
+        look channel-first, labels that are not whole numbers from 0, numbers that are not finite.
+    """
+    arrays = array_files.read_npz(path)
+    kind = next((key for key in KINDS if key in arrays), None)
+    if kind is None or 'labels' not in arrays:
+        raise UserError(f'{path} holds {sorted(arrays)}; it needs labels, and images or features')
+    read = _Reader(path, arrays, kind, data)
+    inputs = read.inputs(kind)
+    labels = read.labels('labels', len(inputs), kind)
+    empty = inputs[:0]
+    test_inputs, test_labels = read.split('test') or (empty, labels[:0])
+    split = _validation(arrays, path)
+    held_out, held_out_labels = read.split(split) if split else (None, None)
+    unlabelled = read.inputs('unlabelled') if 'unlabelled' in arrays else empty
+    if labels.min() == labels.max():
+        raise UserError(f'{path}: all labels are {labels[0]}; give examples of at least 2 classes')
+    known = [each for each in (labels, test_labels, held_out_labels) if each is not None]
+    classes = int(max(each.max(initial=0) for each in known)) + 1
+    return Source(
+        inputs=inputs,
+        labels=labels,
+        unlabelled=unlabelled,
+        test_inputs=test_inputs,
+        test_labels=test_labels,
+        num_classes=classes,
+        class_names=_class_names(arrays, classes, path),
+        validation_inputs=held_out,
+        validation_labels=held_out_labels,
+        centre=read.centre,
+        merged=centring.merged(arrays[kind], inputs) if kind == 'features' else {},
+    )
+
+
+class _Reader:
+    """Reads a file's arrays, each checked and as the first one is."""
+
+    def __init__(self, path: Path, arrays: Mapping[str, np.ndarray], kind: str, data: Data):
+        self._path, self._arrays, self._kind, self._data = path, arrays, kind, data
+        self._like: tuple[int, ...] | None = None
+        self.centre = Centre()
+
+    def split(self, name: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """Inputs and labels of a split of the source's own; None where it has none."""
+        inputs, labels = f'{name}_{self._kind}', f'{name}_labels'
+        if inputs not in self._arrays and labels not in self._arrays:
+            return None
+        for key in (inputs, labels):
+            if key not in self._arrays:
+                raise UserError(f'{self._path} has half a {name} split; add {key}')
+        found = self.inputs(inputs)
+        return found, self.labels(labels, len(found), inputs)
+
+    def inputs(self, key: str) -> np.ndarray:
+        array, kind = self._arrays[key], self._kind
+        if array.ndim != len(KINDS[kind].split(',')) or array.size == 0:
+            raise UserError(
+                f'{self._path}: {key} has shape {array.shape}; it must be {KINDS[kind]}, none of them 0'
+            )
+        if kind == 'images':
+            array = self._channels_last(key, array)
+        if self._like is not None and array.shape[1:] != self._like:
+            raise UserError(
+                f'{self._path}: examples in {key} have shape {array.shape[1:]}, in {kind} '
+                f'{self._like}; make them equal'
+            )
+        first, self._like = self._like is None, array.shape[1:]
+        return self._images(key, array) if kind == 'images' else self._features(key, array, first)
+
+    def labels(self, key: str, count: int, inputs: str) -> np.ndarray:
+        array, path = self._arrays[key], self._path
+        if array.shape != (count,):
+            raise UserError(
+                f'{path}: {key} have shape {array.shape} and {inputs} {count} rows; give one label a '
+                'row'
+            )
+        if array.dtype.kind not in 'iu' or not 0 <= array.min() <= array.max() < 2**31 - 1:
+            raise UserError(f'{path}: {key} must be whole numbers that count the classes from 0')
+        return array.astype(np.int32)
+
+    def _channels_last(self, key: str, array: np.ndarray) -> np.ndarray:
+        if self._data.layout == 'chw':
+            return np.ascontiguousarray(array.transpose(0, 2, 3, 1))
+        if self._data.layout == 'auto' and looks_channel_first(array.shape[1:]):
+            raise UserError(
+                f'{self._path}: {key} has shape {array.shape}, which looks like [N, C, H, W]; set '
+                "config.data.layout to 'chw', or to 'hwc' if it is [N, H, W, C]"
+            )
+        return array
+
+    def _images(self, key: str, array: np.ndarray) -> np.ndarray:
+        if array.dtype != np.uint8:
+            raise UserError(f'{self._path}: {key} is {array.dtype}; it must be uint8, 0 to 255')
+        return array
+
+    def _features(self, key: str, array: np.ndarray, first: bool) -> np.ndarray:
+        if array.dtype.kind not in 'fiu':
+            raise UserError(f'{self._path}: {key} is {array.dtype}; it must be numbers')
+        with np.errstate(over='ignore'):  # beyond float32 becomes infinite, which is told below
+            finite = np.isfinite(array.astype(np.float32)).all()
+        if not finite:
+            raise UserError(
+                f'{self._path}: {key} holds numbers that are not finite in float32; remove or replace '
+                'them'
+            )
+        if first and self._data.preprocess == 'feature':
+            self.centre = centring.fit(array)
+        stored = self.centre.apply(array)
+        if not np.isfinite(stored).all():
+            raise UserError(
+                f'{self._path}: {key} holds numbers too far from those of {self._kind}, in units of '
+                'their deviation, for float32; remove or replace them'
+            )
+        return stored
+
+
+def looks_channel_first(shape: tuple[int, ...]) -> bool:
+    """Whether [H, W, C] is rather [C, H, W]: few channels before two sides of about equal length."""
+    channels, height, width = shape
+    shortest, longest = sorted((height, width))
+    return channels <= _MOST_CHANNELS < shortest and longest <= 4 * shortest
+
+
+def _validation(held, path: Path) -> str:
+    """The word that arrays of a validation split begin with; empty where there are none."""
+    keys = (*KINDS, 'labels')
+    words = [word for word in VALIDATION if any(f'{word}_{key}' in held for key in keys)]
+    if len(words) > 1:
+        raise UserError(
+            f'{path} has arrays of {" and ".join(words)}, both validation splits; remove one of them'
+        )
+    return words[0] if words else ''
+
+
+def path_of(root: str) -> Path:
+    """The file that config.data.root names; UserError where there is none."""
+    if not root:
+        raise UserError('config.data.root is empty; set it to the .npz file to read')
+    path = files.expand(root)
+    if not path.is_file():
+        raise UserError(f'config.data.root is {root!r}, where there is no file; give an .npz file')
+    return path
+
+
+def _class_names(arrays: Mapping[str, np.ndarray], classes: int, path: Path) -> tuple[str, ...]:
+    names = arrays.get('class_names')
+    if names is None:
+        return ()
+    if names.shape != (classes,) or names.dtype.kind != 'U':
+        raise UserError(
+            f'{path}: class_names is {names.dtype} of shape {names.shape}, but labels count '
+            f'{classes} classes; give one text a class'
+        )
+    return tuple(names.tolist())

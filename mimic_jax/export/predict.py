@@ -1,0 +1,79 @@
+"""Asks an exported student about a person's own images, arrays or recordings."""
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from mimic_jax.artifacts import store
+from mimic_jax.data.centring import Centre
+from mimic_jax.errors import UserError
+from mimic_jax.export import plan as exporting
+from mimic_jax.export import predictions, raw_files
+from mimic_jax.export.predictions import Classified, Transcribed
+from mimic_jax.training.session import Session
+
+SHOWN = 20  # lines on a terminal
+Ask = Callable[[np.ndarray], np.ndarray]  # probabilities [n, K] of inputs [n, ...]
+# Of each recording its name, its phones, and where they start in seconds.
+Transcribe = Callable[[Ask, Path], Iterable[tuple[str, Sequence[str], Sequence[float]]]]
+
+
+def check(source: str, output: str) -> None:
+    """UserError, before any work, where --input or --output cannot be meant."""
+    if not source:
+        raise UserError('--phase=predict needs --input=PATH: images, an array or recordings')
+    if not Path(source).exists():
+        raise UserError(f'--input={source}: there is no such file or folder')
+    if output:
+        predictions.check_path(Path(output))
+
+
+def run(
+    session: Session,
+    exported: Path,
+    source: Path,
+    output: Path | None,
+    transcribe: Transcribe | None = None,
+) -> None:
+    """Prints a line an example or recording of `source`, and writes all to `output`.
+
+    exported: the folder of an export.  source: see `raw_files`; where there is `transcribe`, recordings,
+    which it reads and transcribes.  On a terminal the first lines alone are shown.
+
+    Raises:
+      UserError: what cannot be read or is of another size, by name; whatever `transcribe` raises.
+    """
+    store.manifest(exported)
+    facts = json.loads((exported / exporting.DESCRIPTION).read_text())
+    probabilities = functools.partial(exporting.ask, exporting.load(exported / exporting.FILE))
+    if transcribe is None:
+        found = _classified(session, probabilities, facts, source)
+    else:
+        found = Transcribed(*zip(*transcribe(probabilities, source), strict=True))
+    shown = SHOWN if sys.stdout.isatty() else len(found.names)
+    for line in islice(found.lines(), shown):
+        print(line)
+    if len(found.names) > shown:
+        where = 'all are in --output' if output else '--output=FILE.csv writes them all'
+        print(f'… and {len(found.names) - shown:,} more; {where}')
+    if output:
+        predictions.write(found, output)
+        print(output)
+
+
+def _classified(session: Session, probabilities: Ask, facts: dict, source: Path) -> Classified:
+    shape, dtype = tuple(facts['input']['shape'][1:]), np.dtype(facts['input']['dtype'])
+    names, parts = [], []
+    centre = Centre.from_json(facts['input'].get('centre', {}))
+    count, chunks = raw_files.examples(source, shape, dtype, exporting.BATCH, centre)
+    for some, inputs in chunks:
+        names += some
+        parts.append(probabilities(inputs))
+        session.progress.count('predicting', len(names), count)
+    classes = facts['classes'] or [str(number) for number in range(facts['num_classes'])]
+    return Classified(names, np.concatenate(parts), classes)

@@ -1,0 +1,92 @@
+"""What a student says of a person's own examples: as lines to read, and as a file to go on with."""
+
+import csv
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from mimic_jax.errors import UserError
+
+SUFFIXES = ('.npz', '.csv')
+TOP = 3  # classes that a line names
+
+
+class Classified(NamedTuple):
+    """names: [N], of the examples.  probabilities: [N, K].  classes: [K], what they are called."""
+
+    names: Sequence[str]
+    probabilities: np.ndarray
+    classes: Sequence[str]
+
+    def lines(self) -> Iterable[str]:
+        """`3.png  7 0.981, 1 0.012, 9 0.004` of each example, the likeliest class first."""
+        for name, row in zip(self.names, self.probabilities, strict=True):
+            best = np.argsort(-row, kind='stable')[:TOP]
+            yield f'{name}  {", ".join(f"{self.classes[k]} {row[k]:.3f}" for k in best)}'
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {
+            'names': np.array(self.names),
+            'probabilities': self.probabilities,
+            'class': self.probabilities.argmax(axis=1),
+            'classes': np.array(self.classes),
+        }
+
+    def table(self) -> Iterable[Sequence]:
+        """A header, then a row an example, its likeliest class and the probability of each."""
+        yield ('input', 'class', *self.classes)
+        for name, row in zip(self.names, self.probabilities, strict=True):
+            yield (name, self.classes[row.argmax()], *(f'{value:.6g}' for value in row))
+
+
+class Transcribed(NamedTuple):
+    """names: [N], of the recordings.  phones: [N] lists.  starts: [N] lists, in seconds."""
+
+    names: Sequence[str]
+    phones: Sequence[Sequence[str]]
+    starts: Sequence[Sequence[float]]
+
+    def lines(self) -> Iterable[str]:
+        for name, spoken in zip(self.names, self.phones, strict=True):
+            yield f'{name}  {" ".join(spoken)}'
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """A phone a row, of one recording after another."""
+        rows = list(self.table())[1:]
+        return {
+            'names': np.array([name for name, _, _ in rows], str),
+            'starts': np.array([start for _, start, _ in rows], np.float32),
+            'phones': np.array([phone for _, _, phone in rows], str),
+        }
+
+    def table(self) -> Iterable[Sequence]:
+        yield ('input', 'start', 'phone')
+        for name, spoken, starts in zip(self.names, self.phones, self.starts, strict=True):
+            for phone, start in zip(spoken, starts, strict=True):
+                yield (name, round(start, 3), phone)
+
+
+def check_path(path: Path) -> None:
+    """UserError unless `write` can write there, as far as can be known."""
+    if path.suffix not in SUFFIXES:
+        raise UserError(f'--output={path}: give a name that ends in {" or ".join(SUFFIXES)}')
+    if not path.parent.is_dir():
+        raise UserError(f'--output={path}: there is no folder {path.parent}; make it first')
+
+
+def write(found: Classified | Transcribed, path: Path) -> None:
+    """All of it, as .npz or .csv; a file that was there is replaced once the new one is whole."""
+    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    try:
+        if path.suffix == '.npz':
+            with temporary.open('wb') as file:
+                np.savez(file, **found.arrays())
+        else:
+            with temporary.open('w', newline='', encoding='utf-8') as file:
+                csv.writer(file).writerows(found.table())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

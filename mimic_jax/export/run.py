@@ -1,0 +1,169 @@
+"""Writes a student as a file that needs this package no more, checked against the net as trained."""
+
+import dataclasses
+import functools
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import numpy as np
+import scipy.special
+
+from mimic_jax.artifacts import store
+from mimic_jax.data import batches
+from mimic_jax.errors import UserError
+from mimic_jax.export import plan as exporting
+from mimic_jax.export.plan import ExportPlan
+from mimic_jax.mimic import ensemble, latency
+from mimic_jax.models import absorb
+from mimic_jax.ops.text import aligned
+from mimic_jax.runtime import backend
+from mimic_jax.training.session import Session
+
+EXAMPLES = 1000  # of the test split, the first, that the file is checked on at most
+EXACT, ROUGH = 1e-4, 1e-2  # probabilities may differ by this; ROUGH where factors are rounded
+
+
+def run(session: Session, plan: ExportPlan) -> Path:
+    """Writes the artifact `export-<id>`: the file of `exporting.FILES`, and `export.json`, what is in it.
+
+    The file takes raw examples and gives probabilities; see `exporting.serialize`. It is read back
+    and asked about test examples, and refused where a probability lies further from the trained net's
+    than the tolerance.
+
+    Raises:
+      UserError: the student is not trained yet, its file differs too much, or holds too much.
+    """
+    store.require(session.workdir, plan.net.recipe, plan.net.name, 'student')
+    return store.make(
+        session.workdir,
+        plan.recipe,
+        lambda folder: _write(folder, session, plan),
+        session.progress.say,
+    )
+
+
+def summary(folder: Path) -> str:
+    """What a finished export is, in lines for the terminal."""
+    store.manifest(folder)
+    facts = json.loads((folder / exporting.DESCRIPTION).read_text())
+    parity = facts['parity']
+    agree = 'every answer is the same' if parity['argmax_equal'] else 'not every answer is the same'
+    where = (
+        f'ONNX of opset {facts["opset"]}'
+        if facts['format'] == 'onnx'
+        else f'for {", ".join(facts["platforms"])}'
+    )
+    lines = [
+        f'{facts["student"]}, seed {facts["seed"]}: {facts["model"]}; {facts["bottleneck"]}',
+        f'{parity["examples"]} test examples: probabilities within {parity["max_difference"]:.1e} of '
+        f'the trained net, {agree} (tolerance {parity["tolerance"]:g})',
+        '',
+        _table(facts['latency']),
+        '',
+        f'{folder / exporting.FILES[facts["format"]]}, {facts["bytes"]:,} bytes, {where}: '
+        f'{facts["input"]["dtype"]} [{", ".join(map(str, facts["input"]["shape"]))}] → '
+        f'probabilities [b, {facts["num_classes"]}]',
+    ]
+    return '\n'.join(lines)
+
+
+def _write(folder: Path, session: Session, plan: ExportPlan) -> dict:
+    start = time.monotonic()
+    data, task = session.data, plan.net.task
+    counted = functools.partial(session.progress.count, f'exporting {plan.name}', total=3)
+    variables = jax.device_get(ensemble.variables(session, plan.net))
+    if plan.spec != plan.net.model:
+        variables = absorb.absorb_variables(variables)
+    content = exporting.serialize(
+        dataclasses.replace(task.net, spec=plan.spec),
+        task.preprocess,
+        variables,
+        jax.device_get(session.constants['inputs']),
+        data.input_shape,
+        data.inputs.dtype,
+        plan.format,
+    )
+    path = folder / exporting.FILES[plan.format]
+    path.write_bytes(content)
+    call = exporting.load(path)
+    counted(done=1)
+    parity = _parity(session, plan, call)
+    counted(done=2)
+    latencies = _latency(session, plan, call)
+    counted(done=3)
+    facts = {
+        'student': plan.name,
+        'seed': plan.net.seed,
+        'model': plan.spec,
+        'trained_model': plan.net.model,
+        'bottleneck': plan.reason,
+        'preprocess': task.preprocess,
+        'num_classes': data.num_classes,
+        'classes': plan.classes,
+        'input': {
+            'shape': ['b', *data.input_shape],
+            'dtype': str(data.inputs.dtype),
+            # (offset, scale) by column, which raw features are less and over before they are float32.
+            **({'centre': data.centre.as_json()} if data.centre.columns else {}),
+        },
+        'format': plan.format,
+        **exporting.runs_on(plan.format),
+        'parity': parity,
+        'latency': latencies,
+        'bytes': len(content),
+        'jax': jax.__version__,
+    }
+    text = json.dumps(facts, indent=1, allow_nan=False)
+    store.write_atomically(folder / exporting.DESCRIPTION, text)
+    return {'seconds': round(time.monotonic() - start, 3)}
+
+
+def _parity(session: Session, plan: ExportPlan, call: Callable) -> dict:
+    """How far the file's probabilities lie from those of the net's own evaluation."""
+    examples = session.data.splits['test'][:EXAMPLES]
+    size = session.run.evaluation_batch_size
+    ids = batches.in_order(examples, size, session.padded(size))
+    expected = scipy.special.softmax(ensemble.load(session, plan.net)(ids), axis=1)
+    inputs = batches.gather(session.data.arrays, {'index': examples})['inputs']
+    found = exporting.ask(call, np.asarray(inputs))
+    exact = plan.net.task.train.dtype == 'float32' and backend.is_cpu()
+    tolerance = EXACT if exact else ROUGH
+    difference = float(np.abs(found - expected).max())
+    if not difference <= tolerance:  # NaN too
+        raise UserError(
+            f'the exported {plan.name} gives probabilities that differ from the trained net by '
+            f'{difference:.1e}, more than {tolerance:g}; export it on a CPU, or report this'
+        )
+    return {
+        'examples': len(examples),
+        'max_difference': difference,
+        'argmax_equal': bool((found.argmax(axis=1) == expected.argmax(axis=1)).all()),
+        'tolerance': tolerance,
+    }
+
+
+def _latency(session: Session, plan: ExportPlan, call: Callable) -> list[dict]:
+    """Milliseconds a batch of the file, of one teacher and of all, where their folders are there."""
+    rows = [('student, exported', plan.spec, latency.measure_call(session, call))]
+    teachers = plan.teachers
+    if teachers and all(store.is_complete(session.workdir / t.recipe.name) for t in teachers):
+        rows.append(('one teacher', teachers[0].model, latency.measure(session, teachers[:1])))
+        if len(teachers) > 1:
+            name = f'ensemble of {len(teachers)}'
+            rows.append((name, None, latency.measure(session, teachers)))
+    return [
+        {'name': name, 'model': model, 'milliseconds': measured} for name, model, measured in rows
+    ]
+
+
+def _table(rows: list[dict]) -> str:
+    """The latencies as Markdown, its columns aligned."""
+    sizes = list(rows[0]['milliseconds'])
+    cells = [
+        ['', *(f'batch {size}, ms' for size in sizes)],
+        *([row['name'], *(f'{row["milliseconds"][size]:.2f}' for size in sizes)] for row in rows),
+    ]
+    return aligned(cells)

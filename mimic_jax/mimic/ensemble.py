@@ -1,0 +1,206 @@
+"""What trained nets say: a net's logits over many examples, and an open, checked logit cache."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from mimic_jax.artifacts import store
+from mimic_jax.config.fields import differing
+from mimic_jax.data import batches, views
+from mimic_jax.mimic import external_teacher, logit_cache
+from mimic_jax.mimic.cache_plan import CachePlan
+from mimic_jax.mimic.external_plan import OwnPlan
+from mimic_jax.models import absorb
+from mimic_jax.runtime import backend, compiled, hosts, sharding
+from mimic_jax.training import checkpoint
+from mimic_jax.training.plan import NetPlan
+from mimic_jax.training.session import Session
+from mimic_jax.training.train_step import Task, forward
+
+
+def load(session: Session, plan: NetPlan | OwnPlan, done: Callable[[], None] = lambda: None):
+    """A finished net as `logits(ids, view, settings, view_seed) -> [n, K]` float32 on the host.
+
+    A teacher made elsewhere answers likewise.
+
+    ids: padded batches of indices.  settings: of the view, None for the examples as they are.
+    done: called after every batch.
+    """
+    if isinstance(plan, OwnPlan):
+        return external_teacher.load(session, plan, done)
+    return _logits(session, plan.task, variables(session, plan), done)
+
+
+def load_absorbed(session: Session, plan: NetPlan):
+    """Like `load`, the net's bottleneck multiplied into the layer after it."""
+    return _logits(session, *absorbed(session, plan))
+
+
+def absorbed(session: Session, plan: NetPlan) -> tuple[Task, dict]:
+    """A finished net's task and variables, its bottleneck multiplied into the layer after it."""
+    net = plan.task.net
+    task = dataclasses.replace(
+        plan.task, net=dataclasses.replace(net, spec=absorb.absorbed(net.spec))
+    )
+    return task, absorb.absorb_variables(variables(session, plan))
+
+
+def variables(session: Session, plan: NetPlan):
+    """A finished net's variables, placed on the session's mesh."""
+    folder = session.workdir / plan.recipe.name
+    store.manifest(folder)  # checks every file's digest
+    example = jax.ShapeDtypeStruct((1, *session.data.input_shape), np.float32)
+    shapes = jax.eval_shape(plan.task.net.init, jax.random.key(0), example)
+    placed = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(
+            leaf.shape, leaf.dtype, sharding=sharding.parameter_sharding(session.mesh, leaf.shape)
+        ),
+        shapes,
+    )
+    return checkpoint.load_variables(folder, placed)
+
+
+def on_inputs(session: Session, plan: NetPlan) -> Callable[[jax.Array], jax.Array]:
+    """A finished net as a function of raw inputs [B, ...] as they are, which returns logits [B, K]."""
+    return forward_on_inputs(session, plan.task, variables(session, plan))
+
+
+def forward_on_inputs(session: Session, task: Task, variables) -> Callable[[jax.Array], jax.Array]:
+    """A net with these variables as a function of raw inputs [B, ...]."""
+    call = compiled.jit(plain_forward, static_argnums=(0, 1))
+    return lambda inputs: call(task.net, task.preprocess, variables, session.constants, inputs)
+
+
+def plain_forward(net, kind: str, variables, constants, inputs) -> jax.Array:
+    """Logits [B, K] of raw inputs [B, ...] as they are."""
+    return forward(net, kind, None, variables, constants, 0, {'inputs': inputs})
+
+
+def _logits(session: Session, task: Task, variables, done: Callable[[], None] = lambda: None):
+    call = _forward_call(session.mesh)
+
+    def logits(ids, view: int = 0, settings=None, view_seed: int = 0) -> np.ndarray:
+        ids = list(ids)
+        outputs = []
+        for _, batch in session.feed(ids, view):
+            outputs.append(
+                call(
+                    task.net,
+                    task.preprocess,
+                    settings,
+                    variables,
+                    session.constants,
+                    np.uint32(view_seed),
+                    session.arrays(),
+                    batch,
+                )
+            )
+            if len(outputs) > 2:  # not further ahead of the device than two batches
+                outputs[-3].block_until_ready()
+            done()
+        parts = zip(jax.device_get(outputs), ids, strict=True)
+        return np.concatenate([output[item['mask'] > 0] for output, item in parts])
+
+    return logits
+
+
+def cache_batches(session: Session, cache: CachePlan) -> list[dict]:
+    """The batches that a cache's examples are labelled in."""
+    size = session.run.evaluation_batch_size
+    return list(batches.in_order(cache.examples, size, session.padded(size)))
+
+
+def cache_facts(session: Session, cache: CachePlan) -> dict:
+    """What a cache's logits are of: the manifest's `cache`, and what opening it must find there."""
+    return {
+        'teachers': [cache.own.identity]
+        if cache.own
+        else [
+            {
+                'name': member.recipe.name,
+                'variables_sha256': store.manifest(session.workdir / member.recipe.name)[
+                    'variables_sha256'
+                ],
+            }
+            for member in cache.members
+        ],
+        **_own_facts(session, cache),
+    }
+
+
+def where_written(session: Session) -> dict:
+    """The circumstances under which logits come out bit for bit the same."""
+    return {
+        'jax': jax.__version__,
+        'backend': backend.name(),
+        'devices': [session.mesh.shape[axis] for axis in ('data', 'model')],
+        'batch_size': session.run.evaluation_batch_size,
+    }
+
+
+@functools.cache
+def open_checked(session: Session, cache: CachePlan) -> logit_cache.LogitCache:
+    """A complete cache, once a process: digests checked, fields compared, rows recomputed.
+
+    Where a teacher's folder is gone, the teachers' names alone are compared and no row is recomputed.
+    """
+    folder = session.workdir / cache.recipe.name
+    at_hand = hosts.first(
+        lambda: all(
+            store.is_complete(session.workdir / member.recipe.name) for member in cache.members
+        )
+    )
+    if not at_hand:
+        return logit_cache.open_cache(folder, _own_facts(session, cache))
+    opened = logit_cache.open_cache(folder, cache_facts(session, cache))
+    hosts.first(lambda: _check_rows(session.alone, cache, opened))
+    return opened
+
+
+def _check_rows(session: Session, cache: CachePlan, opened: logit_cache.LogitCache) -> None:
+    """UserError where rows of the first and the last view are not what the teachers say of them."""
+    first = cache_batches(session, cache)[:1]
+    members = [load(session, teacher) for teacher in cache.teachers]
+
+    def recomputed(view: int):
+        rows = np.arange(int(first[0]['mask'].sum()))
+        total = np.zeros((len(rows), opened.num_classes), np.float32)
+        for logits in members:
+            total += logits(first, view, cache.views, cache.views.seed)
+        return rows, total / len(members)
+
+    # Nobody knows whether a function or model of one's own gives the same bits twice.
+    repeatable = cache.own is None or cache.own.settings.kind == 'logits'
+    here = where_written(session)
+    exact = repeatable and opened.facts['written'] == here
+    opened.check_rows(recomputed, exact, here)
+
+
+def _own_facts(session: Session, cache: CachePlan) -> dict:
+    return {
+        'data': session.data.fingerprint,
+        'transfer': list(cache.settings.transfer),
+        'view_function': {
+            'version': views.VERSION,
+            'prng': views.PRNG,
+            **differing(cache.views),
+        },
+        'views': cache.settings.views,
+        'dtype': cache.settings.dtype,
+        'num_classes': session.data.num_classes,
+        'preprocess': session.data.preprocess,
+    }
+
+
+@functools.cache
+def _forward_call(mesh):
+    def forward_call(net, kind, settings, variables, constants, view_seed, arrays, ids):
+        batch = batches.gather(arrays, ids) if arrays else ids
+        return forward(net, kind, settings, variables, constants, view_seed, batch)
+
+    # Several processes each want all of the logits, and are sent those of the others.
+    placed = sharding.replicated(mesh) if mesh.is_multi_process else None
+    return compiled.jit(forward_call, static_argnums=(0, 1, 2), out_shardings=placed)

@@ -1,0 +1,134 @@
+"""Holds what a teacher made elsewhere says against the known labels, once its cache is written."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from mimic_jax.data import batches
+from mimic_jax.mimic import external_checks, external_teacher, logit_cache
+from mimic_jax.mimic import external_plan as own_plan
+from mimic_jax.mimic.cache_plan import CachePlan
+from mimic_jax.mimic.external_checks import FEWEST, Verdict
+from mimic_jax.mimic.external_plan import OwnPlan
+from mimic_jax.training.session import Session
+
+ASKED = 1000  # validation examples that a function or model is asked about at most
+
+_CHECK_FILE = (
+    'check that its columns stand in the order of the classes{classes} and its rows in the order of '
+    "the examples (the transfer set's, or all of the data in the source's own order)"
+)
+_CHECK_ASKED = (
+    'check that its answers stand in the order of the classes{classes}, and that it is given what it '
+    'was made for: source.inputs raw or preprocessed, source.layout, the order of the channels'
+)
+
+
+class _Held(NamedTuple):
+    """Answers [R, K] and labels [R], -1 where unknown: of which split, view and rows."""
+
+    split: str
+    view: int
+    answers: np.ndarray
+    labels: np.ndarray
+    rows: np.ndarray | None = None  # the examples that rows should be of; None for all of the data
+
+
+def hold(session: Session, cache: CachePlan, folder: Path, statistics: dict) -> dict:
+    """The manifest's `checked`, an entry a view and split, and its `warnings`, a line each.
+
+    Of files every view is looked at, and the validation rows that they have. A function or a model is
+    looked at in the first view, and asked about validation examples where that has too few labels.
+    """
+    own = cache.own
+    files = own.settings.kind == 'logits'
+    each = _from_files(session, own) if files else _asked(session, cache, folder, statistics)
+    checked, problems = [], {}
+    for held in each:
+        verdict = _judged(session, own, held)
+        if not verdict.examples:
+            continue
+        checked.append(
+            {
+                'split': held.split,
+                'view': held.view,
+                'examples': verdict.examples,
+                'accuracy': round(verdict.accuracy, 6),
+            }
+        )
+        if verdict.problem:
+            checked[-1]['problem'] = verdict.problem
+            problems.setdefault(held.split, []).append((held.view, verdict))
+    lines = [_line(session, own, split, found) for split, found in problems.items()]
+    return {'checked': checked, 'warnings': lines}
+
+
+def _judged(session: Session, own: OwnPlan, held: _Held) -> Verdict:
+    data, asked = session.data, own.settings.kind != 'logits'
+    if asked:
+        orders = []
+    else:
+        # Test labels, which `held.labels` lacks, order rows here and are held against no answer.
+        every = data.labels if held.rows is None else data.labels[held.rows]
+        orders = external_checks.orders(held.rows, every, data.splits)
+    # Of a function's probabilities the cache has the logarithms.
+    probabilities = own.settings.probabilities and not asked
+    return external_checks.judge(
+        held.answers, held.labels, data.class_names, orders, asked, probabilities
+    )
+
+
+def _from_files(session: Session, own: OwnPlan) -> Iterator[_Held]:
+    for view in range(own.views):
+        array, _ = own_plan.view_file(own, view)
+        yield _of_split(session, 'train', view, array, own.examples)
+    if own.evaluation and 'validation' in own.evaluation.config['splits']:
+        array, _ = own_plan.split_file(own, 'validation')
+        validation = session.data.splits['validation']
+        yield _of_split(session, 'validation', 0, array, validation)
+
+
+def _of_split(session: Session, split: str, view: int, array, examples: np.ndarray) -> _Held:
+    """Rows of all the data, or of `examples` alone; the labels of no other split are known."""
+    labels, total = session.data.labels, len(session.data.labels)
+    if len(array) == len(examples) and len(array) != total:
+        return _Held(split, view, array, labels[examples], examples)
+    known = np.full(total, -1, np.int32)
+    known[examples] = labels[examples]
+    return _Held(split, view, array, known)
+
+
+def _asked(session: Session, cache: CachePlan, folder: Path, statistics: dict) -> Iterator[_Held]:
+    written = logit_cache.LogitCache(
+        folder=folder,
+        examples=cache.examples,
+        views=cache.settings.views,
+        num_classes=session.data.num_classes,
+        dtype=cache.settings.dtype,
+        facts={},
+        **{key: np.asarray(value, np.float32) for key, value in statistics.items()},
+    )
+    labels = session.data.labels[cache.examples]
+    yield _Held('train', 0, written.view(0).astype(np.float32), labels)
+    if (labels >= 0).sum() < FEWEST:
+        examples = session.data.splits['validation'][:ASKED]
+        size = session.run.evaluation_batch_size
+        logits = external_teacher.load(session, cache.own)
+        answers = logits(batches.in_order(examples, size, session.padded(size)))
+        yield _Held('validation', 0, answers, session.data.labels[examples])
+
+
+def _line(session: Session, own: OwnPlan, split: str, found: list[tuple[int, Verdict]]) -> str:
+    (view, verdict), others = found[0], len(found) - 1
+    names = session.data.class_names
+    some = ', '.join(names[:4]) + (', …' if len(names) > 4 else '')
+    advice = _CHECK_FILE if own.settings.kind == 'logits' else _CHECK_ASKED
+    likewise = f', and {others} further views likewise' if others else ''
+    words = 'training' if split == 'train' else split
+    return (
+        f'warning: {own.name} ({own.model}) is right on {verdict.accuracy:.1%} of '
+        f'{verdict.examples:,} labelled {words} examples (view {view}{likewise}): {verdict.problem}; '
+        f'{advice.format(classes=f" ({some})" if some else "")}'
+    )

@@ -1,0 +1,81 @@
+"""Writes down what an ensemble says of the transfer examples, view by view."""
+
+import json
+import time
+from pathlib import Path
+
+from mimic_jax.artifacts import store
+from mimic_jax.mimic import ensemble, external_labels, logit_cache
+from mimic_jax.mimic.cache_plan import CachePlan
+from mimic_jax.runtime import hosts
+from mimic_jax.training.session import Session
+
+SITTINGS = 'sittings.json'  # the circumstances of every sitting that has written views
+
+
+def run(session: Session, cache: CachePlan) -> Path:
+    """Reads the members' checkpoints, or asks a teacher made elsewhere; writes `logits-<id>`."""
+    for member in cache.members:
+        store.require(session.workdir, member.recipe, member.name, 'teacher')
+    together = cache.own is None  # nobody knows whether another's teacher may be asked twice
+    session = session if together else session.alone
+    folder = store.make(
+        session.workdir,
+        cache.recipe,
+        lambda folder: _write(folder, session, cache),
+        session.progress.say,
+        together=together,
+    )
+    if cache.own:  # a cache that was complete already is warned of again
+        for line in hosts.first(lambda: store.manifest(folder).get('warnings', [])):
+            session.progress.say(line)
+    return folder
+
+
+def _write(folder: Path, session: Session, cache: CachePlan) -> dict:
+    start = time.monotonic()
+    written = hosts.first(lambda: _circumstances(folder, session, cache))
+    ids = ensemble.cache_batches(session, cache)
+    calls = len(cache.teachers) * len(ids)  # a view
+    steps = cache.settings.views * calls
+    done = logit_cache.views_written(folder, cache.settings.views) * calls
+    with session.progress.task(
+        f'logits {cache.name}', cache.kind_of_work, steps, cache.work / steps, done
+    ) as bar:
+
+        def loader(teacher):
+            def load():
+                logits = ensemble.load(session, teacher, bar.advance)
+                return lambda view: logits(ids, view, cache.views, cache.views.seed)
+
+            return load
+
+        statistics = logit_cache.write(
+            folder,
+            cache.examples,
+            session.data.num_classes,
+            cache.settings.views,
+            cache.settings.dtype,
+            [loader(teacher) for teacher in cache.teachers],
+        )
+    held = external_labels.hold(session, cache, folder, statistics) if cache.own else {}
+    return {
+        **statistics,
+        **held,
+        'cache': ensemble.cache_facts(session, cache),
+        'written': written[0] if len(written) == 1 else written,
+        'seconds': round(time.monotonic() - start, 3),
+    }
+
+
+def _circumstances(folder: Path, session: Session, cache: CachePlan) -> list[dict]:
+    """Those under which the views were written, this sitting's among them, each once."""
+    path, here = folder / SITTINGS, ensemble.where_written(session)
+    begun = logit_cache.views_written(folder, cache.settings.views) > 0
+    try:
+        before = json.loads(path.read_text()) if begun else []
+    except (OSError, ValueError):  # an older version's, or damaged: nobody knows any more
+        before = [{}]
+    every = before if here in before else [*before, here]
+    store.write_atomically(path, json.dumps(every))
+    return every

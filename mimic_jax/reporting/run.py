@@ -1,0 +1,116 @@
+"""The report of an experiment: rows, table, figures."""
+
+import datetime
+import json
+import os
+import platform
+from collections.abc import Set
+
+import jax
+
+from mimic_jax.artifacts import store
+from mimic_jax.mimic import latency
+from mimic_jax.mimic.plan import Plan
+from mimic_jax.reporting import costs, figures, grids, html_report, tables
+from mimic_jax.reporting.answers import Answers
+from mimic_jax.reporting.part import PLAIN, Part
+from mimic_jax.reporting.settings import Report, Row
+from mimic_jax.runtime import interrupt
+from mimic_jax.training.session import Session
+
+
+def run(
+    session: Session,
+    plan: Plan,
+    settings: Report,
+    experiment: str,
+    command: str,
+    config: object,
+    searched: Set[str] | None = None,
+    part: Part | None = None,
+) -> dict:
+    """Writes report.json, .md and .html and figures to `<workdir>/<experiment>/`; returns the report.
+
+    config: a dataclass of all settings, to be printed.  searched: see `costs.by_phase`.  part: what the
+    kind of data adds to the report.
+    """
+    part = part or PLAIN
+    _check(session, plan, part)
+    answers = Answers(session, plan, settings, part)
+    rows = [made for name, row in answers.chosen for made in answers.rows(name, row)]
+    timings = []
+    for number, (_, row) in enumerate(answers.chosen, 1):
+        interrupt.check()
+        timings.append(_timings(answers, row))
+        session.progress.count('timing answers', number, len(answers.chosen))
+    folder = session.workdir / experiment
+    folder.mkdir(parents=True, exist_ok=True)
+    spent = costs.by_phase(session.workdir, plan, part, searched)
+    result = {
+        'experiment': experiment,
+        'rows': rows,
+        'timings': timings,
+        **({'grid': grids.make(settings, rows)} if settings.grid else {}),
+        **({'by_members': answers.by_members()} if settings.by_members else {}),
+        'command': command,
+        'machine': machine(),
+        'seconds': round(sum(cost['seconds'] for cost in spent.values()), 1),
+        'date': datetime.date.today().isoformat(),
+        'costs': spent,
+        'warnings': _warnings(session, plan),
+        'data': {
+            'examples': {name: len(rows) for name, rows in session.data.splits.items()},
+            'unlabelled_removed': session.data.removed,  # equal to a validation or test image
+            **session.data.facts(),
+        },
+    }
+    store.write_atomically(folder / 'report.json', json.dumps(result, indent=1))
+    names = figures.draw(answers, result, folder)
+    store.write_atomically(folder / 'report.md', tables.page(result, names))
+    page = html_report.page(answers, result, [folder / name for name in names], config)
+    store.write_atomically(folder / 'report.html', page)
+    return result
+
+
+def _check(session: Session, plan: Plan, part: Part) -> None:
+    """Raises UserError where an artifact that the report reads is not there."""
+    for net in plan.nets():
+        store.require(session.workdir, net.evaluation, f'the evaluation of {net.name}', 'evaluate')
+    for own in plan.own_teachers():
+        store.require(session.workdir, own.evaluation, f'the evaluation of {own.name}', 'evaluate')
+    for baseline in plan.baselines.values():
+        store.require(session.workdir, baseline.recipe, baseline.name, 'baseline')
+    part.check()
+
+
+def _warnings(session: Session, plan: Plan) -> list[str]:
+    """What caches found when they held a teacher's answers against known labels."""
+    folders = [session.workdir / cache.recipe.name for cache in plan.caches.values()]
+    # An ensemble's row needs no cache, which may not be made yet.
+    complete = [folder for folder in folders if store.is_complete(folder)]
+    return [line for folder in complete for line in store.manifest(folder).get('warnings', ())]
+
+
+def _timings(answers: Answers, row: Row) -> dict:
+    """Seconds that a row's nets or baseline took to train, and milliseconds that nets take to answer."""
+    session, measured = answers.session, answers.settings.latency
+    seconds, nets, milliseconds = answers.training_seconds(row), answers.nets(row), None
+    if measured and row.absorbed:
+        milliseconds = latency.measure_absorbed(session, *nets)
+    elif measured and nets:
+        milliseconds = latency.measure(session, nets)
+    return {
+        'training_seconds': None if seconds is None else round(seconds, 1),
+        'milliseconds': milliseconds,
+        **answers.part.timing(row),
+    }
+
+
+def machine() -> str:
+    """The hardware in words: devices, cores, Python and jax."""
+    device = jax.devices()[0]
+    return (
+        f'{jax.device_count()} × {device.device_kind} ({device.platform}), '
+        f'{os.cpu_count()} CPU cores ({platform.machine()}), Python {platform.python_version()}, '
+        f'jax {jax.__version__}'
+    )

@@ -1,0 +1,105 @@
+"""A person's files: paths as they are typed, folders to their ends, names that any terminal can print."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from mimic_jax.errors import UserError
+
+
+class Walked(NamedTuple):
+    """What lies below a folder, hidden files and folders aside.
+
+    files: names below the folder, parts joined by `/`, in no order.  unread: what is no file, in words.
+    """
+
+    files: list[str]
+    unread: list[str]
+
+
+def expand(path: str | Path) -> Path:
+    """A path as a person types it: `~` and `~name` are home folders, as far as they are known."""
+    return Path(os.path.expanduser(path))
+
+
+def printable(name: str | Path) -> str:
+    r"""A file's name as text: bytes that are not UTF-8 become `\xe9` and the like."""
+    return os.fsencode(name).decode('utf-8', 'backslashreplace')
+
+
+def leads_back(path: Path) -> bool:
+    """Whether a path is a link to a folder that it lies in."""
+    inside = Path(os.path.realpath(path.parent))
+    return Path(os.path.realpath(path)) in (inside, *inside.parents)
+
+
+def described(path: Path, shown: str) -> str:
+    """What is not read, in words: a link that cannot be followed is called that.  shown: its name."""
+    if os.path.isdir(path):
+        return f'{shown} (a link to a folder that it lies in)' if leads_back(path) else f'{shown}/'
+    if os.path.isfile(path):
+        return shown
+    what = 'a link that leads nowhere' if os.path.islink(path) else 'neither file nor folder'
+    return f'{shown} ({what})'
+
+
+def walk(folder: Path) -> Walked:
+    """All files below a folder; links are followed, but not back to a folder that they lie in.
+
+    Raises:
+      OSError: a folder that cannot be opened.
+    """
+    found = Walked([], [])
+    waiting = [('', frozenset([os.path.realpath(folder)]))]
+    while waiting:
+        below, above = waiting.pop()
+        for name in sorted(os.listdir(folder / below)):
+            if name.startswith('.'):
+                continue
+            name = f'{below}{name}'
+            path = folder / name
+            if os.path.isdir(path):
+                real = os.path.realpath(path)
+                if real in above:
+                    found.unread.append(f'{printable(name)} (a link to a folder that it lies in)')
+                else:
+                    waiting.append((f'{name}/', above | {real}))
+            elif os.path.isfile(path):
+                found.files.append(name)
+            else:
+                found.unread.append(described(path, printable(name)))
+    return found
+
+
+def say(text: str) -> None:
+    """A line on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def below(path: Path, say: Callable[[str], None] = say) -> dict[str, Path]:
+    """A file, or all below a folder but hidden ones, by printable name in the names' order.
+
+    A name is the file's own, or where it lies below the folder.
+    say: told in a line of what is left out, such as links that lead nowhere.
+
+    Raises:
+      UserError: nothing there.
+    """
+    if path.is_file():
+        return {printable(path.name): path}
+    if not path.is_dir():
+        raise UserError(f'{path} is neither a file nor a folder; give one that is there')
+    found = walk(path)
+    if not found.files:
+        raise UserError(f'{path} holds no files; give a folder that does')
+    if found.unread:
+        say(f'{path}: not read: {few(found.unread)}')
+    return {printable(name): path / name for name in sorted(found.files)}
+
+
+def few(things: list[str], most: int = 5) -> str:
+    """The first things of a list, and how many more there are."""
+    more = [f'… {len(things) - most:,} more'] if len(things) > most else []
+    return ', '.join([*things[:most], *more])

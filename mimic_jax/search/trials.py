@@ -1,0 +1,258 @@
+"""From a point of a search space to a net's settings, and from a study's trials to nets."""
+
+import dataclasses
+import hashlib
+import importlib.util
+import math
+import string
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from mimic_jax.artifacts.store import canonical_json
+from mimic_jax.config.fields import as_json, nearest, section
+from mimic_jax.errors import UserError
+from mimic_jax.mimic.settings import FromStudy, Member, Student
+from mimic_jax.ops import selection
+from mimic_jax.runtime.address import expanded
+from mimic_jax.search.settings import Search
+from mimic_jax.search.space import Parameter
+
+_DATABASE = 'studies.sqlite'
+
+# Logits [N, K] of each member on the validation examples, and their labels [N].
+Ask = Callable[[list[Member]], tuple[list[np.ndarray], np.ndarray]]
+
+
+def net_at(search: Search, point: Mapping[str, float | int]) -> Member | Student:
+    """The search's member, or student, at a point of its space.
+
+    Values replace names in braces in its model, in Python's format notation
+    ('{filters}c3-d{drop:.3f}'), and the settings that `sets` names. The seed is drawn from the point:
+    nets of an ensemble differ, and equal points are the same artifact.
+
+    Raises:
+      UserError: a name that the space does not have, a parameter that nothing uses, a setting that
+        the member or student does not have, a value against a setting's rule.
+    """
+    _check_names(search)
+    template, where = _template(search)
+    settings = as_json(template)
+    settings['model'] = _filled(template.model, point, where)
+    if isinstance(template, Student):
+        settings['seeds'] = [_seed(template.seeds[0], point)]
+    else:
+        settings['seed'] = _seed(template.seed, point)
+    for name, path in search.sets.items():
+        _set(settings, path, point[name], f'config.search.sets.{name}', where)
+    return section(type(template), settings, where)
+
+
+def middle(search: Search) -> Member | Student:
+    """The net in the middle of the space, which stands for any trial."""
+    return net_at(search, {name: _middle(p) for name, p in search.space.items()})
+
+
+def largest(search: Search) -> Member | Student:
+    """The net at the upper end of every parameter, for which a budget has to suffice."""
+    return net_at(
+        search, {name: int(p.high) if p.int else p.high for name, p in search.space.items()}
+    )
+
+
+def with_stand_ins(members: Mapping[str, Member], search: Search) -> dict[str, Member]:
+    """Members, with the middle of the search in place of each that a study has yet to find.
+
+    Their plan shows mistakes in the rest of a config before the search has taken hours.
+    """
+    stand_in = middle(search)
+    return {
+        name: stand_in if member.from_study.rank else member for name, member in members.items()
+    }
+
+
+def check_ranks(nets: Mapping[str, Member | Student], search: Search) -> None:
+    """Raises UserError where the search has fewer trials than a rank that the config asks for.
+
+    nets: of the search's kind, members or students.
+    """
+    group = f'{search.kind}s'
+    for name, net in nets.items():
+        found = source(net, search)
+        if not found.rank or (found.study, found.storage) != (search.study, search.storage):
+            continue
+        if found.rank > search.trials:
+            raise UserError(
+                f'config.search.trials is {search.trials}, but config.{group}.{name}.from_study has '
+                f'rank {found.rank} of them; run as many trials, or lower the rank'
+            )
+
+
+def known(students: Mapping[str, Student]) -> dict[str, Student]:
+    """The students whose settings the config gives, not a study."""
+    return {name: net for name, net in students.items() if not net.from_study.rank}
+
+
+def found_members(
+    members: Mapping[str, Member], search: Search, workdir: Path, data: str, ask: Ask
+) -> dict[str, Member]:
+    """Members, each `from_study` replaced by the settings of the study's trial.
+
+    search: the config's search, whose study serves members that name none.
+    data: fingerprint of the experiment's data, which must be the study's.  ask: returns the members'
+    logits on the validation examples, for a greedy choice among all that a study found.
+
+    Raises:
+      UserError: no Optuna, no such study, other data, or fewer finished trials than ranks asked for.
+    """
+    members = dict(members)
+    for study, ranks in _wanted(members, search).items():
+        count = max(ranks.values())
+        found = _ranked(study, 'member', count, workdir, data, {})
+        nets = [section(Member, settings, 'config.members') for settings in found]
+        if study.choice == 'greedy':
+            nets = [nets[index] for index in selection.greedy(*ask(nets), count)]
+        members.update({name: nets[rank - 1] for name, rank in ranks.items()})
+    return members
+
+
+def found_students(
+    students: Mapping[str, Student],
+    search: Search,
+    workdir: Path,
+    data: str,
+    caches: Mapping[str, str],
+) -> dict[str, Student]:
+    """Students, each `from_study` replaced by the settings of the study's trial.
+
+    search, data, raises: as in `found_members`.  caches: names of the artifacts of config.logits;
+    the study's trials must have learned from the same ones.
+    """
+    students = dict(students)
+    for study, ranks in _wanted(students, search).items():
+        found = _ranked(study, 'student', max(ranks.values()), workdir, data, caches)
+        for name, rank in ranks.items():
+            students[name] = section(Student, found[rank - 1], f'config.students.{name}')
+    return students
+
+
+def trained(search: Search, workdir: Path) -> set[str]:
+    """The names of the artifacts of a search's finished trials, in this workdir or elsewhere."""
+    require_optuna()
+    from mimic_jax.search import ranking
+
+    return ranking.artifacts(database(workdir, search.storage), search.study)
+
+
+def _wanted(
+    nets: Mapping[str, Member | Student], search: Search
+) -> dict[FromStudy, dict[str, int]]:
+    """The ranks that nets ask for, by name, for each study and choice."""
+    wanted = defaultdict(dict)
+    for name, net in nets.items():
+        found = source(net, search)
+        if found.rank:
+            wanted[dataclasses.replace(found, rank=1)][name] = found.rank
+    return wanted
+
+
+def source(net: Member | Student, search: Search) -> FromStudy:
+    """The study that a net is from; the config's search fills in what the net leaves out."""
+    given = net.from_study
+    return dataclasses.replace(
+        given, study=given.study or search.study, storage=given.storage or search.storage
+    )
+
+
+def _ranked(source: FromStudy, kind: str, count: int, workdir: Path, *checked) -> list[dict]:
+    require_optuna()
+    from mimic_jax.search import ranking
+
+    url = database(workdir, source.storage)
+    return ranking.ranked(url, source.study, kind, count, *checked)
+
+
+def database(workdir: Path, storage: str) -> str | Path:
+    """Where studies lie: the URL `storage`, or a file of the workdir when `storage` is empty."""
+    return expanded(storage) or workdir / _DATABASE
+
+
+def require_optuna() -> None:
+    if importlib.util.find_spec('optuna') is None:
+        raise UserError(
+            "a search needs Optuna, which is not installed; run pip install -e '.[search]'"
+        )
+
+
+def _template(search: Search) -> tuple[Member | Student, str]:
+    """The net that a search varies, and its place in the config."""
+    if search.kind == 'student':
+        return search.student, 'config.search.student'
+    return search.member, 'config.search.member'
+
+
+def _check_names(search: Search) -> None:
+    template, where = _template(search)
+    in_model = {name for _, name, _, _ in _parsed(template.model, where) if name is not None}
+    for name in in_model:
+        if name not in search.space:
+            raise UserError(
+                f'{where}.model names {{{name}}}, which config.search.space does not have; '
+                f'{nearest(name, search.space)}'
+            )
+    for name in search.sets:
+        if name not in search.space:
+            raise UserError(
+                f'config.search.sets has {name!r}, which config.search.space does not have; '
+                f'{nearest(name, search.space)}'
+            )
+    for name in search.space:
+        if name not in in_model and name not in search.sets:
+            raise UserError(
+                f'config.search.space.{name} is used by nothing; write {{{name}}} into {where}'
+                f'.model or name a setting in config.search.sets.{name}'
+            )
+
+
+def _parsed(model: str, where: str) -> list[tuple]:
+    try:
+        return list(string.Formatter().parse(model))
+    except ValueError as error:
+        raise UserError(
+            f'{where}.model {model!r} cannot be read: {error}; write {{name}} or {{name:.3f}}'
+        ) from None
+
+
+def _filled(model: str, point: Mapping, where: str) -> str:
+    try:
+        return model.format(**point)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UserError(
+            f'{where}.model {model!r} cannot be filled: {error}; write {{name}} or {{name:.3f}}'
+        ) from None
+
+
+def _set(net: dict, path: str, value: float | int, where: str, template: str) -> None:
+    *groups, last = path.split('.')
+    here = net
+    for part in groups:
+        here = here.get(part) if hasattr(here, 'get') else None
+    if not hasattr(here, 'get') or last not in here:
+        raise UserError(
+            f'{where} is {path!r}, a setting that {template} does not have; write e.g. '
+            "'train.learning_rate'"
+        )
+    here[last] = value
+
+
+def _seed(seed: int, point: Mapping) -> int:
+    text = canonical_json([seed, dict(point)])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], 'big')
+
+
+def _middle(parameter: Parameter) -> float | int:
+    low, high = parameter.low, parameter.high
+    value = math.sqrt(low * high) if parameter.log else (low + high) / 2
+    return round(value) if parameter.int else value

@@ -1,0 +1,280 @@
+"""The one training loop, for teachers and students alike."""
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mimic_jax.data import batches
+from mimic_jax.errors import NotFinite
+from mimic_jax.ops import metrics
+from mimic_jax.runtime import compiled, hosts, interrupt, sharding
+from mimic_jax.training import checkpoint, plateau
+from mimic_jax.training.checkpoint import Checkpoints
+from mimic_jax.training.metrics_log import MetricsLog, NoLog
+from mimic_jax.training.plan import NetPlan, Targets
+from mimic_jax.training.session import Session
+from mimic_jax.training.train_step import (
+    TrainState,
+    create_train_state,
+    eval_step,
+    learning_rate,
+    train_step,
+)
+
+IN_FLIGHT = 2  # calls that the host sends off without waiting for their results
+
+
+def run(folder: Path, net: NetPlan, targets: Targets, session: Session) -> dict:
+    """Trains a net to its last step in `folder`, starting where an earlier run stopped.
+
+    Returns facts of the finished net: steps, parameters, digest of the variables, seconds.
+
+    Raises:
+      NotFinite: a loss or gradient is not finite, on training or validation examples.
+      Interrupted: a signal stopped the run, after a checkpoint of the step it had reached.
+    """
+    compiled.make_room(net.task)
+    loop = _Loop(folder, net, targets, session)
+    with Checkpoints(folder) as checkpoints:
+        state, start = loop.restore(checkpoints)
+        with (
+            MetricsLog(folder, start) if hosts.is_first() else NoLog() as log,
+            session.progress.task(
+                net.name, f'train {net.model}', net.task.steps, net.work_per_step, start
+            ) as bar,
+            interrupt.deferred(),
+        ):
+            state = loop.to_the_end(state, start, checkpoints, log, bar)
+            steps = int(state.step)
+            # The last step's checkpoint holds only what inference reads.
+            checkpoints.save(steps, state.variables)
+            seconds = log.seconds
+    params = state.variables['params']
+    return {
+        'steps': steps,
+        'parameters': sum(leaf.size for leaf in jax.tree.leaves(params)),
+        'variables_sha256': checkpoint.digest(sharding.whole(state.variables)),
+        'seconds': round(seconds, 3),
+    }
+
+
+class _Loop:
+    def __init__(self, folder: Path, net: NetPlan, targets: Targets, session: Session):
+        self.folder, self.net, self.targets, self.session = folder, net, targets, session
+        train = net.task.train
+        self.epoch_steps = batches.steps(len(net.examples), train.batch_size)
+        self.step_call = _train_call(session.mesh)
+        self.eval_call = _eval_call(session.mesh)
+        self.schedule = learning_rate(train, net.task.steps)
+        self.adaptive = train.schedule == 'plateau'
+        self.scale = 1.0  # on the schedule's rate
+        self.finished = False
+        self.metrics = {}  # the latest, for the bar
+
+    def restore(self, checkpoints: Checkpoints) -> tuple[TrainState, int]:
+        """The state of the last checkpoint, or a new one, laid out on the mesh."""
+        net, targets, session = self.net, self.targets, self.session
+        # Copies: a step donates its state's buffers, and the session's constants serve every net.
+        constants = jax.tree.map(jnp.array, {**session.constants, **targets.constants})
+        state = create_train_state(
+            net.task, session.data.input_shape, net.seed, targets.view_seed, constants
+        )
+        state = sharding.shard_state(session.mesh, state)
+        step = checkpoints.latest_step
+        if step is None:
+            return state, 0
+        if checkpoints.is_last(step):  # finished, but killed before it was sealed
+            items = checkpoints.restore(step, variables=state.variables)
+            self.finished = True
+            return state.replace(variables=items['variables'], step=jnp.int32(step)), step
+        items = checkpoints.restore(step, variables=state.variables, training=_training(state))
+        training = items['training']
+        if self.adaptive:
+            self.scale = float(training['opt_state'][-1].scale)
+        return state.replace(
+            variables=items['variables'], step=training['step'], opt_state=training['opt_state']
+        ), step
+
+    def to_the_end(self, state, step: int, checkpoints, log, bar) -> TrainState:
+        run, net, targets = self.session.run, self.net, self.targets
+        window = _Window(self, log, checkpoints)
+        while step < net.task.steps and not self.finished:
+            epoch = step // self.epoch_steps
+            view = epoch % targets.views if targets.views else epoch
+            extra = targets.teacher(view) if targets.teacher else {}
+            arrays = self.session.arrays(extra)
+            for count, ids in self._epoch(epoch, step % self.epoch_steps, view, extra):
+                state, sums = self.step_call(state, arrays, ids, count)
+                step += count
+                full = window.add(count, sums) >= run.log_steps
+                bar.advance(count, self.metrics)
+                if full:
+                    window.turn(step)
+                hosts.check_stop()
+                # At an epoch's end, evaluation comes first: the learning rate may depend on it.
+                if interrupt.requested() and step % self.epoch_steps:
+                    window.flush(step)
+                    checkpoints.save(step, state.variables, _training(state))
+                    interrupt.check()
+            self.finished = step == net.task.steps
+            if self.finished or self.adaptive or self._due(step, run.evaluation_steps):
+                window.flush(step)
+                error = self._evaluate(state, step, log)
+                if self.adaptive:
+                    state = self._adapt(state, error)
+            due = self._due(step, run.checkpoint_steps) or interrupt.requested()
+            if not self.finished and due:
+                window.flush(step)  # so that no checkpoint holds numbers that are not finite
+                checkpoints.save(step, state.variables, _training(state))
+                interrupt.check()
+        return state
+
+    def _adapt(self, state: TrainState, error: float) -> TrainState:
+        """The state with the learning rate that this validation error leads to."""
+        *rest, old = state.opt_state
+        new = plateau.update(jax.device_get(old), error)
+        self.finished |= plateau.stopped(new)
+        self.scale = float(new.scale)
+        new = sharding.shard_state(self.session.mesh, new)
+        return state.replace(opt_state=(*rest, new))
+
+    def rate(self, step: int) -> float:
+        """The learning rate that led to `step`."""
+        return self.scale * float(self.schedule(step - 1))
+
+    def _due(self, step: int, every: int) -> bool:
+        """Whether a multiple of `every` fell into the epoch that ended at `step`."""
+        return step // every > (step - self.epoch_steps) // every
+
+    def _epoch(self, epoch: int, skip: int, view: int, extra):
+        """(steps, their ids or batches) of each call that is left after an epoch's first `skip` steps."""
+        net, size = self.net, self.net.task.train.batch_size
+        ids = batches.epoch(net.examples, size, net.seed, epoch, self.session.padded(size))
+        return self.session.calls(list(ids), view, extra, skip)
+
+    def _evaluate(self, state, step: int, log) -> float:
+        """Writes cross-entropy and accuracy on the validation split; returns its error."""
+        size = self.session.run.evaluation_batch_size
+        ids = batches.in_order(
+            self.session.data.splits['validation'], size, self.session.padded(size)
+        )
+        arrays, sums = self.session.arrays(), None
+        for _, batch in self.session.feed(ids, 0):
+            new = self.eval_call(state, arrays, batch)
+            sums = new if sums is None else metrics.merge(sums, new)
+        values = metrics.summarise(jax.device_get(sums))
+        if not np.isfinite(values['loss']):
+            raise NotFinite(
+                f'{self.net.name}: validation loss not finite after step {step}, its logits or '
+                f'statistics have exploded, in {self.folder}; lower train.learning_rate or set '
+                'train.clip_norm'
+            )
+        log.write(
+            step,
+            validation_loss=float(values['loss']),
+            validation_accuracy=float(values['accuracy']),
+        )
+        self.metrics['validation_accuracy'] = float(values['accuracy'])
+        return 1 - float(values['accuracy'])
+
+
+class _Window:
+    """Metric sums since the last record. A record is read back one window late, so that the host
+    never waits for the step it has just sent off."""
+
+    def __init__(self, loop: _Loop, log: MetricsLog, checkpoints: Checkpoints):
+        self.loop, self.log, self.checkpoints = loop, log, checkpoints
+        self.sums, self.count, self.pending = [], 0, None
+
+    def add(self, count: int, sums: dict) -> int:
+        """Takes the sums of a call; returns the steps in the window so far.
+
+        Waits for the call before the last. The device stays busy, and the host runs at most two
+        calls ahead of it, which bounds the memory and the error of the estimated time left.
+        """
+        self.sums.append(sums)
+        self.count += count
+        if len(self.sums) > IN_FLIGHT:
+            jax.block_until_ready(self.sums[-1 - IN_FLIGHT])
+        return self.count
+
+    def turn(self, step: int) -> None:
+        """Closes the window that ends at `step` and records the one before it."""
+        previous, self.pending = self.pending, (step, self.sums)
+        self.sums, self.count = [], 0
+        if previous:
+            self._record(*previous)
+
+    def flush(self, step: int) -> None:
+        """Records everything up to `step`."""
+        if self.count:
+            self.turn(step)
+        if self.pending:
+            self._record(*self.pending)
+            self.pending = None
+
+    def _record(self, step: int, sums: list[dict]) -> None:
+        sums = jax.tree.map(lambda *values: np.sum(values), *jax.device_get(sums))
+        rate = self.loop.rate(step)
+        if sums['nonfinite_steps']:
+            # No step after one that is not finite is finite: the parameters carry it on.
+            self._stop(step - int(sums['nonfinite_steps']) + 1)
+        # A window without labelled examples has no accuracy.
+        values = {key: value for key, value in metrics.summarise(sums).items() if value is not None}
+        self.loop.metrics['loss'] = float(values['loss'])
+        epoch = round(step / self.loop.epoch_steps, 4)
+        self.log.write(step, epoch=epoch, **values, learning_rate=rate)
+
+    def _stop(self, step: int) -> None:
+        net, good = self.loop.net, self.checkpoints.latest_step
+        kept = f'the last good checkpoint is step {good}' if good else 'no checkpoint was due yet'
+        raise NotFinite(
+            f'{net.name}: loss or gradient not finite at step {step}, learning rate '
+            f'{self.loop.rate(step):.3g}; {kept} in {self.loop.folder}; lower '
+            'train.learning_rate or set train.clip_norm'
+        )
+
+
+def _training(state: TrainState) -> dict:
+    return {'step': state.step, 'opt_state': state.opt_state}
+
+
+@functools.cache
+def _train_call(mesh):
+    """The jitted step, or several. `ids` are the batches, or name an epoch's batches in `arrays`."""
+
+    def train_call(state, arrays, ids, count):
+        def one(state, batch):
+            if arrays:
+                batch = batches.gather(arrays, batches.at(ids, state.step))
+            return train_step(state, _split(mesh, batch))
+
+        given = None if arrays else ids
+        if count == 1:
+            return one(state, given)
+        state, sums = jax.lax.scan(one, state, given, length=count)
+        return state, jax.tree.map(lambda leaf: leaf.sum(0), sums)
+
+    return compiled.jit(train_call, donate_argnums=0, static_argnums=3)
+
+
+@functools.cache
+def _eval_call(mesh):
+    def eval_call(state, arrays, ids):
+        batch = batches.gather(arrays, ids) if arrays else ids
+        return eval_step(state, _split(mesh, batch))
+
+    return compiled.jit(eval_call)
+
+
+def _split(mesh, batch: Mapping) -> dict:
+    """The batch, each array split over 'data' along its first axis; the view number stays whole."""
+    over_data = sharding.batch_sharding(mesh)
+    return {
+        key: jax.lax.with_sharding_constraint(value, over_data) if np.ndim(value) else value
+        for key, value in batch.items()
+    }

@@ -1,0 +1,121 @@
+"""A run's metrics: one JSON object a line in `metrics.jsonl`, and the same for TensorBoard."""
+
+import json
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from tensorboardX import summary
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+from mimic_jax.artifacts import store
+
+FILE = 'metrics.jsonl'
+FLUSH_SECONDS = 30  # the longest that TensorBoard lags behind
+
+
+class MetricsLog:
+    """Appends records {step, seconds, ...}; `seconds` counts work before and after interruptions.
+
+    Opening the log at `step` drops the records past it: the run repeats those steps.
+    """
+
+    def __init__(self, folder: Path, step: int = 0):
+        self._path = folder / FILE
+        kept = [record for record in read(folder) if record['step'] <= step]
+        self._before = kept[-1]['seconds'] if kept else 0.0
+        self._start = time.monotonic()
+        store.write_atomically(self._path, ''.join(json.dumps(r) + '\n' for r in kept))
+        self._file = self._path.open('a')
+        (folder / 'events').mkdir(exist_ok=True)
+        # Not SummaryWriter: a full disk ends its thread, and closing then waits for it for ever.
+        self._events = EventsWriter(str(folder / 'events' / 'events'))
+        # TensorBoard hides the records from this step on that were written before an interruption.
+        start = SessionLog(status=SessionLog.START)
+        self._events.write_event(Event(step=step + 1, wall_time=time.time(), session_log=start))
+        self._flushed = self._start
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        try:
+            self._file.close()
+        finally:
+            self._events.close()
+
+    @property
+    def seconds(self) -> float:
+        return self._before + time.monotonic() - self._start
+
+    def write(self, step: int, **values: float) -> None:
+        record = {'step': step, 'seconds': round(self.seconds, 3), **values}
+        self._file.write(json.dumps(record) + '\n')
+        self._file.flush()
+        for key, value in values.items():
+            scalar = summary.scalar(key, value)
+            self._events.write_event(Event(step=step, wall_time=time.time(), summary=scalar))
+        if time.monotonic() - self._flushed > FLUSH_SECONDS:
+            self._events.flush()
+            self._flushed = time.monotonic()
+
+
+class NoLog:
+    """The log of a process that leaves writing to another."""
+
+    seconds = 0.0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def write(self, step: int, **values: float) -> None:
+        pass
+
+
+def validation_curve(folders: Iterable[Path]) -> dict[int, list[float]]:
+    """Validation accuracies of several runs by step, rising: {step: [fraction, one a run]}."""
+    curve = defaultdict(list)
+    for folder in folders:
+        for record in read(folder):
+            if 'validation_accuracy' in record:
+                curve[record['step']].append(record['validation_accuracy'])
+    return dict(sorted(curve.items()))
+
+
+def validation_times(folders: Iterable[Path]) -> dict[int, float]:
+    """Seconds of work up to each step of `validation_curve`, the mean over the runs."""
+    times = defaultdict(list)
+    for folder in folders:
+        for record in read(folder):
+            if 'validation_accuracy' in record:
+                times[record['step']].append(record['seconds'])
+    return {step: sum(seconds) / len(seconds) for step, seconds in sorted(times.items())}
+
+
+def read(folder: Path) -> list[dict]:
+    """The records of a run so far, up to a line that a kill cut short."""
+    path = folder / FILE
+    if not path.exists():
+        return []
+    records = []
+    for line in path.read_text(errors='replace').splitlines():
+        record = _record(line)
+        if record is None:
+            break
+        records.append(record)
+    return records
+
+
+def _record(line: str) -> dict | None:
+    """The record of a line, or None where the line is not whole."""
+    try:
+        record = json.loads(line)
+        whole = all(isinstance(record[key], int | float) for key in ('step', 'seconds'))
+    except (ValueError, KeyError, TypeError):
+        return None
+    return record if whole else None

@@ -1,0 +1,60 @@
+"""A net to train, worked out ahead, and what it is trained towards."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from mimic_jax.artifacts.store import Recipe
+from mimic_jax.training.train_step import Task
+
+FORWARD_AND_BACKWARD = 3  # a training step's FLOPs over a forward pass's
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class NetPlan:
+    """A net to train: a teacher member, or a student with one of its seeds.
+
+    examples: indices [n] of the training examples.
+    """
+
+    name: str
+    recipe: Recipe
+    evaluation: Recipe
+    task: Task
+    examples: np.ndarray
+    seed: int
+    flops: float  # forward, one example
+    parameters: int
+    units: int  # as Ba & Caruana count them
+    cache: object = None  # a student's logit cache (`mimic.cache_plan.CachePlan`)
+    budget: float = 0.0  # parameters that its width was solved for; 0: none
+
+    @property
+    def model(self) -> str:
+        return self.task.net.spec
+
+    @property
+    def work_per_step(self) -> float:
+        return FORWARD_AND_BACKWARD * self.flops * self.task.train.batch_size
+
+    @property
+    def work(self) -> float:
+        """FLOPs of the whole training."""
+        return self.work_per_step * self.task.steps
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Targets:
+    """The views that a net sees, and the logits that it is trained towards.
+
+    view_seed: the seed of the views; a net that is trained on labels has views of its own seed.
+    views: epoch e sees view e modulo `views`; 0 gives every epoch a new view.
+    teacher: the rows of the logit cache at a view, `teacher(view) -> {teacher_logits [M, K], rows [N]}`;
+    None when training on labels.  constants: further arrays of the loss.
+    """
+
+    view_seed: int
+    views: int = 0
+    teacher: Callable[[int], Mapping] | None = None
+    constants: Mapping = dataclasses.field(default_factory=dict)

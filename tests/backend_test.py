@@ -1,0 +1,70 @@
+"""One module asks which backend programs are for, and every net can be exported for all of them."""
+
+import re
+
+import artifact_names
+import jax
+import jax.numpy as jnp
+import pytest
+from conftest import ROOT
+
+from mimic_jax.config import experiment as experiments
+from mimic_jax.export import plan as exporting
+from mimic_jax.models import net, notation
+from mimic_jax.models.kernels import pooling
+from mimic_jax.runtime import backend
+
+
+def test_no_other_module_asks_for_the_backend():
+    asking = [
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / 'mimic_jax').rglob('*.py')
+        if 'default_backend' in path.read_text()
+    ]
+    assert asking == ['mimic_jax/runtime/backend.py']
+
+
+def test_programs_for_another_backend_have_its_forms():
+    """XLA's windowed maximum on accelerators, shifted maxima on a CPU."""
+    images = jax.ShapeDtypeStruct((2, 6, 6, 3), jnp.float32)
+
+    def traced():
+        return str(jax.make_jaxpr(lambda x: pooling.max_pool(x, (2, 2), (2, 2), 'VALID'))(images))
+
+    here = traced()
+    with backend.compiling_for('tpu'):
+        assert backend.name() == 'tpu'
+        assert 'reduce_window' in traced()
+    assert backend.is_cpu() and traced() == here and 'reduce_window' not in here
+
+
+def specs():
+    """Every student's net of every experiment and preset, one of each form."""
+    found = {}
+    for name, preset in artifact_names.cases():
+        checked = experiments.read(artifact_names.module(name).get_config(preset))
+        shape, classes, *_ = artifact_names.SOURCES[checked.data.name]
+        for each in (*checked.students.values(), *checked.members.values()):
+            if not each.model or (checked.data.preprocess == 'feature' and name == 'own_data'):
+                continue
+            model = each.model
+            if '?' in model:
+                model = notation.solve(model, each.budget, shape, classes)
+            # Of nets that differ in widths of like sizes, one.
+            form = re.sub(r'\d+k?', lambda n: str(len(n[0])), model)
+            found.setdefault((form, shape), (model, shape, classes))
+    return sorted(found.values())
+
+
+@pytest.mark.parametrize('case', specs(), ids=lambda case: f'{case[0]}-{len(case[1])}')
+def test_every_net_can_be_exported_for_every_platform(case):
+    model, shape, classes = case
+    module = net.build(model, classes)
+    example = jax.ShapeDtypeStruct((*jax.export.symbolic_shape('b'), *shape), jnp.float32)
+    one = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
+    variables = jax.eval_shape(module.init, jax.random.key(0), one)
+    exported = jax.export.export(jax.jit(module.apply), platforms=exporting.PLATFORMS)(
+        variables, example
+    )
+    assert exported.platforms == exporting.PLATFORMS
+    assert exported.out_avals[0].shape[1] == classes
