@@ -88,7 +88,10 @@ def run(
         config = presets.build(config)
     experiment = name or getattr(config, '_experiment', 'experiment')
     folder = Path(workdir).expanduser()
-    finished = pipeline.run(config, workdir=folder, experiment=experiment, phase=phase)
+    command = f'mimic_jax.run: {experiment}'
+    finished = pipeline.run(
+        config, workdir=folder, experiment=experiment, phase=phase, command=command
+    )
     if finished is None:
         return Result([], None, folder, None, None)
     session, plan = finished

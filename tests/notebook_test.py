@@ -12,7 +12,7 @@ NOTEBOOK = json.loads((ROOT / 'notebooks' / 'mimic_colab.ipynb').read_text())
 TINY = """
 import conftest
 
-def get_config(arg):
+def get_config(arg=''):
     config = conftest.tiny_digits()
     config.students.labels.seeds = config.students.mimic.seeds = (0,)
     return config
@@ -38,12 +38,16 @@ def ran(tmp_path_factory):
     names = {'HTML': str, 'display': shown.append}
     names['print'] = lambda *words: printed.append(' '.join(map(str, words)))
     for code, tags in cells():
-        if 'install' in tags:
-            continue  # what CI did before these tests
         exec(compile(code.replace(screen, ''), 'mimic_colab.ipynb', 'exec'), names)
         if 'parameters' in tags:
             names.update(WORKDIR=str(folder / 'work'), DIGITS=str(folder / 'tiny.py'))
     return names, printed, shown
+
+
+def test_the_student_is_asked_about_digits(ran):
+    names, printed, _ = ran
+    assert names['digits'].student('mimic').classes == tuple('0123456789')
+    assert any(line.endswith('[0 1 2 3 4]') for line in printed)
 
 
 def test_the_report_is_shown_inline(ran):
@@ -66,7 +70,7 @@ def test_what_the_cells_name_is_there():
     names = {}
     exec(next(cells('parameters'))[0], names)
     assert (ROOT / names['DIGITS']).is_file()
-    config = load_experiment('cifar_student').get_config(names['CIFAR_PRESETS'])
+    config = load_experiment('cifar_student').get_config()
     assert ROOT / names['CIFAR'] == ROOT / 'experiments' / 'cifar_student.py'
     config.update_from_flattened_dict({'run.model_axis': 2})
     assert config.run.model_axis == 2

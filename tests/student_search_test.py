@@ -134,10 +134,11 @@ def test_a_search_that_was_stopped_or_diverged_goes_on(searched, device, tmp_pat
     config = searching(4)
     config.search.update(study='other', seed=1)
     config.students.found.from_study.study = 'other'
-    jobs = []
+    jobs, towards = [], []
 
     def run_net(folder, net, targets, session):
         jobs.append(net)
+        towards.append(targets)
         if len(jobs) == 2:
             raise NotFinite(f'{net.name}: loss or gradient not finite at step 7')
         if len(jobs) == 3:
@@ -152,7 +153,7 @@ def test_a_search_that_was_stopped_or_diverged_goes_on(searched, device, tmp_pat
     run(config, workdir, device, phase='search')
     assert len(jobs) == 5
     assert jobs[3].task == jobs[2].task and jobs[3].seed == jobs[2].seed, 'the stopped point again'
-    assert all(job.teacher is not None and job.views == 2 for job in jobs)
+    assert all(each.teacher is not None and each.views == 2 for each in towards)
 
 
 def test_what_a_search_for_students_refuses(searched, device, tmp_path):
