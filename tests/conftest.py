@@ -38,14 +38,16 @@ ROOT = Path(__file__).parent.parent
 # Files that train or compile for long. All others are quick: pytest -m quick
 SLOW = frozenset(
     [
-        *('absorb', 'accelerator', 'answers', 'api', 'arithmetic', 'artifact_names', 'artifacts', 'backend'),
-        *('baseline', 'batch_norm', 'checkpoint', 'cifar10', 'clipping', 'colour', 'compiled', 'convolution'),
-        *('corruption', 'device_memory', 'disk', 'docs', 'experiments', 'export', 'external_views', 'figures'),
-        *('gaussian_process', 'hosts', 'imports', 'inputs_paths', 'inputs_pipeline', 'interrupt'),
-        *('kmeans_features', 'layers', 'logit_cache', 'losses', 'net', 'notebook', 'numbers', 'onnx_writer'),
-        *('own_teacher', 'pipeline', 'plateau', 'pooling', 'predict', 'preprocess', 'readme_runs', 'search'),
-        *('search_phase', 'settings_flags', 'statistics', 'student_search', 'timit_pipeline', 'train'),
-        *('train_step', 'transfer', 'untrusted', 'urban_views', 'views', 'viterbi', 'winograd'),
+        *('absorb', 'accelerator', 'answers', 'api', 'arithmetic', 'artifact_names'),
+        *('artifacts', 'backend', 'baseline', 'batch_norm', 'checkpoint', 'cifar10'),
+        *('clipping', 'colour', 'compiled', 'convolution', 'corruption', 'device_memory'),
+        *('disk', 'docs', 'experiments', 'export', 'external_views', 'figures'),
+        *('gaussian_process', 'hosts', 'imports', 'inputs_paths', 'inputs_pipeline'),
+        *('interrupt', 'kmeans_features', 'layers', 'logit_cache', 'losses', 'net', 'notebook'),
+        *('numbers', 'onnx_writer', 'own_teacher', 'pipeline', 'plateau', 'pooling', 'predict'),
+        *('preprocess', 'readme_runs', 'search', 'search_phase', 'settings_flags'),
+        *('statistics', 'student_search', 'timit_pipeline', 'train', 'train_step'),
+        *('transfer', 'untrusted', 'urban_views', 'views', 'viterbi', 'winograd'),
     ]
 )  # fmt: skip
 
