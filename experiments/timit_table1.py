@@ -21,8 +21,8 @@ that each speaker is tested once:
 Its rates and dropout are from trials of 5 epochs on the first fold, by frame accuracy on the validation
 speakers. DNN: dropout .5 38.2%, .2 43.0. CNN: dropout .5 36.3 at a rate of .05 and 39.6 at .1, dropout .2
 44.7. SNN-8k: rate .05 41.0, .1 40.9. 250L-8k on labels: .02 39.8, .05 40.6, .1 40.0. The mimic: .1 42.8, .2
-42.7, .4 42.8. The first fold without SNN-50k took 1.7 hours on 2 cores with AVX-512, beside other programs, and
-has 41.4% phone errors mimicking, 44.3 for the same net on labels, 41.1 for the ensemble.
+42.7, .4 42.8. The first fold without SNN-50k took 1.7 hours on 2 cores with AVX-512, beside other programs.
+It has 41.4% phone errors mimicking, 44.3 for the same net on labels, 41.1 for the ensemble.
 
 `:small` is the same with hidden layers a quarter as wide, behind the paper's 250 linear units, and an
 ensemble of four CNNs. A fold took 11 minutes on 2 cores. Its rates are the best of three for each kind of
