@@ -13,8 +13,8 @@ continues a stopped run row by row.
 
 `:sample` has the paper's nets, for a part of TIMIT in the same layout (16 speakers or more, TRAIN alone is
 enough). `--config.data.fold` chooses which of four folds of speakers tests. 2 speakers validate, and every
-net has 15 epochs. The two rows of 400,000 units are left out; `:sample,400k` adds them. All four folds, so
-that each speaker is tested once:
+net has 15 epochs. The two rows of 400,000 units are left out; `:400k` behind it, as in `:sample,400k`, adds
+them. All four folds, so that each speaker is tested once:
 
     python benchmarks/timit_folds.py --root=FOLDER
 
