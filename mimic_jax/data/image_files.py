@@ -63,7 +63,7 @@ def decode(
     its pixels is decoded.
 
     like: the image whose shape it must have, to be named in an error.
-    note: told of what is not kept: `FRAMES`, `DEPTH`.
+    note: called with `FRAMES` or `DEPTH` and the name where the file holds more than is kept.
 
     Raises:
       UserError: by `name`, what Pillow cannot read, or an image of another size or mode.
