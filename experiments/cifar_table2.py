@@ -4,6 +4,7 @@
     python -m mimic_jax.main --config=experiments/cifar_table2.py:small    # within an hour on 2 cores
     python -m mimic_jax.main --config=experiments/cifar_table2.py:smoke    # minutes, a first look
     python -m mimic_jax.main --config=experiments/cifar_table2.py:kmeans   # Coates' features alone
+    python -m mimic_jax.main --config=experiments/cifar_table2.py:cnn      # one CNN, its mimic, the twins
 
 Ten rows are the paper's. Two more are the mimic nets trained on labels without regularisation, so that
 every mimic has its twin. The same command continues a stopped run row by row.
@@ -126,7 +127,18 @@ def kmeans(config):
     config.report = presets.report('', {'kmeans': row(*ROWS['kmeans'])}, latency=True)
 
 
-PRESETS = {'small': small, 'smoke': smoke, 'kmeans': kmeans}
+def cnn(config):
+    """The paper's claim at its own size: one CNN, the 128c net that mimics it, and that net on labels."""
+    config.members = {'cnn_1': config.members.cnn_1}
+    config.logits = {'cnn': config.logits.cnn}
+    names = 'cnn_mimic_128c', 'snn', 'labels_128c'
+    config.students = {name: {**config.students[name], 'seeds': (0,)} for name in names}
+    config.report = presets.report(
+        'cnn', {name: row(*ROWS[name]) for name in ('cnn', *names)}, latency=True
+    )
+
+
+PRESETS = {'small': small, 'smoke': smoke, 'kmeans': kmeans, 'cnn': cnn}
 
 
 def caches(cnns, views):
