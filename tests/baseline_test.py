@@ -337,19 +337,19 @@ def test_a_stage_that_changed_between_two_sittings_is_made_again(tmp_path):
 
     path = tmp_path / 'scale.npz'
     for _ in range(2):
-        np.testing.assert_array_equal(baseline._stage(path, make)['values'], np.arange(5))
+        np.testing.assert_array_equal(baseline.stages.stage(path, make)['values'], np.arange(5))
     assert made == [0]
     whole = path.read_bytes()
     for bad in (whole[:-1], b'', whole.replace(b'values', b'valuer')):
         path.write_bytes(bad)
-        np.testing.assert_array_equal(baseline._stage(path, make)['values'], np.arange(5))
+        np.testing.assert_array_equal(baseline.stages.stage(path, make)['values'], np.arange(5))
     assert made == [0, 1, 2, 3]
 
 
 def test_features_that_changed_between_two_sittings_are_not_gone_on_with(tmp_path):
     path, rows = tmp_path / 'features.tmp', bytes(range(40))
     path.write_bytes(rows + b'half a row')
-    baseline._record(path, f'10 rows, CRC-32 {zlib.crc32(rows)}')
+    baseline.stages.record(path, f'10 rows, CRC-32 {zlib.crc32(rows)}')
     assert baseline._rows_written(path, 4) == (10, zlib.crc32(rows))
     for bad in (b'x' + rows[1:], rows[:-1], b''):
         path.write_bytes(bad)

@@ -1,9 +1,6 @@
 """Fits k-means features and an SVM, stage by stage, and writes their decision values on the splits."""
 
 import functools
-import json
-import os
-import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +9,7 @@ import jax
 import numpy as np
 
 from mimic_jax.artifacts import digests, store
-from mimic_jax.baselines import kmeans_features, svm
+from mimic_jax.baselines import kmeans_features, stages, svm
 from mimic_jax.baselines.plan import SPLITS, BaselinePlan
 from mimic_jax.data import batches
 from mimic_jax.errors import UserError
@@ -41,11 +38,11 @@ def run(session: Session, baseline: BaselinePlan) -> Path:
     """
 
     def build(folder: Path) -> dict:
-        clock = _Clock(folder / SECONDS)
+        clock = stages.Clock(folder / SECONDS)
         dictionary = _fit_dictionary(folder, session, baseline)
         clock.lap()
         machines = _fit_machines(folder, session, baseline, dictionary, clock)
-        scale = _load(folder / SCALE)
+        scale = stages.load(folder / SCALE)
         chosen, facts = _evaluate(folder, session, baseline, dictionary, scale, machines)
         clock.lap()
         return {
@@ -71,30 +68,30 @@ def _fit_dictionary(folder: Path, session: Session, baseline: BaselinePlan) -> d
 
     name = f'{baseline.name}, k-means'
     with session.progress.task(name, 'k-means', 1, baseline.clustering) as bar:
-        dictionary = _stage(folder / DICTIONARY, fit)
+        dictionary = stages.stage(folder / DICTIONARY, fit)
         bar.advance()
     return jax.device_put(dictionary, sharding.replicated(session.mesh))
 
 
 def _fit_machines(
-    folder: Path, session: Session, baseline: BaselinePlan, dictionary: dict, clock: '_Clock'
+    folder: Path, session: Session, baseline: BaselinePlan, dictionary: dict, clock: stages.Clock
 ) -> list[dict]:
     """An SVM a penalty: {weights [F + 1, K], iterations, objective, gradient}."""
     penalties = baseline.settings.penalties
     paths = [folder / f'svm_{number}.npz' for number in range(len(penalties))]
-    if not all(_is_whole(path) for path in (*paths, folder / SCALE)):
+    if not all(stages.is_whole(path) for path in (*paths, folder / SCALE)):
         features = _training_features(folder / FEATURES, session, baseline, dictionary, clock)
-        scale = _stage(folder / SCALE, lambda: kmeans_features.fit_scale(features))
+        scale = stages.stage(folder / SCALE, lambda: kmeans_features.fit_scale(features))
         placed = _placed(session, baseline, features, scale)
         for path, penalty in zip(paths, penalties, strict=True):
-            _stage(path, functools.partial(_fit_machine, session, baseline, placed, penalty))
+            stages.stage(path, functools.partial(_fit_machine, session, baseline, placed, penalty))
             clock.lap()
     (folder / FEATURES).unlink(missing_ok=True)
-    return [_load(path) for path in paths]
+    return [stages.load(path) for path in paths]
 
 
 def _training_features(
-    path: Path, session: Session, baseline: BaselinePlan, dictionary: dict, clock: '_Clock'
+    path: Path, session: Session, baseline: BaselinePlan, dictionary: dict, clock: stages.Clock
 ) -> np.ndarray:
     """The features [N, F] float32, memory-mapped from `path`, which grows by whole batches.
 
@@ -114,7 +111,7 @@ def _training_features(
             file.write(content)
             file.flush()
             done, check = done + len(part), zlib.crc32(content, check)
-            _record(path, f'{done} rows, CRC-32 {check}')
+            stages.record(path, f'{done} rows, CRC-32 {check}')
             bar.advance(len(part))
             clock.lap()
     return np.memmap(path, np.float32, 'r', shape=shape)
@@ -252,48 +249,3 @@ def _in_batches(session: Session, call: Callable, examples, size: int) -> Iterat
 def _coding(session: Session, baseline: BaselinePlan, what: str, count: int, done: int = 0):
     name = f'{baseline.name}, {what} features'
     return session.progress.task(name, 'features', count, baseline.coding, done)
-
-
-def _stage(path: Path, make: Callable[[], dict]) -> dict:
-    """The arrays in `path`; `make` gives them where the file is missing or damaged. Written
-    atomically."""
-    if not _is_whole(path):
-        temporary = path.with_name(f'.{path.name}.tmp')
-        with temporary.open('wb') as file:
-            np.savez(file, **make())
-            file.flush()
-            os.fsync(file.fileno())
-        _record(path, store.file_digest(temporary))
-        temporary.replace(path)
-    return _load(path)
-
-
-def _is_whole(path: Path) -> bool:
-    """Whether a stage's file exists and is unchanged."""
-    entry = digests.read(path.parent).get(path.name)
-    return path.exists() and store.file_digest(path) == entry
-
-
-def _record(path: Path, entry: str) -> None:
-    digests.write(path.parent, {**digests.read(path.parent), path.name: entry})
-
-
-def _load(path: Path) -> dict:
-    with np.load(path, allow_pickle=False) as file:
-        return dict(file)
-
-
-class _Clock:
-    """Seconds spent on an artifact over all runs, kept in a file."""
-
-    def __init__(self, path: Path):
-        self._path, self._last = path, time.monotonic()
-        try:
-            self.seconds = float(path.read_text())
-        except (FileNotFoundError, ValueError):
-            self.seconds = 0.0
-
-    def lap(self) -> None:
-        now = time.monotonic()
-        self.seconds, self._last = self.seconds + now - self._last, now
-        store.write_atomically(self._path, json.dumps(self.seconds))
