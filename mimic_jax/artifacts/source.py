@@ -1,0 +1,156 @@
+"""A person's own Python: loaded by import path, and named by the SHA-256 of its source files."""
+
+import ast
+import functools
+import hashlib
+import importlib
+import importlib.util
+import site
+import sys
+import sysconfig
+from collections.abc import Iterator
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+
+from mimic_jax.errors import UserError
+
+_loaded: dict[
+    str, tuple[object, str]
+] = {}  # by module: the module, and its digest when it was loaded
+
+
+def load(path: str, where: str):
+    """What 'package.module:name' names: a function, a class or any other object.
+
+    where: the setting that holds the path, for errors.
+
+    Raises:
+      UserError: no such path, module or name; or a source file that was edited after this process had
+        loaded it, so that the digest would be of other code than the one that runs.
+    """
+    module, name = _split(path, where)
+    digest = identity(path, where)['sha256']
+    try:
+        found = importlib.import_module(module)
+        value = functools.reduce(getattr, name.split('.'), found)
+    except AttributeError as error:
+        raise UserError(f'{where} is {path!r}, but {module} has no {name!r}') from error
+    except Exception as error:  # whatever the module does when it is imported
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f'{where} is {path!r}, which cannot be imported ({reason})') from error
+    first, known = _loaded.setdefault(module, (found, digest))
+    if first is found and known != digest:
+        raise UserError(
+            f'{where} is {path!r}, which was edited after this process had loaded it; start Python anew'
+        )
+    _loaded[module] = (found, digest)
+    return value
+
+
+def identity(path: str, where: str) -> dict[str, str]:
+    """{path, sha256}: what determines the object at 'package.module:name'.
+
+    The digest is over the module's source and, however deep, over the modules that its `import`
+    statements name. Libraries are left out: the standard library, installed packages, and this one. Of
+    a module that is itself a library's, those in its own package are taken. Nothing is imported.
+
+    Raises:
+      UserError: a path of another form, or a module that is not there.
+    """
+    module, _ = _split(path, where)
+    total = hashlib.sha256()
+    for name, origin in sorted(_files(module, path, where).items()):
+        content = hashlib.sha256(Path(origin).read_bytes()).hexdigest()
+        total.update(f'{name} {content}\n'.encode())
+    return {'path': path, 'sha256': total.hexdigest()}
+
+
+def _split(path: str, where: str) -> tuple[str, str]:
+    module, _, name = path.partition(':')
+    if not all(part.isidentifier() for part in (*module.split('.'), *name.split('.'))):
+        raise UserError(f'{where} is {path!r}; write package.module:name')
+    return module, name
+
+
+def _files(module: str, path: str, where: str) -> dict[str, str]:
+    """Source files by the names of their modules: the module's, and those it imports."""
+    importlib.invalidate_caches()  # a file may be younger than the last look at its folder
+    spec = _found(module)
+    if spec is None:
+        raise UserError(
+            f'{where} is {path!r}, but there is no module {module}; install it, or add its folder to '
+            'PYTHONPATH'
+        )
+    package = module if spec.submodule_search_locations else spec.parent
+    files, waiting = {}, [module]
+    while waiting:
+        name = waiting.pop()
+        near = f'{name}.'.startswith(f'{package}.') if package else name == module
+        if name in files or not (near or _is_own(name)):
+            continue
+        spec = _found(name)
+        if spec is None:  # `from module import name`, where the name is no module
+            continue
+        if '.' in name:
+            waiting.append(name.rpartition('.')[0])  # its package, which Python runs first
+        if spec.origin is None or not Path(spec.origin).is_file():
+            continue  # a folder without an __init__
+        files[name] = spec.origin
+        if spec.origin.endswith('.py'):
+            waiting += _imported(spec)
+    return files
+
+
+def _found(module: str) -> ModuleSpec | None:
+    """Where a module lies, without running its packages."""
+    top, *rest = module.split('.')
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):  # the one that runs as a script has none
+        return None
+    for number in range(len(rest)):
+        if spec is None or spec.submodule_search_locations is None:
+            return None
+        name = '.'.join([top, *rest[: number + 1]])
+        spec = PathFinder.find_spec(name, spec.submodule_search_locations)
+    return spec
+
+
+@functools.cache
+def _libraries() -> tuple[Path, ...]:
+    """The folders of installed packages and of the standard library."""
+    known = [sysconfig.get_path(name) for name in ('stdlib', 'platstdlib', 'purelib', 'platlib')]
+    return tuple(Path(path).resolve() for path in (*known, *site.getsitepackages()))
+
+
+def _is_own(module: str) -> bool:
+    """Whether a module lies in no library."""
+    top = module.partition('.')[0]
+    if top == 'mimic_jax' or top in sys.stdlib_module_names:
+        return False
+    spec = _found(top)
+    if spec is None:
+        return False
+    place = spec.origin or next(iter(spec.submodule_search_locations or ()), '')
+    return Path(place).exists() and not any(
+        library in Path(place).resolve().parents for library in _libraries()
+    )
+
+
+def _imported(spec: ModuleSpec) -> Iterator[str]:
+    """The modules that a source file names in `import` statements, those inside functions too."""
+    package = spec.name if spec.submodule_search_locations else spec.parent
+    try:
+        tree = ast.parse(Path(spec.origin).read_bytes())
+    except SyntaxError:  # importing it reports that
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ''
+            if node.level:
+                above = package.split('.')[: len(package.split('.')) - node.level + 1]
+                base = '.'.join(filter(None, [*above, base]))
+            yield base
+            yield from (f'{base}.{alias.name}' for alias in node.names if alias.name != '*')
