@@ -32,7 +32,7 @@ from mimic_jax.export import plan as exporting
 from mimic_jax.mimic import ensemble, logit_cache
 from mimic_jax.mimic.logit_cache import LogitCache
 from mimic_jax.mimic.plan import Plan
-from mimic_jax.runtime import allocator, compiled
+from mimic_jax.runtime import allocator, compiled, modules
 from mimic_jax.training import metrics_log
 from mimic_jax.training.plan import NetPlan
 from mimic_jax.training.session import Session
@@ -62,8 +62,9 @@ def load_experiment(path: str | Path, **changes) -> ml_collections.ConfigDict:
     config.lock()
     for setting, value in changes.items():
         _change(config, setting, value)
-    # The name of the report's folder; a copy of the config loses it.
+    # The name of the report's folder, and where modules are found; a copy of the config loses both.
     object.__setattr__(config, '_experiment', shipped.experiment_name(file, names))
+    object.__setattr__(config, '_file', file)
     return config
 
 
@@ -86,6 +87,7 @@ def run(
     logging.set_verbosity(logging.FATAL)  # Orbax logs every file that it touches
     if not isinstance(config, ml_collections.ConfigDict):
         config = presets.build(config)
+    modules.look_beside(getattr(config, '_file', None))
     experiment = name or getattr(config, '_experiment', 'experiment')
     folder = Path(workdir).expanduser()
     command = f'mimic_jax.run: {experiment}'

@@ -135,9 +135,10 @@ def _stop_one_of_several(error: Exception) -> None:
 
 def _run(command: str) -> None:
     from mimic_jax import pipeline
-    from mimic_jax.runtime import compiled
+    from mimic_jax.runtime import compiled, modules
 
     compiled.keep()
+    modules.look_beside(_file())
     pipeline.run(
         _CONFIG.value,
         workdir=files.expand(_WORKDIR.value),

@@ -1,9 +1,6 @@
 """A teacher made elsewhere: what it is named by, what its files hold, and its answers, checked."""
 
 import functools
-import importlib
-import importlib.util
-import sys
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,7 +12,7 @@ from mimic_jax.data import array_files
 from mimic_jax.errors import UserError
 from mimic_jax.mimic import external_onnx_data
 from mimic_jax.mimic.settings import ExternalTeacher
-from mimic_jax.runtime import files
+from mimic_jax.runtime import files, modules
 from mimic_jax.runtime.interrupt import Interrupted
 
 SMALLEST = 1e-6  # probability: log 10⁻⁶ = −13.8 stands for whatever is less
@@ -42,7 +39,7 @@ def identity(teacher: ExternalTeacher, where: str) -> dict:
         facts['layout'] = teacher.layout
     if teacher.kind == 'onnx':
         return {**facts, **_onnx_identity(path, teacher.output, where)}
-    _check_module(path, where)
+    modules.find(modules.split(path, f'{where}.path')[0], f'{where}.path')
     return {**facts, 'path': path, 'version': teacher.version}
 
 
@@ -77,13 +74,9 @@ def function(path: str, where: str) -> Callable:
     Raises:
       UserError: a module that cannot be imported, or that has no such function.
     """
-    module, _, attribute = path.partition(':')
-    try:
-        found = getattr(importlib.import_module(module), attribute, None)
-    except ImportError as error:
-        raise UserError(f'{where}.path is {path!r}, but {error}; install or mend it') from error
+    found, _ = modules.load(path, f'{where}.path', anew=False)
     if not callable(found):
-        raise UserError(f'{where}.path is {path!r}, but {module} has no function {attribute!r}')
+        raise UserError(f'{where}.path is {path!r}, which is no function; name one')
     return found
 
 
@@ -229,18 +222,3 @@ def digest(path: str, where: str) -> str:
     if not file.is_file():
         raise UserError(f'{where} is {path!r}, where there is no file; give one that is there')
     return store.file_digest(file)
-
-
-def _check_module(path: str, where: str) -> None:
-    module, _, attribute = path.partition(':')
-    if not module or not attribute:
-        raise UserError(f"{where}.path is {path!r}; write 'package.module:function'")
-    try:
-        found = module in sys.modules or importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError):
-        found = False
-    if not found:
-        raise UserError(
-            f'{where}.path is {path!r}, but there is no module {module}; run where it can be '
-            'imported, or add its folder to PYTHONPATH'
-        )
