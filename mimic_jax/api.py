@@ -23,7 +23,7 @@ import scipy.special
 from absl import logging
 
 from mimic_jax import pipeline
-from mimic_jax.artifacts import store
+from mimic_jax.artifacts import source, store
 from mimic_jax.config import presets, shipped
 from mimic_jax.config.fields import nearest
 from mimic_jax.data.centring import Centre
@@ -32,7 +32,7 @@ from mimic_jax.export import plan as exporting
 from mimic_jax.mimic import ensemble, logit_cache
 from mimic_jax.mimic.logit_cache import LogitCache
 from mimic_jax.mimic.plan import Plan
-from mimic_jax.runtime import allocator, compiled, modules
+from mimic_jax.runtime import allocator, compiled
 from mimic_jax.training import metrics_log
 from mimic_jax.training.plan import NetPlan
 from mimic_jax.training.session import Session
@@ -87,7 +87,7 @@ def run(
     logging.set_verbosity(logging.FATAL)  # Orbax logs every file that it touches
     if not isinstance(config, ml_collections.ConfigDict):
         config = presets.build(config)
-    modules.look_beside(getattr(config, '_file', None))
+    source.look_beside(getattr(config, '_file', None))
     experiment = name or getattr(config, '_experiment', 'experiment')
     folder = Path(workdir).expanduser()
     command = f'mimic_jax.run: {experiment}'

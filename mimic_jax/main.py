@@ -135,10 +135,11 @@ def _stop_one_of_several(error: Exception) -> None:
 
 def _run(command: str) -> None:
     from mimic_jax import pipeline
-    from mimic_jax.runtime import compiled, modules
+    from mimic_jax.artifacts import source
+    from mimic_jax.runtime import compiled
 
     compiled.keep()
-    modules.look_beside(_file())
+    source.look_beside(_file())
     pipeline.run(
         _CONFIG.value,
         workdir=files.expand(_WORKDIR.value),

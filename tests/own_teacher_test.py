@@ -367,7 +367,7 @@ def test_a_function_that_gives_no_logits_is_one_line(make_session, settings, mod
     ('kind', 'path', 'words'),
     [
         ('callable', 'no_such_package.module:apply', 'no module no_such_package.module'),
-        ('callable', 'just_a_name', "'package.module:Name'"),
+        ('callable', 'just_a_name', 'package.module:name'),
         ('callable', ('a:b', 'c:d'), 'only kind'),
         ('logits', '/nonesuch/logits.npy', 'there is no file'),
         ('onnx', '/nonesuch/model.onnx', 'there is no file'),

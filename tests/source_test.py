@@ -118,11 +118,43 @@ def test_what_is_not_there_is_refused_in_a_line(package, path, words):
     assert message.startswith(f'{WHERE} is {path!r}') and words in message
 
 
-def test_code_that_was_edited_after_it_was_loaded_is_refused(package):
-    source.load('my_nets.resnet:Net', WHERE)
-    source.load('my_nets.resnet:Net', WHERE)
-    (package / 'my_nets/blocks/deep.py').write_text('WIDTH = 4\n')
-    assert 'start Python anew' in refusal(source.load, 'my_nets.resnet:Net', WHERE)
-    for name in [name for name in sys.modules if name.startswith('my_nets')]:
-        del sys.modules[name]
+def test_code_that_was_edited_after_it_was_loaded_is_imported_anew(package):
+    first = source.load('my_nets.resnet:Net', WHERE)
+    assert source.load('my_nets.resnet:Net', WHERE) is first
+    (package / 'my_nets/blocks/deep.py').write_text('WIDTH = 4\n')  # at once, of the same length
     assert source.load('my_nets.resnet:Net', WHERE).Inner.width == 4
+    assert source.load('my_nets.resnet:Net', WHERE, anew=False).Inner.width == 4
+
+
+def test_code_that_was_imported_elsewhere_is_imported_anew_unless_told(package):
+    import helpers
+
+    helpers.changed = True
+    assert source.load('helpers:changed', WHERE, anew=False)
+    assert "has no 'changed'" in refusal(source.load, 'helpers:changed', WHERE)
+
+
+def test_a_library_is_never_imported_anew(package):
+    import tqdm.utils as installed
+
+    assert source.load('tqdm.utils:FormatReplace', WHERE) is installed.FormatReplace
+    assert sys.modules['tqdm.utils'] is installed
+
+
+def test_the_current_folder_comes_before_that_of_the_experiment(tmp_path, monkeypatch):
+    path, beside, here = 'my_own_nets:X', tmp_path / 'experiments', tmp_path / 'here'
+    for folder in (beside, here):
+        folder.mkdir()
+    (beside / 'my_own_nets.py').write_text('X = "beside"\n')
+    monkeypatch.chdir(here)
+    before = list(sys.path)
+    assert 'there is no module' in refusal(source.load, path, WHERE)
+    source.look_beside(beside / 'mine.py')
+    assert source.load(path, WHERE) == 'beside'
+    (here / 'my_own_nets.py').write_text('X = "here"\n')
+    assert source.load(path, WHERE) == 'here'
+    (here / 'my_own_nets.py').unlink()
+    assert source.load(path, WHERE) == 'beside'
+    source.look_beside(None)
+    assert 'there is no module' in refusal(source.load, path, WHERE)
+    assert sys.path == before

@@ -1,6 +1,7 @@
 """A person's own Python: loaded by import path, and named by the SHA-256 of its source files."""
 
 import ast
+import contextlib
 import functools
 import hashlib
 import importlib
@@ -13,38 +14,50 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
 from mimic_jax.errors import UserError
+from mimic_jax.runtime.interrupt import Interrupted
 
-_loaded: dict[
-    str, tuple[object, str]
-] = {}  # by module: the module, and its digest when it was loaded
+_beside: list[str] = []  # the folder of the experiment's file, where there is one
+_loaded: dict[str, tuple] = {}  # by module: its files and their digest when it was imported
 
 
-def load(path: str, where: str):
+def look_beside(file: str | Path | None) -> None:
+    """From now on modules are found in the experiment file's folder too; None: in no such folder."""
+    for folder in _beside:
+        sys.path.remove(folder)
+    _beside[:] = [] if file is None else [str(Path(file).resolve().parent)]
+    sys.path.extend(_beside)  # last, so that it hides no library
+
+
+def load(path: str, where: str, anew: bool = True):
     """What 'package.module:name' names: a function, a class or any other object.
 
-    where: the setting that holds the path, for errors.
+    The module lies in the current folder, beside the experiment's file, or where Python finds it.
+    where: the setting that holds the path, for errors.  anew: a person's module whose files were edited
+    since, or that was imported elsewhere, is imported anew, so that the code that runs is the code that
+    `identity` names.
 
     Raises:
-      UserError: no such path, module or name; or a source file that was edited after this process had
-        loaded it, so that the digest would be of other code than the one that runs.
+      UserError: no such path, module or name, or a module that cannot be imported.
     """
     module, name = _split(path, where)
-    digest = identity(path, where)['sha256']
+    files = _files(module, path, where)
+    now = files, _digest(files)
+    if anew and (_loaded.get(module) != now or module not in sys.modules):
+        _forget(files)
     try:
-        found = importlib.import_module(module)
-        value = functools.reduce(getattr, name.split('.'), found)
-    except AttributeError as error:
-        raise UserError(f'{where} is {path!r}, but {module} has no {name!r}') from error
+        with _current_folder_first():
+            found = importlib.import_module(module)
+    except Interrupted:
+        raise
     except Exception as error:  # whatever the module does when it is imported
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f'{where} is {path!r}, which cannot be imported ({reason})') from error
-    first, known = _loaded.setdefault(module, (found, digest))
-    if first is found and known != digest:
-        raise UserError(
-            f'{where} is {path!r}, which was edited after this process had loaded it; start Python anew'
-        )
-    _loaded[module] = (found, digest)
-    return value
+    if anew:
+        _loaded[module] = now
+    try:
+        return functools.reduce(getattr, name.split('.'), found)
+    except AttributeError as error:
+        raise UserError(f'{where} is {path!r}, but {module} has no {name!r}') from error
 
 
 def identity(path: str, where: str) -> dict[str, str]:
@@ -58,11 +71,37 @@ def identity(path: str, where: str) -> dict[str, str]:
       UserError: a path of another form, or a module that is not there.
     """
     module, _ = _split(path, where)
+    return {'path': path, 'sha256': _digest(_files(module, path, where))}
+
+
+def _digest(files: dict[str, str]) -> str:
     total = hashlib.sha256()
-    for name, origin in sorted(_files(module, path, where).items()):
+    for name, origin in sorted(files.items()):
         content = hashlib.sha256(Path(origin).read_bytes()).hexdigest()
         total.update(f'{name} {content}\n'.encode())
-    return {'path': path, 'sha256': total.hexdigest()}
+    return total.hexdigest()
+
+
+def _forget(files: dict[str, str]) -> None:
+    """Lets a person's own modules be imported anew; libraries stay."""
+    for name in filter(_is_own, files):
+        parts = name.split('.')
+        for count in range(1, len(parts) + 1):  # with the packages around it
+            sys.modules.pop('.'.join(parts[:count]), None)
+
+
+@contextlib.contextmanager
+def _current_folder_first() -> Iterator[None]:
+    """Imports from the current folder first. Keeps no bytecode, which Python would take for a file that
+    is edited within the same second."""
+    without, here = sys.dont_write_bytecode, str(Path.cwd())
+    sys.path.insert(0, here)
+    sys.dont_write_bytecode = True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = without
+        sys.path.remove(here)
 
 
 def _split(path: str, where: str) -> tuple[str, str]:
@@ -104,10 +143,12 @@ def _files(module: str, path: str, where: str) -> dict[str, str]:
 def _found(module: str) -> ModuleSpec | None:
     """Where a module lies, without running its packages."""
     top, *rest = module.split('.')
-    try:
-        spec = importlib.util.find_spec(top)
-    except (ImportError, ValueError):  # the one that runs as a script has none
-        return None
+    spec = PathFinder.find_spec(top, [str(Path.cwd()), *sys.path])
+    if spec is None:
+        try:
+            spec = importlib.util.find_spec(top)
+        except (ImportError, ValueError):  # the one that runs as a script has none
+            return None
     for number in range(len(rest)):
         if spec is None or spec.submodule_search_locations is None:
             return None

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mimic_jax.artifacts import store
+from mimic_jax.artifacts import source, store
 from mimic_jax.data import array_files
 from mimic_jax.errors import UserError
 from mimic_jax.mimic import external_onnx_data
 from mimic_jax.mimic.settings import ExternalTeacher
-from mimic_jax.runtime import files, modules
+from mimic_jax.runtime import files
 from mimic_jax.runtime.interrupt import Interrupted
 
 SMALLEST = 1e-6  # probability: log 10⁻⁶ = −13.8 stands for whatever is less
@@ -39,7 +39,7 @@ def identity(teacher: ExternalTeacher, where: str) -> dict:
         facts['layout'] = teacher.layout
     if teacher.kind == 'onnx':
         return {**facts, **_onnx_identity(path, teacher.output, where)}
-    modules.find(modules.split(path, f'{where}.path')[0], f'{where}.path')
+    source.identity(path, f'{where}.path')
     return {**facts, 'path': path, 'version': teacher.version}
 
 
@@ -74,7 +74,7 @@ def function(path: str, where: str) -> Callable:
     Raises:
       UserError: a module that cannot be imported, or that has no such function.
     """
-    found, _ = modules.load(path, f'{where}.path', anew=False)
+    found = source.load(path, f'{where}.path', anew=False)
     if not callable(found):
         raise UserError(f'{where}.path is {path!r}, which is no function; name one')
     return found
