@@ -5,7 +5,6 @@ import contextlib
 import functools
 import hashlib
 import importlib
-import importlib.util
 import site
 import sys
 import sysconfig
@@ -144,11 +143,9 @@ def _found(module: str) -> ModuleSpec | None:
     """Where a module lies, without running its packages."""
     top, *rest = module.split('.')
     spec = PathFinder.find_spec(top, [str(Path.cwd()), *sys.path])
-    if spec is None:
-        try:
-            spec = importlib.util.find_spec(top)
-        except (ImportError, ValueError):  # the one that runs as a script has none
-            return None
+    if spec is None:  # built in, or installed where it is edited
+        finders = (finder.find_spec(top, None) for finder in sys.meta_path)
+        spec = next(filter(None, finders), None)
     for number in range(len(rest)):
         if spec is None or spec.submodule_search_locations is None:
             return None
