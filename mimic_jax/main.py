@@ -2,10 +2,9 @@
 
   python -m mimic_jax.main --config=FILE.py[:PRESET,PRESET] [--phase=PHASE]
 
-FILE    experiments/digits_student.py takes a minute; its first lines say what
-        each file in experiments/ is, and what it takes
-PRESET  smoke: a first look, in minutes; small: cut down to a CPU; without one:
-        whole.  The file may have others
+FILE    experiments/digits_student.py takes a minute.  --config=FILE --help
+        prints what an experiment is, what it takes, and its presets
+PRESET  another size or variant, where the experiment has some
 PHASE   all: search, teacher, logits, student, baseline, evaluate, decode and
         report, as far as the experiment has them and they are not done yet
         export: a student as one file; predict: its answers to --input
@@ -19,19 +18,22 @@ Each setting is a flag too: --config.students.mimic.train.learning_rate=0.01
 import functools
 import io
 import os
-import shlex
 import sys
 import traceback
-from collections.abc import Iterable
 from pathlib import Path
+
+from mimic_jax.runtime import interrupt
+
+if __name__ == '__main__':  # the imports below take a moment, in which Ctrl-C may come
+    interrupt.leave_at_once()
 
 import ml_collections
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from mimic_jax.config import describe, shipped
+from mimic_jax.config import command_line, shipped
 from mimic_jax.errors import UserError
-from mimic_jax.runtime import allocator, files, interrupt, progress
+from mimic_jax.runtime import allocator, files
 from mimic_jax.runtime.address import without_password
 
 _PHASES = (
@@ -51,6 +53,7 @@ _INPUT = flags.DEFINE_string('input', None, 'What to predict: images, an array, 
 _OUTPUT = flags.DEFINE_string('output', None, 'Where predictions go, .npz or .csv; or views.')
 _NAME = flags.DEFINE_string('name', None, 'The report’s folder, if not the config file’s name.')
 _EXPERIMENTS = flags.DEFINE_list('experiments', [], 'Finished experiments to report together.')
+_VERSION = flags.DEFINE_bool('version', False, 'Print the versions of mimic_jax, Python and jax.')
 _DISTRIBUTED = flags.DEFINE_string(
     'distributed',
     None,
@@ -70,17 +73,17 @@ def main(_) -> None:
     if not flags.FLAGS['verbosity'].present:
         # Orbax tells of every file it touches, and at length of every error that it also raises.
         logging.set_verbosity(logging.FATAL)
-    command = _command(sys.argv[1:])
     # In reports, which others read, and which hold no bytes that are no text.
-    shown = files.printable(_command(map(without_password, sys.argv[1:])))
-    interrupt.install()
+    shown = files.printable(interrupt.command(map(without_password, sys.argv[1:])))
+    interrupt.leave_at_once()  # until a run begins, nothing is written that a stop could harm
     if isinstance(sys.stdout, io.TextIOWrapper):  # on any terminal, a class may have any name
         sys.stdout.reconfigure(errors='backslashreplace')
     try:
         if _DISTRIBUTED.value:
+            interrupt.install()
             _join()
         if _PHASE.value == 'settings':
-            print(describe.values(_CONFIG.value))
+            _print_settings()
         elif _PHASE.value == 'verify':
             _verify()
         elif flags.FLAGS['experiments'].present:
@@ -90,7 +93,7 @@ def main(_) -> None:
     except UserError as error:
         _stop(2, f'error: {error}')
     except interrupt.Interrupted:
-        _stop(130, f'stopped; nothing is lost. To go on: {command}')
+        _stop(130, interrupt.how_to_go_on())
     except BrokenPipeError:  # whoever read the output has read enough
         os._exit(141)
     except OSError as error:
@@ -103,10 +106,6 @@ def main(_) -> None:
         _stop_one_of_several(error)
     if _DISTRIBUTED.value:
         _leave()
-
-
-def _command(arguments: Iterable[str]) -> str:
-    return shlex.join(['python', '-m', 'mimic_jax.main', *arguments])
 
 
 def _join() -> None:
@@ -134,16 +133,21 @@ def _stop_one_of_several(error: Exception) -> None:
 
 
 def _run(command: str) -> None:
+    workdir, experiment = files.expand(_WORKDIR.value), _experiment()
+    if sys.stderr.isatty():  # jax takes seconds to load, in which nothing else is shown
+        files.say(f'{experiment}: artifacts and report in {workdir}')
     from mimic_jax import pipeline
     from mimic_jax.artifacts import source
     from mimic_jax.runtime import compiled
 
     compiled.keep()
     source.look_beside(_file())
+    if not _DISTRIBUTED.value:
+        interrupt.install()
     pipeline.run(
         _CONFIG.value,
-        workdir=files.expand(_WORKDIR.value),
-        experiment=_experiment(),
+        workdir=workdir,
+        experiment=experiment,
         phase=_PHASE.value,
         command=command,
         student_name=_STUDENT.value or '',
@@ -157,10 +161,17 @@ def _path(flag: str | None) -> str:
     return str(files.expand(flag)) if flag else ''
 
 
+def _print_settings() -> None:
+    from mimic_jax.config import describe
+
+    print(describe.values(_CONFIG.value))
+
+
 def _verify() -> None:
     from mimic_jax.artifacts import verify
+    from mimic_jax.runtime.progress import Progress
 
-    watch = functools.partial(progress.Progress().count, 'checking artifacts')
+    watch = functools.partial(Progress().count, 'checking artifacts')
     if not verify.run(files.expand(_WORKDIR.value), watch=watch):
         sys.exit(1)
 
@@ -176,7 +187,15 @@ def _gather(command: str) -> None:
 def _parse(argv: list[str]) -> list[str]:
     """Flags, with every mistake in them as one line."""
     try:
-        rest = flags.FLAGS([_with_shipped(word) for word in argv])
+        argv = [command_line.with_shipped(word) for word in argv]
+        if command_line.asks_for_help(argv):
+            own = flags.FLAGS.get_key_flags_for_module(sys.modules[__name__])
+            print(command_line.help_for(argv, __doc__, own))
+            sys.exit(0)
+        rest = flags.FLAGS(argv)
+        if _VERSION.value:
+            print(command_line.versions())
+            sys.exit(0)
         if rest[1:]:
             raise UserError(f'unexpected argument {rest[1]!r}; every setting is a --flag=value')
         for name, phases in _READ_BY.items():
@@ -192,18 +211,16 @@ def _parse(argv: list[str]) -> list[str]:
             raise UserError(f'--name={_NAME.value} must be a folder’s name, without a path')
         if not flags.FLAGS['config'].present:
             raise UserError('no experiment given; say --config=experiments/digits_student.py')
-        path = Path(_file())
-        if not path.is_file():
-            raise UserError(
-                f'--config={path}: there is no such file; there are {", ".join(shipped.names())}'
-            )
+        command_line.check_file(_file())
         config = _CONFIG.value  # a file that could not be loaded fails here
         if not isinstance(config, ml_collections.ConfigDict):
-            raise UserError(f'--config={path}: get_config must return an ml_collections.ConfigDict')
+            raise UserError(
+                f'--config={_file()}: get_config must return an ml_collections.ConfigDict'
+            )
     except (flags.Error, UserError, OSError) as error:
-        _fail(_one_line(error))
+        _fail(command_line.one_line(error))
     except (KeyError, AttributeError, ImportError, SyntaxError) as error:
-        _fail(f'--config: {_one_line(error)}')
+        _fail(f'--config: {command_line.one_line(error)}')
     return rest
 
 
@@ -217,29 +234,6 @@ def _experiment() -> str:
 
 def _file() -> str:
     return flags.FLAGS['config'].config_filename.partition(':')[0]
-
-
-def _with_shipped(word: str) -> str:
-    """A flag as given, but --config=experiments/… finds the package's own files from anywhere."""
-    name, equals, value = word.partition('=')
-    if not equals or name.lstrip('-') != 'config':
-        return word
-    path, colon, presets = value.partition(':')
-    return f'{name}={shipped.find(os.path.expanduser(path))}{colon}{presets}'
-
-
-def _one_line(error: Exception) -> str:
-    while error.args and isinstance(error.args[0], Exception):  # one error wrapped in another
-        error = error.args[0]
-    missing = isinstance(error, KeyError) and error.args
-    text = str(error.args[0]) if missing else str(error)
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if missing:  # ml_collections on a misspelt key, which it may follow by 'Did you mean …'
-        hints = [f'; {line[0].lower()}{line[1:]}' for line in lines if line.startswith('Did you')]
-        return f'there is no setting {lines[0]}' + ''.join(hints)
-    if 'Traceback' in text:  # raised inside the config file: its last line says what
-        return lines[-1].removeprefix('ValueError: ')
-    return lines[0] if lines else type(error).__name__
 
 
 def _stop(status: int, message: str) -> None:
@@ -256,5 +250,10 @@ def _fail(message: str) -> None:
     sys.exit(2)
 
 
-if __name__ == '__main__':
+def run() -> None:
+    """The command `mimic_jax`."""
     app.run(main, flags_parser=_parse)
+
+
+if __name__ == '__main__':
+    run()

@@ -21,6 +21,7 @@ def installed(monkeypatch):
     handlers = {number: signal.getsignal(number) for number in BOTH}
     monkeypatch.setattr(interrupt._Request, 'pending', False)
     monkeypatch.setattr(interrupt._Request, 'deferred', False)
+    monkeypatch.setattr(sys, 'unraisablehook', sys.unraisablehook)
     interrupt.install()
     yield
     for number, handler in handlers.items():
@@ -104,6 +105,26 @@ def test_code_can_ask_itself_to_stop():
     with pytest.raises(Interrupted), interrupt.deferred():
         interrupt.request()
         interrupt.check()
+
+
+class Dying:
+    """Raises when it is collected, where Python cannot pass an error on."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def __del__(self):
+        raise self.error
+
+
+def test_what_python_cannot_pass_on_of_a_signal_is_not_printed(capsys, monkeypatch):
+    monkeypatch.setattr(sys, 'unraisablehook', interrupt._unraisable)
+    dying = Dying(Interrupted())
+    del dying
+    assert capsys.readouterr().err == ''
+    dying = Dying(ZeroDivisionError('seen'))
+    del dying
+    assert 'ZeroDivisionError: seen' in capsys.readouterr().err
 
 
 # A real run, which would train for hours and write no checkpoint before its end.

@@ -1,7 +1,10 @@
 """The command line. All cases run in one process that forks, before jax is imported, for each."""
 
+import configparser
+import importlib
 import json
 import os
+import platform
 import shlex
 import subprocess
 import sys
@@ -12,8 +15,9 @@ import jax
 import pytest
 from conftest import refusal
 
+import mimic_jax
 from mimic_jax import main
-from mimic_jax.config import shipped
+from mimic_jax.config import command_line, shipped
 from mimic_jax.runtime import sharding
 
 ROOT = Path(__file__).parent.parent
@@ -100,6 +104,12 @@ def get_config(presets):
 MISTAKES = [
     ([], ['no experiment given', '--config=']),
     (['--config=nowhere.py'], ['nowhere.py', 'no such file', 'experiments/own_data.py']),
+    (['--config=digit_studnet'], ['did you mean experiments/digits_student.py?']),
+    ([DIGITS, '--config.students.mimic.loss=kl'], ['say --config.students.mimic.loss.kind=kl']),
+    ([DIGITS, '--config.students.mimic=kl'], ['a group of settings', 'model', 'loss', 'train']),
+    ([DIGITS, '--config.data.train=3.5'], ['--config.data.train', "'3.5'", 'a whole number']),
+    ([DIGITS, '--config.views.shift=x'], ['--config.views.shift', "'x'", 'a whole number']),
+    ([DIGITS, '--config.students.mimic.train.momentum=x'], ["'x'", 'a number']),
     (['--config=experiments'], ['experiments', 'no such file']),
     ([f'{CIFAR}:smok'], ["unknown preset 'smok'", 'smoke']),
     ([f'{CIFAR}:smoke,tiny'], ["unknown preset 'tiny'", 'smoke']),
@@ -150,6 +160,7 @@ def outcomes(tmp_path_factory):
     for name, text in FILES.items():
         (folder / f'{name}.py').write_text(text)
     cases = [(args, '') for args, _ in MISTAKES]
+    cases += [(['--version'], ''), ([DIGITS.removesuffix('.py')], '')]
     cases += [(GOOD, ''), ([TWO], ''), ([TWO, '--name=3.5'], ''), ([DIGITS], 'bug')]
     cases += [([DIGITS], then) for then, _, _ in ENDINGS]
     cases += [(SECRET, 'term')]
@@ -238,32 +249,81 @@ def test_a_bug_is_not_hidden_behind_a_line(outcomes):
     assert 'Traceback' in outcome['err'] and 'ValueError' in outcome['err']
 
 
-def test_help_fits_a_screen_and_names_phases_and_presets():
-    process = subprocess.run(
-        [sys.executable, '-m', 'mimic_jax.main', '--help'],
+def test_version_and_a_file_without_its_ending(outcomes):
+    outcome = outcomes['--version', '']
+    assert (outcome['code'], outcome['err']) == (0, '')
+    assert outcome['out'] == (
+        f'mimic_jax {mimic_jax.__version__}, Python {platform.python_version()}, '
+        f'jax {jax.__version__}\n'
+    )
+    called = json.loads(outcomes[DIGITS.removesuffix('.py'), '']['out'])
+    assert called['experiment'] == 'digits_student'
+
+
+def command(*args, module='mimic_jax'):
+    return subprocess.run(
+        [sys.executable, '-m', module, *args],
         capture_output=True, text=True, cwd=ROOT, env={**os.environ, 'PYTHONPATH': str(ROOT)},
         timeout=60,
     )  # fmt: skip
+
+
+def test_help_fits_a_screen_and_names_phases_and_flags():
+    process = command('--help')
     lines = process.stdout.splitlines()
+    assert process.returncode == 0
     assert 24 <= len(lines) <= 40 and max(map(len, lines)) <= 80
-    said = process.stdout.partition('flags:')[0]
-    for word in (*main._PHASES, 'smoke', 'small', '--config.'):
+    said = process.stdout.partition('Flags:')[0]
+    for word in (*main._PHASES, '--config.'):
         assert word in said
     for name in (*main._READ_BY, 'config', 'phase', 'workdir', 'name'):
         assert f'  --{name}: ' in process.stdout
 
 
+@pytest.mark.parametrize(
+    ('name', 'end'),
+    [('digits_student', 'It has no presets.'), ('cifar_student', 'Presets: small; smoke')],
+)
+def test_help_on_an_experiment_offers_its_own_presets(name, end):
+    path = shipped.find(name)
+    about = command_line.help_for([f'--config={path}', '--help'], '', [])
+    assert about.startswith(Path(path).read_text().partition('"""')[2].splitlines()[0])
+    assert about.splitlines()[-1] == end
+
+
+def test_the_console_script_is_the_command():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / 'setup.cfg')
+    name, _, target = setup['options.entry_points']['console_scripts'].strip().partition(' = ')
+    module, _, function = target.partition(':')
+    assert name == 'mimic_jax'
+    assert getattr(importlib.import_module(module), function) is main.run
+
+
+def test_ctrl_c_before_the_run_begins_is_one_line(tmp_path):
+    """The signal comes while the experiment is being loaded."""
+    path = tmp_path / 'stops.py'
+    path.write_text('import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nwhile True: pass\n')
+    for module in ('mimic_jax', 'mimic_jax.main'):
+        process = command(f'--config={path}', module=module)
+        assert process.returncode == 130
+        assert process.stdout == ''
+        assert process.stderr == (
+            f'stopped; nothing is lost. To go on: python -m mimic_jax.main --config={path}\n'
+        )
+
+
 def test_an_experiment_of_the_package_is_found_from_any_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     digits = str(ROOT / 'experiments' / 'digits_student.py')
-    assert main._with_shipped(f'{DIGITS}:a,b') == f'--config={digits}:a,b'
-    assert main._with_shipped('--config=elsewhere/digits_student.py') == (
+    assert command_line.with_shipped(f'{DIGITS}:a,b') == f'--config={digits}:a,b'
+    assert command_line.with_shipped('--config=elsewhere/digits_student.py') == (
         '--config=elsewhere/digits_student.py'
     )
     assert shipped.names()[0] == 'experiments/cifar_claims.py'
     (tmp_path / 'experiments').mkdir()
     (tmp_path / 'experiments' / 'digits_student.py').write_text('')
-    assert main._with_shipped(DIGITS) == DIGITS, 'what is there comes first'
+    assert command_line.with_shipped(DIGITS) == DIGITS, 'what is there comes first'
     assert shipped.names() == ['experiments/digits_student.py']
 
 
@@ -287,14 +347,7 @@ def test_an_accelerator_that_is_not_there(monkeypatch, platform, error, words):
 
 
 def test_the_module_runs_as_a_command():
-    process = subprocess.run(
-        [sys.executable, '-m', 'mimic_jax.main', '--phase=all'],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, 'PYTHONPATH': str(ROOT)},
-        timeout=60,
-    )
+    process = command('--phase=all', module='mimic_jax.main')
     assert process.returncode == 2
     assert process.stderr.startswith('error: no experiment given')
 

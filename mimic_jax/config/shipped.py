@@ -1,5 +1,6 @@
 """The experiments that come with the package: beside it in a clone, under share/ of a wheel's prefix."""
 
+import difflib
 import importlib.metadata
 from pathlib import Path
 
@@ -27,6 +28,13 @@ def names() -> list[str]:
     """The values that --config takes: 'experiments/cifar_claims.py' and so on."""
     found = sorted(Path(FOLDER).glob('*.py')) or sorted(_files())
     return [f'{FOLDER}/{file.name}' for file in found]
+
+
+def nearest(path: str) -> str:
+    """The name of `names` that a misspelt path is near to; '' where none is."""
+    known = {Path(name).stem: name for name in names()}
+    found = difflib.get_close_matches(Path(path).stem, known, n=1)
+    return known[found[0]] if found else ''
 
 
 def _files() -> list[Path]:

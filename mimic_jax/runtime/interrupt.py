@@ -2,7 +2,10 @@
 
 import contextlib
 import os
+import shlex
 import signal
+import sys
+from collections.abc import Iterable
 
 
 class Interrupted(Exception):
@@ -14,10 +17,27 @@ class _Request:
     deferred = False
 
 
+def command(arguments: Iterable[str]) -> str:
+    """The command with these arguments, as it is typed."""
+    return shlex.join(['python', '-m', 'mimic_jax.main', *arguments])
+
+
+def how_to_go_on() -> str:
+    """The line that a stopped command ends with."""
+    return f'stopped; nothing is lost. To go on: {command(sys.argv[1:])}'
+
+
+def leave_at_once() -> None:
+    """Makes SIGTERM and SIGINT end the process with that line, while nothing is being written."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
+
+
 def install() -> None:
     """Makes SIGTERM and SIGINT raise `Interrupted`: at once, or at `check` inside `deferred`."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _handle)
+    sys.unraisablehook = _unraisable
 
 
 def install_for_many() -> None:
@@ -68,3 +88,14 @@ def _handle(number, frame) -> None:
     again, _Request.pending = _Request.pending, True
     if again or not _Request.deferred:
         raise Interrupted
+
+
+def _leave(number, frame) -> None:
+    os.write(2, f'{how_to_go_on()}\n'.encode(errors='backslashreplace'))
+    os._exit(130)
+
+
+def _unraisable(error) -> None:
+    """Prints an error that Python cannot pass on, as from a `__del__`; `Interrupted` raises later."""
+    if not isinstance(error.exc_value, Interrupted):
+        sys.__unraisablehook__(error)

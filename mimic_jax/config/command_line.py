@@ -1,0 +1,128 @@
+"""What people type: experiments found by name, help, and every mistake in flags as one line."""
+
+import ast
+import dataclasses
+import importlib.metadata
+import os
+import platform
+import re
+import runpy
+import textwrap
+import typing
+from collections.abc import Iterable
+from pathlib import Path
+
+from mimic_jax import __version__
+from mimic_jax.config import shipped
+from mimic_jax.errors import UserError
+
+_FLAG = re.compile(r'flag --(?P<name>\S+?)=(?P<value>.*?): (?P<reason>.*)', re.DOTALL)
+_KINDS = {
+    'invalid literal for int': 'a whole number',
+    'could not convert string to float': 'a number',
+}
+
+
+def with_shipped(word: str) -> str:
+    """A flag as given, but --config=digits_student names a file.
+
+    The package's own experiments are found from any folder, and a file without its '.py' too.
+    """
+    name, equals, value = word.partition('=')
+    if not equals or name.lstrip('-') != 'config':
+        return word
+    path, colon, presets = value.partition(':')
+    path = shipped.find(os.path.expanduser(path))
+    if not Path(path).is_file() and Path(f'{path}.py').is_file():
+        path = f'{path}.py'
+    return f'{name}={path}{colon}{presets}'
+
+
+def asks_for_help(words: Iterable[str]) -> bool:
+    return any(word in ('-h', '-help', '--help') for word in words)
+
+
+def help_for(words: Iterable[str], about: str, flags: Iterable) -> str:
+    """What --help prints: about an experiment where --config names one, or else about the command.
+
+    about: the command's own text.  flags: its absl flags.
+
+    Raises:
+      UserError: the experiment's file is not there.
+    """
+    values = (word.partition('=')[2] for word in words if word.lstrip('-').startswith('config='))
+    path = next(values, '').partition(':')[0]
+    if not path:
+        return '\n'.join([about, 'Flags:', *map(_flag, flags)])
+    check_file(path)
+    text = ast.get_docstring(ast.parse(Path(path).read_text())) or 'It has no docstring.'
+    names = list(runpy.run_path(path).get('PRESETS', ()))
+    presets = f'Presets: {"; ".join(names)}' if names else 'It has no presets.'
+    return f'{text}\n\n{textwrap.fill(presets, 79, break_on_hyphens=False)}'
+
+
+def versions() -> str:
+    jax = importlib.metadata.version('jax')  # jax itself is slow to import
+    return f'mimic_jax {__version__}, Python {platform.python_version()}, jax {jax}'
+
+
+def check_file(path: str) -> None:
+    """Raises UserError where an experiment's file is not there."""
+    if Path(path).is_file():
+        return
+    near = shipped.nearest(path)
+    rest = f'did you mean {near}?' if near else f'there are {", ".join(shipped.names())}'
+    raise UserError(f'--config={path}: there is no such file; {rest}')
+
+
+def one_line(error: Exception) -> str:
+    """What was wrong with flags or an experiment's file, whoever raised it."""
+    while error.args and isinstance(error.args[0], Exception):  # one error wrapped in another
+        error = error.args[0]
+    missing = isinstance(error, KeyError) and error.args
+    text = str(error.args[0]) if missing else str(error)
+    flag = _FLAG.fullmatch(text)
+    if flag and flag['name'].startswith('config.'):
+        return _of_setting(**flag.groupdict())
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if missing:  # ml_collections on a misspelt key, which it may follow by 'Did you mean …'
+        hints = [f'; {line[0].lower()}{line[1:]}' for line in lines if line.startswith('Did you')]
+        return f'there is no setting {lines[0]}' + ''.join(hints)
+    if 'Traceback' in text:  # raised inside the config file: its last line says what
+        return re.sub(r'^(ValueError|mimic_jax\.errors\.UserError): ', '', lines[-1])
+    return lines[0] if lines else type(error).__name__
+
+
+def _flag(flag) -> str:
+    """A flag with its meaning and default, in lines of 79 characters."""
+    default = '' if flag.default in (None, [], False) else f' (default: {flag.default})'
+    text = f'--{flag.name}: {flag.help}{default}'.replace('|', ', ')
+    return textwrap.fill(text, 79, initial_indent='  ', subsequent_indent='    ')
+
+
+def _of_setting(name: str, value: str, reason: str) -> str:
+    """What was wrong with the flag of a setting."""
+    if 'as a ConfigDict' in reason:
+        known = _inside(name)
+        if 'kind' in known:
+            return f'--{name} is a group of settings; say --{name}.kind={value}'
+        return f'--{name} is a group of settings; it has {", ".join(known)}'
+    for words, kind in _KINDS.items():
+        if words in reason:
+            return f'--{name} is {value!r}; it must be {kind}'
+    return f'--{name} is {value!r}: {reason.splitlines()[0]}'
+
+
+def _inside(name: str) -> list[str]:
+    """The names of the settings and groups in a group; none where it holds entries by name."""
+    from mimic_jax.config.experiment import Experiment
+
+    group = Experiment
+    for part in name.split('.')[1:]:
+        if dataclasses.is_dataclass(group):
+            group = typing.get_type_hints(group)[part]
+        else:  # an entry's name
+            group = typing.get_args(group)[1]
+    if not dataclasses.is_dataclass(group):
+        return ['entries by name']
+    return [field.name for field in dataclasses.fields(group)]
