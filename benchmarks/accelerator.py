@@ -175,14 +175,14 @@ def calls(scale: Scale, folder: Path) -> list[dict]:
     for size in scale.calls:
         run, progress = Run(placement='device', steps_per_call=size), Progress(stream=io.StringIO())
         session = Session(folder, data, run, progress, mesh)
-        arrays, call = session.arrays(), loop._train_call(mesh)
+        call = loop._train_call(mesh)
         state = create_train_state(task, IMAGE, 0, 0, {'inputs': {}})
         seconds = []
         for epoch in range(TURNS + 1):
             begin = time.perf_counter()
             ids = batches.epoch(index, task.train.batch_size, 0, epoch)
-            for steps, given in session.calls(list(ids), epoch):
-                state, _ = call(state, arrays, given, steps)
+            for steps, given in session.placement.epoch(list(ids), epoch, {}):
+                state, _ = call(state, given, steps)
             jax.block_until_ready(state)
             seconds.append(time.perf_counter() - begin)
         steps = batches.steps(scale.examples, task.train.batch_size)

@@ -93,14 +93,14 @@ def compare(name: str, data: Dataset, spec: str, placement: str, size: int) -> d
         batches.gather(data.arrays, {**first(data, size), 'view': np.int32(0)})
     )
     fixed = compiled.jit(train_step, donate_argnums=0)
-    arrays, step_call = session.arrays(), loop._train_call(mesh)
+    step_call = loop._train_call(mesh)
     steps = EPOCHS * batches.steps(len(data.labels), size)
 
     def fed(state):
         for epoch in range(EPOCHS):
             ids = batches.epoch(data.splits['train'], size, 0, epoch)
-            for count, given in session.calls(list(ids), 0):
-                state, _ = step_call(state, arrays, given, count)
+            for count, given in session.placement.epoch(list(ids), 0, {}):
+                state, _ = step_call(state, given, count)
         return state
 
     def bare(state):

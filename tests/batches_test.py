@@ -1,13 +1,13 @@
 import threading
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from mimic_jax.data import batches
+from mimic_jax.data import batches, device_rows
+from mimic_jax.runtime import backend
 
 EXAMPLES = np.array([3, 14, 15, 92, 65, 35, 89, 79, 32, 38, 46], np.int32)
 ORDER = [89, 32, 3, 38, 92, 65, 46, 35, 14, 79, 15]  # of epoch 2 with seed 1
@@ -125,7 +125,8 @@ def test_gather_without_a_teacher_has_no_teacher_logits():
 
 def test_gather_is_the_same_on_the_host_and_inside_jit():
     host = batches.gather(arrays(), ids([7, 2, 4]))
-    on_device = {key: jnp.asarray(value) for key, value in arrays().items()}
+    mesh = jax.make_mesh((1,), ('data',), devices=jax.devices()[:1])
+    on_device = device_rows.place(arrays(), NamedSharding(mesh, P()))
     device = jax.jit(batches.gather)(on_device, ids([7, 2, 4]))
     assert set(host) == set(device)
     for key, value in host.items():
@@ -143,11 +144,30 @@ def test_stack_puts_the_calls_steps_first():
 
 def test_to_device_puts_whole_arrays_on_every_device():
     mesh = jax.make_mesh((2,), ('data',), devices=jax.devices()[:2])
-    placed = batches.to_device(arrays(), NamedSharding(mesh, P()))
+    placed = device_rows.place(arrays(), NamedSharding(mesh, P()))
     for key, value in arrays().items():
-        assert len(placed[key].addressable_shards) == 2
-        for shard in placed[key].addressable_shards:
-            np.testing.assert_array_equal(shard.data, value)
+        held = placed[key].flat if key == 'inputs' else placed[key]
+        assert len(held.addressable_shards) == 2
+        for shard in held.addressable_shards:
+            np.testing.assert_array_equal(shard.data.reshape(value.shape), value)
+
+
+@pytest.mark.parametrize('target', ['cpu', 'tpu'])
+@pytest.mark.parametrize('shape', [(10, 12, 3), (128,), (183,), (300,)])
+def test_flat_rows_are_the_rows(target, shape, monkeypatch):
+    """On TPUs their columns are whole lanes; no row is another for it, in pieces or not."""
+    array = np.random.default_rng(0).integers(0, 256, (20, *shape)).astype(np.uint8)
+    where = NamedSharding(jax.make_mesh((1,), ('data',), devices=jax.devices()[:1]), P())
+    index = np.array([[3, 19], [0, 3]], np.int32)
+    with backend.compiling_for(target):
+        for size in (device_rows.PIECE_BYTES, 1000):
+            monkeypatch.setattr(device_rows, 'PIECE_BYTES', size)
+            placed = device_rows.place({'array': array}, where)['array']
+            found = jax.jit(lambda rows, index: rows[index])(placed, index)
+            np.testing.assert_array_equal(found, array[index])
+            flat = jax.tree.leaves(placed)[0]
+            width = int(np.prod(shape))
+            assert flat.shape == (20, width if target == 'cpu' else -(-width // 128) * 128)
 
 
 @pytest.fixture

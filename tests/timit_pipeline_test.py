@@ -165,11 +165,11 @@ def test_batches_hold_windows_that_stop_at_utterance_edges(finished, root, devic
     session, _ = opened({**experiment(root), 'run': {'placement': placement}}, finished, device)
     data = session.data
     examples = np.random.default_rng(0).permutation(len(data.labels))[:80].astype(np.int32)
-    ids = list(batches.in_order(examples, 50, session.padded(50)))
-    arrays, found = session.arrays(), []
-    assert bool(arrays) == (placement == 'device')
-    for _, batch in session.feed(ids, 0):
-        batch = jax.jit(batches.gather)(arrays, batch) if arrays else batch
+    ids = list(batches.in_order(examples, 50, session.placement.padded(50)))
+    assert session.placement.on_device == (placement == 'device')
+    found = []
+    for fed in session.placement.each(ids):
+        batch = jax.jit(lambda fed: fed.batch(fed.items, 0))(fed)
         assert set(batch) == {'inputs', 'labels', 'index', 'mask', 'view'}
         found.append(np.asarray(batch['inputs'])[np.asarray(batch['mask']) > 0])
     expected = []

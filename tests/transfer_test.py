@@ -17,7 +17,7 @@ from pictures import fill, images, read_by_fours
 from mimic_jax import pipeline
 from mimic_jax.artifacts import store
 from mimic_jax.config import experiment as experiments
-from mimic_jax.data import batches, cifar10, duplicates, mapped, prepare, tfds_builder, unlabelled
+from mimic_jax.data import cifar10, device_rows, duplicates, mapped, prepare, tfds_builder, unlabelled
 from mimic_jax.data.settings import Data, Transfer
 from mimic_jax.mimic import ensemble, logits, students, teachers
 from mimic_jax.reporting import tables
@@ -268,7 +268,7 @@ def test_labelling_and_training_stream_to_the_same_numbers(tmp_path, make_sessio
         facts = store.manifest(folder)
         view = ensemble.open_checked(session, cache).view(0)
         found[placement] = view, facts['variables_sha256']
-        assert bool(session.arrays()) == (placement == 'device')
+        assert session.placement.on_device == (placement == 'device')
         assert set(released) == ({np.memmap} if placement == 'host' else set())
     np.testing.assert_array_equal(found['device'][0], found['host'][0])
     assert found['device'][1] == found['host'][1]
@@ -280,11 +280,12 @@ def test_labelling_and_training_stream_to_the_same_numbers(tmp_path, make_sessio
 def test_large_arrays_reach_the_device_in_pieces(tmp_path, monkeypatch, make_session):
     session, _ = make_session(tiny_digits(), devices=jax.devices())
     sharding = jax.sharding.NamedSharding(session.mesh, jax.sharding.PartitionSpec())
-    monkeypatch.setattr(batches, 'PIECE_BYTES', 1000)
+    monkeypatch.setattr(device_rows, 'PIECE_BYTES', 1000)
     released = []
     monkeypatch.setattr(mapped, 'release', lambda array: released.append(array))
     arrays = {'inputs': session.data.inputs, 'floats': np.arange(999, dtype=np.float64)}
-    found = batches.to_device(arrays, sharding)
+    found = device_rows.place(arrays, sharding)
+    found['inputs'] = found['inputs'].flat.reshape(arrays['inputs'].shape)
     assert len(released) == -(-1797 // 15) + 8
     for key, array in arrays.items():
         np.testing.assert_array_equal(found[key], array)
@@ -307,7 +308,7 @@ def test_what_lies_on_the_host_anyway_is_streamed_sooner(make_session):
     for gigabytes, expected in ((0.5, True), (2, False), (8, False)):
         shape = (int(gigabytes * 2**20), 32, 32)
         data = dataclasses.replace(session.data, inputs=np.broadcast_to(np.uint8(0), shape))
-        assert dataclasses.replace(session, data=data).on_device == expected
+        assert dataclasses.replace(session, data=data).placement.on_device == expected
 
 
 def test_the_report_says_how_many_images_were_removed(tmp_path, device):

@@ -134,7 +134,7 @@ def _rows_written(path: Path, row_bytes: int) -> tuple[int, int]:
 def _placed(session: Session, baseline: BaselinePlan, features: np.ndarray, scale: dict):
     """Standardised features [S, R, F] and labels [S, R] on the device, the last chunk padded."""
     count, width = features.shape
-    rows = session.padded(max(1, min(count, CHUNK_BYTES // (4 * width))))
+    rows = session.placement.padded(max(1, min(count, CHUNK_BYTES // (4 * width))))
     inputs = np.zeros((-(-count // rows) * rows, width), np.float32)
     for start in range(0, count, rows):
         part = slice(start, min(start + rows, count))
@@ -237,7 +237,7 @@ def _in_batches(session: Session, call: Callable, examples, size: int) -> Iterat
     """`call(images)` of the examples, batch by batch on the host; the device works one batch ahead."""
     split = sharding.batch_sharding(session.mesh)
     under_way = None
-    for ids in batches.in_order(examples, size, session.padded(size)):
+    for ids in batches.in_order(examples, size, session.placement.padded(size)):
         images = jax.device_put(session.data.inputs[ids['index']], split)
         before, under_way = under_way, (call(images), ids['mask'] > 0)
         if before:

@@ -1,20 +1,15 @@
 """Batches as indices: the same order and the same numbers wherever the arrays lie."""
 
-import functools
 import queue
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from mimic_jax.data import mapped
 from mimic_jax.ops import context
-from mimic_jax.runtime import sharding as shardings
 
 PREFETCH = 3  # batches gathered ahead on the host
-PIECE_BYTES = 256 << 20  # of an array, sent to the device at a time
 
 
 def epoch(
@@ -48,6 +43,8 @@ def steps(count: int, batch_size: int) -> int:
 
 def gather(arrays: Mapping, ids: Mapping) -> dict:
     """The batch that `ids` name, from arrays on the device (inside jit) or on the host.
+
+    On the device an array may be `device_rows.Rows`.
 
     arrays: inputs [N, ...], labels [N] and, for a student on logits, teacher_logits [M, K] with
     rows [N], the row of each example. For speech inputs are frames [N, 123], and first and last
@@ -131,30 +128,3 @@ def prefetch(items: Iterable, prepare, depth: int = PREFETCH) -> Iterator:
 def stack(group: list[dict]) -> dict:
     """Several batches' ids as one tree with a leading axis, for several steps a call."""
     return jax.tree.map(lambda *leaves: np.stack(leaves), *group)
-
-
-def to_device(arrays: Mapping, sharding) -> dict:
-    """Host arrays as device arrays, whole on every device of the sharding."""
-    return {key: _whole(value, sharding) for key, value in arrays.items()}
-
-
-def _whole(array: np.ndarray, sharding) -> jax.Array:
-    array = np.asanyarray(array)
-    if sharding.mesh.is_multi_process:
-        return shardings.put(array, sharding)
-    if array.nbytes <= PIECE_BYTES:
-        return jax.device_put(jnp.asarray(np.asarray(array)), sharding)
-    # Piece by piece: the way to an accelerator leads through a copy in the host's memory.
-    rows = max(1, PIECE_BYTES // array[0].nbytes)
-    dtype = jax.dtypes.canonicalize_dtype(array.dtype)
-    result = jax.jit(jnp.zeros, static_argnums=(0, 1), out_shardings=sharding)(array.shape, dtype)
-    for start in range(0, len(array), rows):
-        piece = jax.device_put(np.array(array[start : start + rows], dtype), sharding)
-        result = _set_rows(result, piece, start).block_until_ready()
-        mapped.release(array)
-    return result
-
-
-@functools.partial(jax.jit, donate_argnums=0)
-def _set_rows(array: jax.Array, piece: jax.Array, start: jax.Array) -> jax.Array:
-    return jax.lax.dynamic_update_slice_in_dim(array, piece, start, axis=0)

@@ -124,8 +124,7 @@ def _write(folder: Path, session: Session, plan: ExportPlan) -> dict:
 def _parity(session: Session, plan: ExportPlan, call: Callable) -> dict:
     """How far the file's probabilities lie from those of the net's own evaluation."""
     examples = session.data.splits['test'][:EXAMPLES]
-    size = session.run.evaluation_batch_size
-    ids = batches.in_order(examples, size, session.padded(size))
+    ids = session.placement.in_order(examples)
     expected = scipy.special.softmax(ensemble.load(session, plan.net)(ids), axis=1)
     inputs = batches.gather(session.data.arrays, {'index': examples})['inputs']
     found = exporting.ask(call, np.asarray(inputs))

@@ -9,7 +9,8 @@ import numpy as np
 
 from mimic_jax.artifacts import store
 from mimic_jax.config.fields import differing
-from mimic_jax.data import batches, views
+from mimic_jax.data import views
+from mimic_jax.data.placement import Fed
 from mimic_jax.mimic import external_teacher, logit_cache
 from mimic_jax.mimic.cache_plan import CachePlan
 from mimic_jax.mimic.external_plan import OwnPlan
@@ -85,7 +86,7 @@ def _logits(session: Session, task: Task, variables, done: Callable[[], None] = 
     def logits(ids, view: int = 0, settings=None, view_seed: int = 0) -> np.ndarray:
         ids = list(ids)
         outputs = []
-        for _, batch in session.feed(ids, view):
+        for fed in session.placement.each(ids, view):
             outputs.append(
                 call(
                     task.net,
@@ -94,8 +95,7 @@ def _logits(session: Session, task: Task, variables, done: Callable[[], None] = 
                     variables,
                     session.constants,
                     np.uint32(view_seed),
-                    session.arrays(),
-                    batch,
+                    fed,
                 )
             )
             if len(outputs) > 2:  # not further ahead of the device than two batches
@@ -109,8 +109,7 @@ def _logits(session: Session, task: Task, variables, done: Callable[[], None] = 
 
 def cache_batches(session: Session, cache: CachePlan) -> list[dict]:
     """The batches that a cache's examples are labelled in."""
-    size = session.run.evaluation_batch_size
-    return list(batches.in_order(cache.examples, size, session.padded(size)))
+    return list(session.placement.in_order(cache.examples))
 
 
 def cache_facts(session: Session, cache: CachePlan) -> dict:
@@ -197,8 +196,8 @@ def _own_facts(session: Session, cache: CachePlan) -> dict:
 
 @functools.cache
 def _forward_call(mesh):
-    def forward_call(net, kind, settings, variables, constants, view_seed, arrays, ids):
-        batch = batches.gather(arrays, ids) if arrays else ids
+    def forward_call(net, kind, settings, variables, constants, view_seed, fed: Fed):
+        batch = fed.batch(fed.items, 0)
         return forward(net, kind, settings, variables, constants, view_seed, batch)
 
     # Several processes each want all of the logits, and are sent those of the others.

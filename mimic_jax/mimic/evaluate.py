@@ -38,7 +38,7 @@ def run(session: Session, net: NetPlan, phase: str) -> Path:
             session, net, lambda: session.progress.count(what, next(numbers), total)
         )
         for split, examples in splits.items():
-            ids = batches.in_order(examples, size, session.padded(size))
+            ids = session.placement.in_order(examples)
             answers = logits(ids)
             if not np.isfinite(answers).all():
                 raise UserError(

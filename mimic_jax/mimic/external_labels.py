@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mimic_jax.data import batches
 from mimic_jax.mimic import external_checks, external_teacher, logit_cache
 from mimic_jax.mimic import external_plan as own_plan
 from mimic_jax.mimic.cache_plan import CachePlan
@@ -114,9 +113,8 @@ def _asked(session: Session, cache: CachePlan, folder: Path, statistics: dict) -
     yield _Held('train', 0, written.view(0).astype(np.float32), labels)
     if (labels >= 0).sum() < FEWEST:
         examples = session.data.splits['validation'][:ASKED]
-        size = session.run.evaluation_batch_size
         logits = external_teacher.load(session, cache.own)
-        answers = logits(batches.in_order(examples, size, session.padded(size)))
+        answers = logits(session.placement.in_order(examples))
         yield _Held('validation', 0, answers, session.data.labels[examples])
 
 

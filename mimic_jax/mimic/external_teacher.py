@@ -52,7 +52,7 @@ def on_split(
         size = session.run.evaluation_batch_size
         numbers, total = itertools.count(1), batches.steps(len(examples), size)
         answer = load(session, plan, lambda: watch(next(numbers), total))
-        return answer(batches.in_order(examples, size, session.padded(size)))
+        return answer(session.placement.in_order(examples))
     array, path = own_plan.split_file(plan, split)
     total = len(session.data.labels)
     rows = array[examples] if len(array) == total else array
@@ -101,11 +101,10 @@ def _apply(session: Session, plan: OwnPlan) -> external_onnx.Apply:
     found = external_answers.function(path, plan.where)
     if kind == 'callable':
         return found
-    size = session.run.evaluation_batch_size
     train = session.data.splits['train']
     parts = [
         inputs(session, plan.settings, batch)[batch['mask'] > 0]
-        for batch in batches.in_order(train, size, session.padded(size))
+        for batch in session.placement.in_order(train)
     ]
     session.progress.say(f'{path} is fitted to {len(train):,} training examples')
     return found(np.concatenate(parts), session.data.labels[train])

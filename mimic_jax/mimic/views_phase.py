@@ -186,10 +186,10 @@ def _write_array(
     """
     if path.is_file():
         return
-    size, seed = session.run.evaluation_batch_size, augmentation.seed if augmentation else 0
+    seed = augmentation.seed if augmentation else 0
     partial = path.with_suffix('.tmp')
     with partial.open('wb') as file:
-        for batch in batches.in_order(examples, size, session.padded(size)):
+        for batch in session.placement.in_order(examples):
             made = external_teacher.inputs(session, teacher, batch, view, augmentation, seed)
             if not file.tell():
                 header = {

@@ -9,7 +9,6 @@ import numpy as np
 
 from mimic_jax.artifacts import store
 from mimic_jax.artifacts.store import Recipe
-from mimic_jax.data import batches
 from mimic_jax.mimic import ensemble
 from mimic_jax.mimic.cache_plan import CachePlan
 from mimic_jax.mimic.plan import Plan
@@ -169,8 +168,7 @@ class Answers:
         whole, session = self._of_nets(nets), self.session
         model = absorb.absorbed(whole.model)
         counted = counts.count(model, session.data.input_shape, session.data.num_classes)
-        size = session.run.evaluation_batch_size
-        ids = list(batches.in_order(session.data.splits['test'], size, session.padded(size)))
+        ids = list(session.placement.in_order(session.data.splits['test']))
         outputs = [ensemble.load_absorbed(session, net)(ids) for net in nets]
         apart = max(
             float(np.abs(one - other).max())

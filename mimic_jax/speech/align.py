@@ -7,7 +7,6 @@ import jax
 import numpy as np
 
 from mimic_jax.artifacts import store
-from mimic_jax.data import batches
 from mimic_jax.data.dataset import Dataset
 from mimic_jax.mimic import ensemble
 from mimic_jax.ops import padding
@@ -82,10 +81,9 @@ def _aligner(session: Session, plan: AlignmentPlan):
     paths = [data.labels[slice(*run)] for run in data.speech.runs(data.utterances['train'])]
     priors = state_statistics.log_priors(paths, data.num_classes)
     stay, advance = state_statistics.log_transitions(paths, data.num_classes)
-    size = session.run.evaluation_batch_size
 
     def best_paths(rows, sequences, length, longest):
-        said = logits(batches.in_order(np.concatenate(rows), size, session.padded(size)))
+        said = logits(session.placement.in_order(np.concatenate(rows)))
         cuts = np.cumsum([len(row) for row in rows])[:-1]
         indices = np.append(np.arange(len(rows)), np.full(BATCH - len(rows), -1))
         padded, lengths = padding.pad(np.split(said, cuts), indices, length)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mimic_jax.data import batches
+from mimic_jax.data.placement import Fed
 from mimic_jax.errors import NotFinite
 from mimic_jax.ops import metrics
 from mimic_jax.runtime import compiled, hosts, interrupt, sharding
@@ -106,9 +107,8 @@ class _Loop:
             epoch = step // self.epoch_steps
             view = epoch % targets.views if targets.views else epoch
             extra = targets.teacher(view) if targets.teacher else {}
-            arrays = self.session.arrays(extra)
-            for count, ids in self._epoch(epoch, step % self.epoch_steps, view, extra):
-                state, sums = self.step_call(state, arrays, ids, count)
+            for count, fed in self._epoch(epoch, step % self.epoch_steps, view, extra):
+                state, sums = self.step_call(state, fed, count)
                 step += count
                 full = window.add(count, sums) >= run.log_steps
                 bar.advance(count, self.metrics)
@@ -151,20 +151,16 @@ class _Loop:
         return step // every > (step - self.epoch_steps) // every
 
     def _epoch(self, epoch: int, skip: int, view: int, extra):
-        """(steps, their ids or batches) of each call that is left after an epoch's first `skip` steps."""
-        net, size = self.net, self.net.task.train.batch_size
-        ids = batches.epoch(net.examples, size, net.seed, epoch, self.session.padded(size))
-        return self.session.calls(list(ids), view, extra, skip)
+        """(steps, what they are fed) of each call that is left after an epoch's first `skip` steps."""
+        net, size, placement = self.net, self.net.task.train.batch_size, self.session.placement
+        ids = batches.epoch(net.examples, size, net.seed, epoch, placement.padded(size))
+        return placement.epoch(list(ids), view, extra, skip)
 
     def _evaluate(self, state, step: int, log) -> float:
         """Writes cross-entropy and accuracy on the validation split; returns its error."""
-        size = self.session.run.evaluation_batch_size
-        ids = batches.in_order(
-            self.session.data.splits['validation'], size, self.session.padded(size)
-        )
-        arrays, sums = self.session.arrays(), None
-        for _, batch in self.session.feed(ids, 0):
-            new = self.eval_call(state, arrays, batch)
+        placement, sums = self.session.placement, None
+        for fed in placement.each(placement.in_order(self.session.data.splits['validation'])):
+            new = self.eval_call(state, fed)
             sums = new if sums is None else metrics.merge(sums, new)
         values = metrics.summarise(jax.device_get(sums))
         if not np.isfinite(values['loss']):
@@ -245,28 +241,24 @@ def _training(state: TrainState) -> dict:
 
 @functools.cache
 def _train_call(mesh):
-    """The jitted step, or several. `ids` are the batches, or name an epoch's batches in `arrays`."""
+    """The jitted step, or several."""
 
-    def train_call(state, arrays, ids, count):
-        def one(state, batch):
-            if arrays:
-                batch = batches.gather(arrays, batches.at(ids, state.step))
-            return train_step(state, _split(mesh, batch))
+    def train_call(state, fed: Fed, count: int):
+        def one(state, item):
+            return train_step(state, _split(mesh, fed.batch(item, state.step)))
 
-        given = None if arrays else ids
         if count == 1:
-            return one(state, given)
-        state, sums = jax.lax.scan(one, state, given, length=count)
+            return one(state, fed.items)
+        state, sums = jax.lax.scan(one, state, fed.items, length=count)
         return state, jax.tree.map(lambda leaf: leaf.sum(0), sums)
 
-    return compiled.jit(train_call, donate_argnums=0, static_argnums=3)
+    return compiled.jit(train_call, donate_argnums=0, static_argnums=2)
 
 
 @functools.cache
 def _eval_call(mesh):
-    def eval_call(state, arrays, ids):
-        batch = batches.gather(arrays, ids) if arrays else ids
-        return eval_step(state, _split(mesh, batch))
+    def eval_call(state, fed: Fed):
+        return eval_step(state, _split(mesh, fed.batch(fed.items, 0)))
 
     return compiled.jit(eval_call)
 
