@@ -9,6 +9,7 @@ PHASE   all: search, teacher, logits, student, baseline, evaluate, decode and
         report, as far as the experiment has them and they are not done yet
         export: a student as one file; predict: its answers to --input
         views: the views of a logit cache as arrays in the folder --output
+        rates: the largest stable learning rate of each net, and short trials
         settings: every setting with its value, default and meaning
         verify: every file of --workdir against its digest
 
@@ -39,7 +40,7 @@ from mimic_jax.runtime.address import without_password
 _PHASES = (
     *('all', 'search', 'teacher', 'logits', 'student'),
     *('baseline', 'evaluate', 'decode', 'report'),
-    *('views', 'export', 'predict', 'settings', 'verify'),
+    *('views', 'rates', 'export', 'predict', 'settings', 'verify'),
 )
 
 _CONFIG = config_flags.DEFINE_config_file(

@@ -17,10 +17,11 @@ can be killed, resumed, moved and shared.
     export    data, a student            export-<id>, a file that jax alone can run
     predict   an export                  what it says of a person's own examples
     views     data                       a cache's views as arrays, for a teacher elsewhere to answer
+    rates     data (logits)              <experiment>/rates.json: learning rates that the nets bear
 
-Export and predict are what a student is for, views what a teacher elsewhere needs: no parts of a run of
-all. Nor is `reporting/gather.py`,
-which puts several experiments' reports into one and needs no config.
+Export and predict are what a student is for, views what a teacher elsewhere needs, rates what is asked
+ahead of a run: no parts of a run of all. Nor is `reporting/gather.py`, which puts several experiments'
+reports into one and needs no config.
 
 A search is part of a run where the config has one, and comes first: members `from_study` are known only
 once it has ended. They then are members like any others, and their teachers are there already. A search
@@ -44,7 +45,7 @@ from mimic_jax.errors import UserError
 from mimic_jax.export import plan as exporting
 from mimic_jax.export import predict
 from mimic_jax.export import run as export
-from mimic_jax.mimic import evaluate, logits, students, teachers, views_phase
+from mimic_jax.mimic import evaluate, logits, rates, students, teachers, views_phase
 from mimic_jax.mimic.plan import Plan, trial
 from mimic_jax.mimic.settings import Member
 from mimic_jax.reporting import answers, tables
@@ -62,7 +63,7 @@ from mimic_jax.training.session import Session
 
 PHASES = ('search', 'teacher', 'logits', 'student', 'baseline', 'evaluate', 'decode', 'report')
 # The others make what a search for students needs, and ask for none from its study.
-_READ_STUDENTS = {'student', 'evaluate', 'decode', 'report', 'export', 'predict'}
+_READ_STUDENTS = {'student', 'evaluate', 'decode', 'report', 'rates', 'export', 'predict'}
 speech_prepare.register()
 
 
@@ -114,6 +115,8 @@ def run(
     prepare.fit(workdir, session.data, session.progress)
     before, session = session, _aligned(session, plan.alignments)
 
+    if phase == 'rates':
+        print(rates.run(session.alone, plan, workdir / experiment))
     if 'teacher' in wanted:
         _each(session, plan.members.values(), teachers.make)
     if 'logits' in wanted:
@@ -157,6 +160,8 @@ def _checked(checked: Experiment, wanted: Sequence[str], source: str, output: st
             raise UserError(f'--phase={phase} is for one process; leave --distributed out')
     if 'predict' in wanted:
         predict.check(source, output)
+    if 'rates' in wanted:
+        rates.check()
     if 'views' in wanted:
         views_phase.check(checked.logits, output)
     kind = checked.search.kind

@@ -26,13 +26,14 @@ def make(session: Session, student: NetPlan) -> Path:
     return store.make(
         session.workdir,
         student.recipe,
-        lambda folder: loop.run(folder, student, _targets(session, student), session),
+        lambda folder: loop.run(folder, student, targets(session, student), session),
         session.progress.say,
         together=True,
     )
 
 
-def _targets(session: Session, student: NetPlan) -> Targets:
+def targets(session: Session, student: NetPlan) -> Targets:
+    """The views that a net sees and what it learns on them: labels, or the logits of its open cache."""
     if student.cache is None:
         return Targets(view_seed=student.seed)
     cache = ensemble.open_checked(session, student.cache)

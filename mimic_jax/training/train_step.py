@@ -113,7 +113,7 @@ def train_step(state: TrainState, batch: Mapping) -> tuple[TrainState, dict]:
     logits, teacher_logits [B, K].  Returns the next state and the batch's metrics as sums.
     """
     task = state.task
-    inputs = _prepare(task.preprocess, task.views, state.constants, state.view_seed, batch)
+    inputs = prepare(task.preprocess, task.views, state.constants, state.view_seed, batch)
     _, dropout_key = _keys(state.seed)
     dropout_key = jax.random.fold_in(dropout_key, state.step)
     mask = batch['mask']
@@ -159,7 +159,7 @@ def eval_step(state: TrainState, batch: Mapping) -> dict:
 
 def forward(net: Net, kind: str, views: Views | None, variables, constants, view_seed, batch):
     """Logits [B, K] of a batch, on its view, or unaugmented where `views` is None."""
-    inputs = _prepare(kind, views, constants, view_seed, batch)
+    inputs = prepare(kind, views, constants, view_seed, batch)
     return net.apply(variables, inputs, train=False)
 
 
@@ -191,7 +191,7 @@ def _initial_variables(net: Net, input_shape: tuple[int, ...], seed: jax.Array) 
     return net.init(init_key, jnp.zeros((1, *input_shape), jnp.float32))
 
 
-def _prepare(kind: str, views: Views | None, constants: Mapping, view_seed, batch: Mapping):
+def prepare(kind: str, views: Views | None, constants: Mapping, view_seed, batch: Mapping):
     inputs = batch['inputs']
     if views is not None:
         inputs = batch_views(inputs, batch['view'], batch['index'], view_seed, views)
