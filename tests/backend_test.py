@@ -1,14 +1,17 @@
 """One module asks which backend programs are for, and every net can be exported for all of them."""
 
 import re
+import types
 
 import artifact_names
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from conftest import ROOT
 
 from mimic_jax.config import experiment as experiments
+from mimic_jax.errors import UserError
 from mimic_jax.export import plan as exporting
 from mimic_jax.models import net, notation
 from mimic_jax.models.kernels import pooling
@@ -36,6 +39,54 @@ def test_programs_for_another_backend_have_its_forms():
         assert backend.name() == 'tpu'
         assert 'reduce_window' in traced()
     assert backend.is_cpu() and traced() == here and 'reduce_window' not in here
+
+
+def test_a_program_for_several_platforms_has_the_form_of_each():
+    """Each of three forms adds another number; the weights are in the program once."""
+    numbers, weights = {'cpu': 11.0, 'gpu': 22.0, 'tpu': 33.0}, np.arange(50000, dtype=np.float32)
+
+    def form(x, weights):
+        return x + weights * numbers[backend.name()]
+
+    function = backend.for_each(form)
+    example = jax.ShapeDtypeStruct((), jnp.float32)
+    made = jax.export.export(jax.jit(lambda x: function(x, weights)), platforms=exporting.PLATFORMS)
+    exported = made(example)
+    np.testing.assert_array_equal(exported.call(jnp.float32(1)), 1 + 11 * weights)
+    assert weights.nbytes < len(exported.serialize()) < 1.2 * weights.nbytes
+    for platform, number in (('cuda', 22), ('tpu', 33)):
+        alone = jax.export.export(jax.jit(function), platforms=[platform])(example, example)
+        factors = re.findall(r'constant dense<(\S+)>', alone.mlir_module())
+        assert set(map(float, factors)) & set(numbers.values()) == {number}
+
+
+@pytest.mark.parametrize(
+    ('platforms', 'started'), [('tpu', 'tpu,cpu'), ('cuda,cpu', 'cuda,cpu'), (None, None)]
+)
+def test_a_cpu_comes_up_beside_the_accelerators_that_were_asked_for(
+    platforms, started, monkeypatch
+):
+    """The setting is as it was afterwards."""
+    config, asked = types.SimpleNamespace(jax_platforms=platforms), []
+    config.update = lambda name, value: setattr(config, name, value)
+    monkeypatch.setattr(jax, 'config', config)
+    monkeypatch.setattr(jax, 'devices', lambda: asked.append(config.jax_platforms))
+    backend.devices()
+    assert asked == [started] and config.jax_platforms == platforms
+
+
+def test_a_search_without_a_cpu_says_what_to_set(monkeypatch):
+    assert backend.host().platform == 'cpu'
+
+    def unknown(backend):
+        raise RuntimeError(f'Unknown backend {backend}')
+
+    monkeypatch.setattr(jax, 'local_devices', unknown)
+    with (
+        backend.compiling_for('tpu'),
+        pytest.raises(UserError, match=r'JAX_PLATFORMS=tpu,cpu$'),
+    ):
+        backend.host()
 
 
 def specs():

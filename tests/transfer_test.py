@@ -17,7 +17,15 @@ from pictures import fill, images, read_by_fours
 from mimic_jax import pipeline
 from mimic_jax.artifacts import store
 from mimic_jax.config import experiment as experiments
-from mimic_jax.data import cifar10, device_rows, duplicates, mapped, prepare, tfds_builder, unlabelled
+from mimic_jax.data import (
+    cifar10,
+    device_rows,
+    duplicates,
+    mapped,
+    prepare,
+    tfds_builder,
+    unlabelled,
+)
 from mimic_jax.data.settings import Data, Transfer
 from mimic_jax.mimic import ensemble, logits, students, teachers
 from mimic_jax.reporting import tables

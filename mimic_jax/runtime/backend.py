@@ -6,9 +6,11 @@ A function may compute the same thing in one form on a CPU and in another on an 
 
 import contextlib
 import contextvars
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jax
+
+from mimic_jax.errors import UserError
 
 _target: contextvars.ContextVar[str | None] = contextvars.ContextVar('target', default=None)
 
@@ -33,3 +35,49 @@ def compiling_for(target: str) -> Iterator[None]:
         yield
     finally:
         _target.reset(token)
+
+
+def for_each(function: Callable) -> Callable:
+    """`function(*arrays)`, traced for a CPU and for accelerators; each runs the form that is its own.
+
+    For programs that several platforms share: `jax.export` traces a function once for all of them.
+    """
+
+    def form(target: str) -> Callable:
+        def traced(*arrays):
+            with compiling_for(target):
+                return function(*arrays)
+
+        return traced
+
+    own = {'cpu': form('cpu'), 'cuda': form('gpu'), 'tpu': form('tpu')}
+    return lambda *arrays: jax.lax.platform_dependent(*arrays, **own)
+
+
+def devices() -> list[jax.Device]:
+    """The devices of the default backend, of all processes. A CPU backend comes up beside it.
+
+    Where JAX_PLATFORMS names accelerators alone, jax has no CPU backend otherwise, and `host` needs one.
+    """
+    asked = jax.config.jax_platforms
+    if asked and 'cpu' not in asked.split(','):
+        jax.config.update('jax_platforms', f'{asked},cpu')
+    try:
+        return jax.devices()
+    finally:
+        jax.config.update('jax_platforms', asked)
+
+
+def host() -> jax.Device:
+    """This process's CPU, for arithmetic that accelerators lack.
+
+    Raises:
+      UserError: jax was started without one, before this package could ask for it.
+    """
+    try:
+        return jax.local_devices(backend='cpu')[0]
+    except RuntimeError:
+        raise UserError(
+            f'a search computes on the CPU too, but jax was started for {name()} alone; set '
+            f'JAX_PLATFORMS={name()},cpu'
+        ) from None

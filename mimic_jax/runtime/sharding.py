@@ -9,6 +9,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from mimic_jax.errors import UserError
+from mimic_jax.runtime import backend
 
 WIDE = 256  # a layer narrower than this is cheaper to copy than to split
 
@@ -33,7 +34,7 @@ def make_mesh(model_axis: int = 1, devices=None) -> Mesh:
 
 def _all_devices() -> list:
     try:
-        return jax.devices()
+        return backend.devices()
     except (
         RuntimeError,
         AssertionError,

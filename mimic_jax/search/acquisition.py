@@ -15,6 +15,7 @@ import numpy as np
 from scipy import optimize
 from scipy.stats import qmc
 
+from mimic_jax.runtime import backend
 from mimic_jax.search import gaussian_process as gp
 from mimic_jax.search.slice_sampling import UNIFORMS, slice_sample
 
@@ -51,7 +52,7 @@ def suggest(
 
 @contextlib.contextmanager
 def _double_precision():
-    with jax.enable_x64(True), jax.default_device(jax.local_devices(backend='cpu')[0]):
+    with jax.enable_x64(True), jax.default_device(backend.host()):
         yield
 
 
