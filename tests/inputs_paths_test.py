@@ -175,7 +175,11 @@ def test_the_advice_names_the_variable_that_is_set(
 
     monkeypatch.setattr(jax, 'devices', devices)
     monkeypatch.setenv('JAX_PLATFORM_NAME', name)
-    monkeypatch.setattr(sharding.jax, 'config', types.SimpleNamespace(jax_platforms=platforms))
+    monkeypatch.setattr(
+        sharding.jax,
+        'config',
+        types.SimpleNamespace(jax_platforms=platforms, update=lambda *_: None),
+    )
     message = refusal(sharding.make_mesh)
     assert message.startswith(f'{variable} asks for {wanted}')
     assert f'unset {variable} to take' in message

@@ -340,7 +340,11 @@ def test_an_accelerator_that_is_not_there(monkeypatch, platform, error, words):
         raise error
 
     monkeypatch.setattr(jax, 'devices', devices)
-    monkeypatch.setattr(sharding.jax, 'config', types.SimpleNamespace(jax_platforms=platform))
+    monkeypatch.setattr(
+        sharding.jax,
+        'config',
+        types.SimpleNamespace(jax_platforms=platform, update=lambda *_: None),
+    )
     message = refusal(sharding.make_mesh)
     for word in words:
         assert word in message
