@@ -48,7 +48,7 @@ from mimic_jax.export import run as export
 from mimic_jax.mimic import evaluate, logits, rates, students, teachers, views_phase
 from mimic_jax.mimic.plan import Plan, trial
 from mimic_jax.mimic.settings import Member
-from mimic_jax.reporting import answers, tables
+from mimic_jax.reporting import answers, terminal
 from mimic_jax.reporting import run as report
 from mimic_jax.runtime import hosts, sharding
 from mimic_jax.runtime.progress import Progress
@@ -217,9 +217,9 @@ def _report(
     if checked.search.kind:
         searched = trials.trained(checked.search, session.workdir)
     result = report.run(session, plan, checked.report, experiment, command, checked, searched, part)
-    lead = tables.headline(result['rows'])
-    print('\n'.join(filter(None, (lead, '', tables.table(result['rows'])))))
-    print(session.workdir / experiment / 'report.md')
+    print(terminal.results(result['rows'], terminal.width()))
+    for name in report.PAGES if terminal.width() else report.PAGES[-1:]:
+        print(session.workdir / experiment / name)
 
 
 def _search_members(session: Session, checked: Experiment) -> None:

@@ -5,6 +5,7 @@ import importlib
 import json
 import os
 import platform
+import pty
 import shlex
 import subprocess
 import sys
@@ -298,6 +299,22 @@ def test_the_console_script_is_the_command():
     module, _, function = target.partition(':')
     assert name == 'mimic_jax'
     assert getattr(importlib.import_module(module), function) is main.run
+
+
+def test_a_terminal_shows_a_line_before_jax_is_loaded(tmp_path):
+    """jax is replaced by a module that ends the process, so that nothing after it can print."""
+    (tmp_path / 'jax.py').write_text('import os\nos._exit(7)\n')
+    ours, theirs = pty.openpty()
+    process = subprocess.run(
+        [sys.executable, '-m', 'mimic_jax', DIGITS, '--workdir=some where'],
+        stderr=theirs, stdin=subprocess.DEVNULL, cwd=ROOT, timeout=60,
+        env={**os.environ, 'PYTHONPATH': os.pathsep.join([str(tmp_path), str(ROOT)])},
+    )  # fmt: skip
+    os.close(theirs)
+    said = os.read(ours, 1000).decode()
+    os.close(ours)
+    assert process.returncode == 7
+    assert said.strip() == 'digits_student: artifacts and report in some where'
 
 
 def test_ctrl_c_before_the_run_begins_is_one_line(tmp_path):

@@ -79,9 +79,41 @@ def test_estimate_keeps_a_rate_for_each_kind_of_task(clock, stream):
         work(bar, clock, calls=11, seconds=1)
     with progress.task('b', 'fast', steps=41, work_per_step=100.0) as bar:
         work(bar, clock, calls=11, seconds=1)
-    # The first call of each is no measurement: 10 calls of 10 and 10 of 100 in 20 s, 55 a second.
-    left = (400 - 110) / 10 + (4000 - 1100) / 100 + 1100 / 55
+    # The first call of each is no measurement: 10 calls of 10 and 10 of 100 in 20 s, 55 a second. The
+    # first calls took 1 s each, and so will that of the third.
+    left = (400 - 110) / 10 + (4000 - 1100) / 100 + 1100 / 55 + 1
     assert progress.seconds_left() == pytest.approx(left)
+
+
+def test_estimate_counts_the_compilation_of_nets_to_come(clock, stream):
+    """Nets of two kinds: each kind's first net compiles for 40 s, the others begin in 2 s."""
+    progress = Progress(stream=stream, clock=clock)
+    for _ in range(3):
+        progress.plan('train a', 100.0)
+        progress.plan('train b', 100.0)
+    with progress.task('a 1', 'train a', steps=100, work_per_step=1.0) as bar:
+        work(bar, clock, calls=1, seconds=40)
+        work(bar, clock, calls=99, seconds=1)
+        # What comes is not told apart yet from a kind's first net.
+        assert progress.seconds_left() == pytest.approx(5 * 100 + 5 * 40)
+    with progress.task('a 2', 'train a', steps=100, work_per_step=1.0) as bar:
+        assert progress.seconds_left() == pytest.approx(5 * 100 + 5 * 40), 'not begun'
+        work(bar, clock, calls=1, seconds=2)
+        assert progress.seconds_left() == pytest.approx(99 + 4 * 100 + 2 + 40 + 2 * 2)
+        work(bar, clock, calls=99, seconds=1)
+    progress.plan('train b', -100.0, -1)
+    assert progress.seconds_left() == pytest.approx(3 * 100 + 2 + 40 + 2)
+
+
+def test_a_task_of_one_step_says_nothing_of_how_long_others_take_to_begin(clock, stream):
+    progress = Progress(stream=stream, clock=clock)
+    for kind in ('once', 'train', 'train'):
+        progress.plan(kind, 10.0)
+    with progress.task('k-means', 'once', steps=1, work_per_step=10.0) as bar:
+        work(bar, clock, calls=1, seconds=500)
+    with progress.task('net', 'train', steps=10, work_per_step=1.0) as bar:
+        work(bar, clock, calls=2, seconds=3)
+        assert progress.seconds_left() == pytest.approx(18 * 3 + 3)
 
 
 def test_answers_of_an_own_teacher_say_nothing_of_flops(clock, stream):
@@ -153,11 +185,12 @@ def test_lines_come_every_half_minute_where_there_is_no_terminal(clock, stream):
         clock.now += 10  # the first call compiles, which is no part of the rate
         bar.advance(1)
         work(bar, clock, calls=30, seconds=1.5, metrics={'loss': 1.5})  # 45 s
-    # 15 of 100 steps in 31 s; then 85 steps and 50 of another kind remain at 1.5 s each.
+    # 15 of 100 steps in 31 s; then 85 steps and 50 of another kind remain at 1.5 s each, and the other
+    # kind's first call, which may take 10 s too.
     assert records(stream) == [
         {
             'task': 'net', 'done': 15, 'total': 100, 'rate': 0.6667, 'seconds_left': 127.5,
-            'run_seconds_left': 202.5, 'loss': 1.5,
+            'run_seconds_left': 212.5, 'loss': 1.5,
         }
     ]  # fmt: skip
 
@@ -182,7 +215,8 @@ def test_two_lines_are_at_least_half_a_minute_apart(clock, stream):
     assert times == [35 * line for line in range(1, 5)]
 
 
-def test_a_terminal_gets_a_bar_with_the_latest_metrics_and_no_lines(clock):
+def test_a_terminal_gets_a_bar_with_the_latest_metrics_and_no_lines(clock, monkeypatch):
+    monkeypatch.setenv('COLUMNS', '140')
     stream = Terminal()
     progress = Progress(stream=stream, clock=clock)
     with progress.task('net', 'train', steps=30, work_per_step=1.0) as bar:
@@ -193,6 +227,36 @@ def test_a_terminal_gets_a_bar_with_the_latest_metrics_and_no_lines(clock):
     text = stream.getvalue()
     assert '30/30' in text and 'loss 0.25, validation accuracy 0.9' in text
     assert '{' not in text
+
+
+def test_on_a_narrow_terminal_the_bar_has_room(clock, monkeypatch):
+    monkeypatch.setenv('COLUMNS', '80')
+    progress = Progress(stream=Terminal(), clock=clock)
+    with progress.task('student labels, seed 0', 'train', steps=1000, work_per_step=1.0) as bar:
+        bar._bar.ncols = 80
+        metrics = {'loss': 0.25123, 'validation_accuracy': 0.9512}
+        work(bar, clock, calls=1, seconds=1, steps=500, metrics=metrics)
+        line = bar._bar.format_meter(**{**bar._bar.format_dict, 'ncols': 80, 'rate': 10.0})
+    assert line.startswith('student labels, seed 0  50%|')
+    assert line.endswith('| 00:50 left, loss 0.2512, validation 0.9512')
+    assert len(line) == 80
+    drawn = line.split('|')[1]
+    assert len(drawn) >= 4 and drawn.strip()
+
+
+def test_a_notebook_gets_bars_and_no_lines(clock):
+    class Cell(io.StringIO):
+        """As the stderr of a notebook's kernel is known: by its module."""
+
+        __module__ = 'ipykernel.iostream'
+
+    stream = Cell()
+    progress = Progress(stream=stream, clock=clock)
+    with progress.task('net', 'train', steps=100, work_per_step=1.0) as bar:
+        bar._bar.mininterval = bar._bar.miniters = 0
+        work(bar, clock, calls=100, seconds=1)
+    assert '100%' in stream.getvalue()
+    assert '{' not in stream.getvalue()
 
 
 def test_a_task_that_fails_is_not_called_done(clock, stream):

@@ -132,7 +132,7 @@ def _page(reports: Mapping[str, dict], kinds: Sequence[dict], lead: str, command
     ]
     for kind in kinds:
         parts += [
-            html_page.section('Results', html_results.of_cells(_cells(kind))),
+            html_page.section('Results', html_page.table(_cells(kind))),
             html_page.section(
                 'Accuracy and size', html_results.accuracy_by_parameters(_points(kind))
             ),

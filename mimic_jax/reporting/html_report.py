@@ -62,6 +62,7 @@ def _results(report: dict) -> Iterator[str]:
         yield html_page.table(grids.cells(report['grid']))
     if rows:
         yield html_results.table(rows)
+        yield html_page.paragraph(tables.explanation(rows), 'soft')
     yield html_page.bullets(tables.note_texts(rows))
     sizes = ', '.join(f'{count:,} {name}' for name, count in report['data']['examples'].items())
     yield html_page.paragraph(f'Examples: {sizes}.', 'soft')

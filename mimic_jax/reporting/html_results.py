@@ -25,14 +25,7 @@ def lead(rows: Sequence[dict]) -> str:
 
 def table(rows: Sequence[dict]) -> str:
     lines = tables.cells(rows)
-    return of_cells([tuple(lines[0]), *(tuple(line.values()) for line in lines)])
-
-
-def of_cells(lines: Sequence[Sequence[str]]) -> str:
-    """A table of lines of text, the head first, without the columns that hold only dashes."""
-    head, *body = lines
-    kept = [place for place in range(len(head)) if any(line[place] != '–' for line in body)]
-    return html_page.table([[line[place] for place in kept] for line in lines])
+    return html_page.table([tuple(lines[0]), *(tuple(line.values()) for line in lines)])
 
 
 def accuracy_by_parameters(named: Sequence[tuple[str, dict]]) -> str:

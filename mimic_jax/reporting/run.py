@@ -18,6 +18,8 @@ from mimic_jax.reporting.settings import Report, Row
 from mimic_jax.runtime import interrupt
 from mimic_jax.training.session import Session
 
+PAGES = ('report.html', 'report.md')  # what a run names at its end
+
 
 def run(
     session: Session,

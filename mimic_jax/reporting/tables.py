@@ -23,14 +23,25 @@ def table(rows: Sequence[dict]) -> str:
 
 
 def cells(rows: Sequence[dict]) -> list[dict[str, str]]:
-    """The table's lines: each source's cells, by the names of their columns."""
+    """The table's lines: each source's cells, by the names of their columns, none of which is empty."""
     columns = set()
     if any(row.get('paper_units') or row.get('paper_parameters') for row in rows):
         columns.add('sizes')
     if any(row.get('shortfall') is not None for row in rows):
         columns.add('shortfall')
     cells_of = _speech_cells if of_speech(rows) else _cells
-    return [cells_of(source, columns) for source in by_source(rows)]
+    lines = [cells_of(source, columns) for source in by_source(rows)]
+    filled = {name for line in lines for name, cell in line.items() if cell != '–'}
+    return [{name: cell for name, cell in line.items() if name in filled} for line in lines]
+
+
+def explanation(rows: Sequence[dict]) -> str:
+    """What the columns of `table` mean that no name can say; '' where there is nothing to explain."""
+    several = any(row['std'] is not None for row in rows)
+    compared = any(row['agreement'] is not None for row in rows)
+    parts = ['n: seeds; ±: the standard deviation over them'] * several
+    parts += ['agreement: test examples answered as the ensemble does'] * compared
+    return '; '.join(parts)
 
 
 def headline(rows: Sequence[dict]) -> str | None:
@@ -89,7 +100,8 @@ def page(report: dict, pictures: Sequence[str]) -> str:
         )
         parts.append(grids.table(report['grid']))
         parts.extend(["The paper's figures are in brackets."] * brackets)
-    parts.extend(filter(None, (table(report['rows']), notes(report['rows']))))
+    rows = report['rows']
+    parts.extend(filter(None, (table(rows), rows and explanation(rows), notes(rows))))
     parts.extend(remarks(report))
     parts.append(timings(report))
     parts.extend(f'![{name}]({name})' for name in pictures)

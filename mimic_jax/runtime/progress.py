@@ -7,6 +7,7 @@ metrics.
 
 import io
 import json
+import shutil
 import sys
 import time
 from collections import defaultdict
@@ -20,6 +21,9 @@ ASKING = (
     'ask '  # begins the kinds whose work is counted in an external teacher's answers, not in FLOPs
 )
 LONG_SECONDS = 15 * 60.0  # a longer run's announcement names the shorter presets
+NARROW = 110  # columns of a terminal, below which a bar's line is short
+SHORT_LINE = '{desc} {percentage:3.0f}%|{bar}| {remaining} left{postfix}'
+SHORT_NAMES = {'validation_accuracy': 'validation'}  # metrics in a short line
 
 
 class Progress:
@@ -27,22 +31,27 @@ class Progress:
 
     Work is in FLOPs. Each kind of task has its own rate, since a convolution and a wide matrix product
     reach different shares of a machine's speed. A kind that was not measured is estimated at the mean
-    rate.
+    rate. A task also takes seconds before its first step is done, in which programs are compiled: more
+    for the first task of a kind than for the others, which run the same programs.
     """
 
     def __init__(self, advice: str = '', stream=None, clock=time.monotonic, quiet: bool = False):
         self._advice, self._clock = advice, clock
         self._stream = io.StringIO() if quiet else stream or sys.stderr
-        self._terminal, self._quiet = self._stream.isatty(), quiet
+        self._terminal, self._quiet = _shows_bars(self._stream), quiet
         self._left = defaultdict(float)
+        self._ahead = defaultdict(int)  # tasks of each kind that have yet to begin
+        self._begun = set()  # kinds of which a task has begun
+        self._starts = {True: [], False: []}  # seconds: of a kind's first task, of the others
         self._done = defaultdict(float)
         self._seconds = defaultdict(float)
         self._announced = False
         self._counting, self._counted, self._counter, self._line = '', 0, None, 0.0
 
-    def plan(self, kind: str, work: float) -> None:
-        """Adds work that lies ahead."""
+    def plan(self, kind: str, work: float, tasks: int = 1) -> None:
+        """Adds work that lies ahead, of so many tasks; both may be negative, to take some back."""
         self._left[kind] += work
+        self._ahead[kind] += tasks
 
     def say(self, text: str) -> None:
         """Prints a line above the bar, unless another process prints for this one."""
@@ -73,8 +82,9 @@ class Progress:
     def _record(self, **facts) -> None:
         self.say(json.dumps({key: _rounded(value) for key, value in facts.items()}))
 
-    def _bar(self, name: str, total: int, done: int = 0):
+    def _bar(self, name: str, total: int, done: int = 0, short: bool = False):
         return tqdm.tqdm(
+            bar_format=SHORT_LINE if short else None,
             total=total or None,
             initial=done,
             desc=name,
@@ -106,7 +116,27 @@ class Progress:
             if not rate or (not measured and kind.startswith(ASKING)):
                 return None
             total += work / rate
-        return total if self._seconds else None
+        return total + self._starting() if self._seconds else None
+
+    def _starting(self) -> float:
+        """Seconds that the tasks ahead need before their first steps, by the means of those so far."""
+        first, again = (
+            sum(found) / len(found) if found else None for found in self._starts.values()
+        )
+        first = first or 0.0
+        again = first if again is None else again
+        return sum(
+            count * again + (first - again) * (kind not in self._begun)
+            for kind, count in self._ahead.items()
+            if count > 0
+        )
+
+    def _begin(self, kind: str, steps: int, seconds: float) -> None:
+        """The first step of a task is done; of a task of one step that says nothing of a start."""
+        if steps > 1:
+            self._starts[kind not in self._begun].append(seconds)
+        self._begun.add(kind)
+        self._ahead[kind] -= 1
 
     def _advance(self, kind: str, work: float, seconds: float) -> None:
         self._left[kind] = max(0.0, self._left[kind] - work)
@@ -130,7 +160,8 @@ class _Task:
 
     def __enter__(self):
         p = self._progress
-        self._bar = p._bar(self._name, self._steps, self._done)
+        self._short = shutil.get_terminal_size().columns < NARROW
+        self._bar = p._bar(self._name, self._steps, self._done, self._short)
         self._start = self._line = self._last = p._clock()
         self._warm = False
         return self
@@ -147,10 +178,11 @@ class _Task:
         if self._warm:
             p._advance(self._kind, steps * self._work, now - self._last)
         else:  # the first call compiles, so its time is no measure of the rate
+            p._begin(self._kind, self._steps, now - self._start)
             p._left[self._kind] = max(0.0, p._left[self._kind] - steps * self._work)
             self._warm, self._since, self._first = True, now, self._done
         self._last, metrics = now, metrics or {}
-        self._bar.set_postfix_str(_words(metrics), refresh=False)
+        self._bar.set_postfix_str(_words(metrics, self._short), refresh=False)
         self._bar.update(steps)
         if not p._terminal and now - self._line >= LINE_SECONDS:
             self._line = now
@@ -168,8 +200,16 @@ class _Task:
             )
 
 
-def _words(metrics: Mapping[str, float]) -> str:
-    return ', '.join(f'{name.replace("_", " ")} {value:.4g}' for name, value in metrics.items())
+def _shows_bars(stream) -> bool:
+    """Whether a line can be written over: on a terminal, and in a notebook's cell."""
+    return stream.isatty() or type(stream).__module__.startswith('ipykernel')
+
+
+def _words(metrics: Mapping[str, float], short: bool) -> str:
+    names = SHORT_NAMES if short else {}
+    return ', '.join(
+        f'{names.get(name, name).replace("_", " ")} {value:.4g}' for name, value in metrics.items()
+    )
 
 
 def _rounded(value):

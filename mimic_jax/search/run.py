@@ -60,7 +60,7 @@ def run(session: Session, search: Search, common: Views, caches: Mapping[str, Ca
         name = f'trial {trial.number}'
         settings = trials.net_at(search, point)
         net = planned(name, settings)
-        session.progress.plan('trials', -expected)  # the work goes on under the net's name
+        session.progress.plan('trials', -expected, -1)  # the work goes on under the net's name
         session.progress.plan(f'train {net.model}', net.work)
         trial.set_user_attr(search.kind, as_json(_resolved(settings, common)))
         trial.set_user_attr(ranking.ARTIFACT, net.recipe.name)
@@ -74,7 +74,8 @@ def run(session: Session, search: Search, common: Views, caches: Mapping[str, Ca
         _check_shared(record, ours)
         for key in ours.keys() - record.user_attrs.keys():
             record.set_user_attr(key, ours[key])
-        session.progress.plan('trials', expected * max(0, search.trials - worker.ended(record)))
+        ahead = max(0, search.trials - worker.ended(record))
+        session.progress.plan('trials', expected * ahead, ahead)
         worker.work(record, search.space, search.trials, outcome, say)
         say(f'study {search.study!r}: {worker.ended(record)} trials, the best {_best(record)}')
 
