@@ -35,7 +35,7 @@ from mimic_jax.artifacts import store
 from mimic_jax.data import batches
 from mimic_jax.data.dataset import Dataset
 from mimic_jax.data.settings import Views
-from mimic_jax.models import net as nets
+from mimic_jax.models import nets
 from mimic_jax.models.counts import count
 from mimic_jax.ops.text import aligned
 from mimic_jax.runtime import allocator, compiled, sharding
@@ -196,7 +196,7 @@ def throughput(scale: Scale, folder: Path) -> list[dict]:
     variables = create_train_state(
         task_of(scale, scale.teacher, 'cross_entropy'), IMAGE, 0, 0, {'inputs': {}}
     ).variables
-    net, given = nets.build(scale.teacher, CLASSES, scale.dtype), batch_of(500)
+    net, given = nets.of_spec(scale.teacher, CLASSES, scale.dtype), batch_of(500)
     ask = compiled.jit(forward, static_argnums=(0, 1, 2))
     how = net, 'image', VIEWS, variables, {'inputs': {}}, 0, given
     rates = {
@@ -280,7 +280,7 @@ def run(config, folder: Path, name: str) -> dict:
 
 def task_of(scale: Scale, spec: str, loss: str) -> Task:
     training = Train(learning_rate=1e-4, dtype=scale.dtype)
-    net = nets.build(spec, CLASSES, scale.dtype)
+    net = nets.of_spec(spec, CLASSES, scale.dtype)
     return Task(net, 'image', VIEWS, Loss(kind=loss), training, 10**6)
 
 

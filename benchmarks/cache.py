@@ -31,7 +31,7 @@ import record
 
 from mimic_jax.data.settings import Views
 from mimic_jax.mimic import logit_cache
-from mimic_jax.models import net as nets
+from mimic_jax.models import nets
 from mimic_jax.models.counts import count
 from mimic_jax.runtime import allocator, compiled
 from mimic_jax.training.settings import Loss, Train
@@ -91,15 +91,15 @@ def main():
 def steps(pair: Pair, members: int, repeats: int) -> dict:
     """The step's time with the ensemble asked live over its time with cached logits."""
     task = Task(
-        net=nets.build(pair.student, pair.classes),
+        net=nets.of_spec(pair.student, pair.classes),
         preprocess=pair.preprocess,
         views=pair.views,
         loss=Loss(kind='logits'),
         train=Train(),
         steps=1000,
     )
-    teacher = nets.build(pair.teacher, pair.classes)
-    ensemble = jax.vmap(lambda key: teacher.init(key, np.zeros((1, *pair.shape), np.float32)))(
+    teacher = nets.of_spec(pair.teacher, pair.classes)
+    ensemble = jax.vmap(lambda key: teacher.init(key, pair.shape))(
         jax.random.split(jax.random.key(0), members)
     )
     random = np.random.default_rng(0)
@@ -198,14 +198,11 @@ def reading(folder: Path, repeats: int) -> list[dict]:
 
 def writing(folder: Path, repeats: int) -> dict:
     """Seconds of two members' forward passes over those of writing their cache."""
-    teacher, size = nets.build(TEACHER, CLASSES), 500
+    teacher, size = nets.of_spec(TEACHER, CLASSES), 500
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (4000, *SHAPE), dtype=np.uint8)
     index = np.arange(len(images), dtype=np.int32)
-    variables = [
-        teacher.init(jax.random.key(number), np.zeros((1, *SHAPE), np.float32))
-        for number in range(2)
-    ]
+    variables = [teacher.init(jax.random.key(number), SHAPE) for number in range(2)]
 
     @compiled.jit
     def call(variables, inputs, index, view):

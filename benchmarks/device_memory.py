@@ -23,7 +23,7 @@ import numpy as np
 import record
 
 from mimic_jax.data.settings import Views
-from mimic_jax.models import net
+from mimic_jax.models import nets
 from mimic_jax.runtime import compiled, sharding
 from mimic_jax.training.settings import Loss, Train
 from mimic_jax.training.train_step import Task, create_train_state, train_step
@@ -77,7 +77,7 @@ def laid_out(mesh, model: str):
     """A student's state at step 0 on the mesh, as `mimic_jax.training.loop` lays it out."""
     train = Train(clip_norm=1.0)
     task = Task(
-        net=net.build(model, CLASSES, train.dtype, train.init_scale),
+        net=nets.of_spec(model, CLASSES, train.dtype, train.init_scale),
         preprocess='feature',
         views=Views(),
         loss=Loss(kind='logits'),

@@ -23,7 +23,7 @@ import record
 from mimic_jax.data import batches
 from mimic_jax.data.dataset import Dataset
 from mimic_jax.data.settings import Views
-from mimic_jax.models import net as nets
+from mimic_jax.models import nets
 from mimic_jax.runtime import allocator, compiled, sharding
 from mimic_jax.runtime.progress import Progress
 from mimic_jax.runtime.settings import Run
@@ -84,7 +84,7 @@ def compare(name: str, data: Dataset, spec: str, placement: str, size: int) -> d
         progress = Progress(stream=io.StringIO())
         session = Session(Path(folder), data, Run(placement=placement), progress, mesh)
         loss, training = Loss(kind='cross_entropy'), Train(learning_rate=1e-4, batch_size=size)
-        task = Task(nets.build(spec, data.num_classes), 'scale', Views(), loss, training, 10**6)
+        task = Task(nets.of_spec(spec, data.num_classes), 'scale', Views(), loss, training, 10**6)
 
     def state():
         return create_train_state(task, data.input_shape, 0, 0, {'inputs': {}})

@@ -120,7 +120,7 @@ def step(budget: float) -> dict:
     import jax
 
     from mimic_jax.data.settings import Views
-    from mimic_jax.models import net, notation
+    from mimic_jax.models import nets, notation
     from mimic_jax.runtime import allocator, compiled
     from mimic_jax.training.settings import Loss, Train
     from mimic_jax.training.train_step import Task, create_train_state, train_step
@@ -130,7 +130,7 @@ def step(budget: float) -> dict:
     spec = notation.solve('250L-?', budget, shape, classes)
     train = Train(learning_rate=1e-3, batch_size=size)
     task = Task(
-        net.build(spec, classes), 'scale', Views(), Loss(kind='cross_entropy'), train, 10**6
+        nets.of_spec(spec, classes), 'scale', Views(), Loss(kind='cross_entropy'), train, 10**6
     )
     random = np.random.default_rng(0)
     batch = {

@@ -65,11 +65,11 @@ def measure(net: str, setting: str) -> dict:
     import numpy as np
 
     from mimic_jax.data.settings import Views
-    from mimic_jax.models import net as nets
+    from mimic_jax.models import nets
     from mimic_jax.training.settings import Loss, Train
     from mimic_jax.training.train_step import Task, create_train_state, train_step
 
-    task = Task(nets.build(net, 10), 'image', Views(mirror=True, shift=4), Loss(), Train(), 1000)
+    task = Task(nets.of_spec(net, 10), 'image', Views(mirror=True, shift=4), Loss(), Train(), 1000)
     state = create_train_state(task, (32, 32, 3), 0, 0, {'inputs': {}})
     random = np.random.default_rng(0)
     batch = {

@@ -26,7 +26,7 @@ import numpy as np
 import record
 
 from mimic_jax.data.settings import Views
-from mimic_jax.models import net as nets
+from mimic_jax.models import nets
 from mimic_jax.runtime import allocator, compiled
 from mimic_jax.training.settings import Loss, Train
 from mimic_jax.training.train_step import Task, create_train_state, train_step
@@ -83,7 +83,7 @@ def settings(folder: Path) -> dict:
 def one_program(name: str, spec: str, shape: tuple, classes: int, size: int, steps: int) -> dict:
     train = Train(learning_rate=1e-3, batch_size=size)
     loss = Loss(kind='cross_entropy')
-    task = Task(nets.build(spec, classes), 'scale', Views(), loss, train, 10**6)
+    task = Task(nets.of_spec(spec, classes), 'scale', Views(), loss, train, 10**6)
     random = np.random.default_rng(0)
     batch = {
         'inputs': random.normal(size=(SEEDS, size, *shape)).astype(np.float32),

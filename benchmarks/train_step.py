@@ -142,13 +142,13 @@ def ours(spec: str, batch: int) -> dict:
     import numpy as np
 
     from mimic_jax.data.settings import Views
-    from mimic_jax.models import net as nets
+    from mimic_jax.models import nets
     from mimic_jax.training.settings import Loss, Train
     from mimic_jax.training.train_step import Task, create_train_state, train_step
 
     shape, classes = NETS[spec]
     loss, train = Loss(kind='logits'), Train(learning_rate=1e-3)
-    task = Task(nets.build(spec, classes), 'scale', Views(), loss, train, 1000)
+    task = Task(nets.of_spec(spec, classes), 'scale', Views(), loss, train, 1000)
     state = create_train_state(task, shape, 0, 0, {'inputs': {}})
     inputs, targets = batch_of(spec, batch)
     given = jax.device_put(

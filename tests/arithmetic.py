@@ -17,7 +17,7 @@ import numpy as np
 
 from mimic_jax.data import preprocess, views
 from mimic_jax.data.settings import Views
-from mimic_jax.models import absorb, layers, net
+from mimic_jax.models import absorb, layers, net, nets
 from mimic_jax.training import plateau, train_step
 from mimic_jax.training.settings import LOSSES, Loss, Train
 
@@ -204,7 +204,7 @@ def _steps(settings: dict) -> list:
     spec = (
         '4c3-bn-p2-6-d.3' if not settings else '5-bn-d.3'
     )  # which compiles in a third of the time
-    module = net.build(spec, CLASSES, 'float32', train.init_scale, train.input_scale)
+    module = nets.of_spec(spec, CLASSES, 'float32', train.init_scale, train.input_scale)
     task = train_step.Task(module, 'image', Views(mirror=True), Loss(kind='logits'), train, 8)
     state = train_step.create_train_state(task, IMAGE, 3, 5, _CONSTANTS)
     step, found = jax.jit(train_step.train_step), []

@@ -10,7 +10,7 @@ import pytest
 
 from mimic_jax.data.settings import Views
 from mimic_jax.mimic import rates
-from mimic_jax.models import net
+from mimic_jax.models import nets
 from mimic_jax.training import curvature
 from mimic_jax.training.settings import Loss, Train
 from mimic_jax.training.train_step import Task, create_train_state, optimizer
@@ -20,7 +20,9 @@ CLASSES = 4
 
 def make_state(spec, loss='logits', scale=0.5):
     train = Train(batch_size=16, schedule='constant', warmup=0.0)
-    task = Task(net.build(spec, CLASSES), 'scale', Views(), Loss(kind=loss, scale=scale), train, 10)
+    task = Task(
+        nets.of_spec(spec, CLASSES), 'scale', Views(), Loss(kind=loss, scale=scale), train, 10
+    )
     constants = {'inputs': {}, 'logit_mean': np.zeros(4), 'logit_deviation': np.ones(4)}
     return create_train_state(task, (8, 8, 1), 0, 0, constants)
 
@@ -83,7 +85,7 @@ def test_eigenvalue_of_a_deep_net_equals_the_whole_matrix(loss):
 
     def outputs(params):
         variables = {**state.variables, 'params': params}
-        return state.task.net.apply(variables, inputs, train=True, mutable=['batch_stats'])[0]
+        return state.task.net.apply(variables, inputs, train=True)[0]
 
     params = state.variables['params']
     columns = jax.tree.leaves(jax.jacrev(outputs)(params))

@@ -52,7 +52,7 @@ def plant(session, planned, seed=0):
 
     def build(folder):
         shape = (1, *session.data.input_shape)
-        variables = random_variables(planned.task.net, shape, seed)
+        variables = random_variables(planned.task.net.module, shape, seed)
         with checkpoint.Checkpoints(folder) as checkpoints:
             checkpoints.save(1, variables)
         return {'seconds': 1.0, 'variables_sha256': checkpoint.digest(variables)}
@@ -84,7 +84,7 @@ def exported(opened):
 def expected(opened, images):
     """The planted mimic's probabilities, bottleneck and all, by Flax and NumPy."""
     _, made = opened
-    module = made.students['mimic'][0].task.net
+    module = made.students['mimic'][0].task.net.module
     variables = random_variables(module, (1, 8, 8, 1), seed=2)
     return softmax(np.asarray(module.apply(variables, images.astype(np.float32) / 255)))
 

@@ -385,7 +385,7 @@ def test_checkpoint_holds_the_net_that_was_evaluated(finished, config, make_sess
     import jax
 
     example = jax.ShapeDtypeStruct((1, *session.data.input_shape), np.float32)
-    shapes = jax.eval_shape(net.task.net.init, jax.random.key(0), example)
+    shapes = jax.eval_shape(net.task.net.module.init, jax.random.key(0), example)
     variables = checkpoint.load_variables(workdir / net.recipe.name, shapes)
     test = session.data.inputs[session.data.splits['test']].astype(np.float32) / 255
     logits = net.task.net.apply(variables, test)

@@ -303,7 +303,7 @@ def speech(folder, device):
     (student,) = plan.students['mimic']
 
     def build(target):
-        variables = random_variables(student.task.net, data.input_shape)
+        variables = random_variables(student.task.net.module, data.input_shape)
         with checkpoint.Checkpoints(target) as checkpoints:
             checkpoints.save(1, variables)
         return {}

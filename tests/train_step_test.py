@@ -5,7 +5,7 @@ import optax
 import pytest
 
 from mimic_jax.data.settings import Views
-from mimic_jax.models import net
+from mimic_jax.models import nets
 from mimic_jax.runtime import sharding
 from mimic_jax.training.checkpoint import Checkpoints
 from mimic_jax.training.settings import LOSSES, Loss, Train
@@ -24,7 +24,7 @@ CLASSES = 4
 def make_task(spec='6c3-p2-16L-512', loss='logits', **train):
     settings = {'batch_size': 16, 'learning_rate': 0.1, 'schedule': 'constant', 'warmup': 0.0}
     train = Train(**settings | train)
-    return Task(net.build(spec, CLASSES), 'scale', Views(shift=1), Loss(kind=loss), train, 10)
+    return Task(nets.of_spec(spec, CLASSES), 'scale', Views(shift=1), Loss(kind=loss), train, 10)
 
 
 def make_state(task, seed=0):
@@ -216,10 +216,10 @@ def test_a_checkpoint_of_one_mesh_restores_on_another(tmp_path):
 
 
 def test_bfloat16_computes_coarsely_and_keeps_float32_parameters():
-    coarse = Task(net.build('6c3-p2-16L-64', CLASSES, 'bfloat16'), 'scale', Views(),
+    coarse = Task(nets.of_spec('6c3-p2-16L-64', CLASSES, 'bfloat16'), 'scale', Views(),
                   Loss(kind='logits'), Train(learning_rate=0.1, schedule='constant', warmup=0.0,
                                                  dtype='bfloat16'), 10)  # fmt: skip
-    fine = Task(net.build('6c3-p2-16L-64', CLASSES), 'scale', Views(), coarse.loss,
+    fine = Task(nets.of_spec('6c3-p2-16L-64', CLASSES), 'scale', Views(), coarse.loss,
                 Train(learning_rate=0.1, schedule='constant', warmup=0.0), 10)  # fmt: skip
     (a, sums), (b, exact) = (train_step(make_state(task), make_batch()) for task in (coarse, fine))
     assert {leaf.dtype for leaf in jax.tree.leaves(a.variables)} == {jnp.dtype('float32')}

@@ -204,7 +204,7 @@ def variables(session, net):
     from mimic_jax.training import checkpoint
 
     example = jax.ShapeDtypeStruct((1, *session.data.input_shape), np.float32)
-    shapes = jax.eval_shape(net.task.net.init, jax.random.key(0), example)
+    shapes = jax.eval_shape(net.task.net.module.init, jax.random.key(0), example)
     return jax.tree.leaves(checkpoint.load_variables(session.workdir / net.recipe.name, shapes))
 
 

@@ -18,8 +18,8 @@ from mimic_jax.errors import UserError
 from mimic_jax.export import onnx_writer
 from mimic_jax.mimic import ensemble
 from mimic_jax.mimic.plan import Plan
-from mimic_jax.models import absorb, counts, grammar
-from mimic_jax.models.net import Net
+from mimic_jax.models import absorb, counts, grammar, nets
+from mimic_jax.models.contract import Net
 from mimic_jax.runtime import backend, compiled
 from mimic_jax.training.plan import NetPlan
 
@@ -35,15 +35,15 @@ LARGEST = 2 << 30  # bytes that a file can hold: its offsets have 31 bits
 class ExportPlan:
     """A student to export: the first of its seeds.
 
-    name: the student's in config.students.  spec: the net that is exported.  reason: why its bottleneck
-    was kept or absorbed, in words.  teachers: the nets that it mimics, to be timed beside it.
-    format: the file's, a key of `FILES`.
+    name: the student's in config.students.  exported: its net, or the same with its bottleneck absorbed.
+    reason: why it was kept or absorbed, in words.  teachers: the nets that it mimics, to be timed beside
+    it.  format: the file's, a key of `FILES`.
     """
 
     name: str
     recipe: Recipe
     net: NetPlan
-    spec: str
+    exported: Net
     reason: str
     teachers: tuple[NetPlan, ...]
     classes: tuple[str, ...] | None
@@ -57,24 +57,26 @@ def make(plan: Plan, data: Dataset, student: str = '', file_format: str = 'jax')
     A student on labels is timed beside the teachers of the first cache.
 
     Raises:
-      UserError: no such student, or several to choose from; a format whose extra is not installed.
+      UserError: no such student, or several to choose from; a format whose extra is not installed, or
+        that the net has not.
     """
-    if file_format == 'onnx':
-        onnx_writer.require()
     name = _chosen(plan, student)
     net = plan.students[name][0]
+    if file_format == 'onnx':
+        onnx_writer.require()
+        nets.notation_only(net.task.net, 'an ONNX export; leave --format=onnx out')
     cache = net.cache or next(iter(plan.caches.values()), None)
-    spec, reason = cheaper(net.model, data.input_shape, data.num_classes)
+    exported, reason = _cheaper(net.task.net, data)
     recipe = Recipe(
         phase='export',
-        config={'model': spec, **runs_on(file_format)},
+        config={'model': exported.name, **runs_on(file_format)},
         data=data.fingerprint,
         reads=(net.recipe.name,),
         versions={'export': VERSION},
     )
     teachers = cache.members if cache else ()
     classes = data.class_names or None
-    return ExportPlan(name, recipe, net, spec, reason, teachers, classes, file_format)
+    return ExportPlan(name, recipe, net, exported, reason, teachers, classes, file_format)
 
 
 def runs_on(file_format: str) -> dict:
@@ -122,7 +124,7 @@ def serialize(
     size = sum(leaf.nbytes for leaf in jax.tree.leaves((variables, stats)))
     if size >= LARGEST:
         raise UserError(
-            f'{net.spec} has {size:,} bytes of weights, and an exported file holds less than '
+            f'{net.name} has {size:,} bytes of weights, and an exported file holds less than '
             f'{LARGEST:,}; export a smaller student'
         )
     if file_format == 'onnx':
@@ -159,6 +161,13 @@ def ask(call: Callable[[np.ndarray], jax.Array], inputs: np.ndarray) -> np.ndarr
         padded = np.pad(part, [(0, missing), *[(0, 0)] * (part.ndim - 1)], mode='edge')
         parts.append(np.asarray(call(padded))[: len(part)])
     return np.concatenate(parts)
+
+
+def _cheaper(net: Net, data: Dataset) -> tuple[Net, str]:
+    if not isinstance(net, nets.NotationNet):
+        return net, 'exported as it is'
+    spec, reason = cheaper(net.spec, data.input_shape, data.num_classes)
+    return dataclasses.replace(net, spec=spec), reason
 
 
 def _chosen(plan: Plan, student: str) -> str:

@@ -1,6 +1,5 @@
 """Writes a student as a file that needs this package no more, checked against the net as trained."""
 
-import dataclasses
 import functools
 import json
 import time
@@ -75,10 +74,10 @@ def _write(folder: Path, session: Session, plan: ExportPlan) -> dict:
     data, task = session.data, plan.net.task
     counted = functools.partial(session.progress.count, f'exporting {plan.name}', total=3)
     variables = jax.device_get(ensemble.variables(session, plan.net))
-    if plan.spec != plan.net.model:
+    if plan.exported != task.net:
         variables = absorb.absorb_variables(variables)
     content = exporting.serialize(
-        dataclasses.replace(task.net, spec=plan.spec),
+        plan.exported,
         task.preprocess,
         variables,
         jax.device_get(session.constants['inputs']),
@@ -97,7 +96,7 @@ def _write(folder: Path, session: Session, plan: ExportPlan) -> dict:
     facts = {
         'student': plan.name,
         'seed': plan.net.seed,
-        'model': plan.spec,
+        'model': plan.exported.name,
         'trained_model': plan.net.model,
         'bottleneck': plan.reason,
         'preprocess': task.preprocess,
@@ -146,7 +145,7 @@ def _parity(session: Session, plan: ExportPlan, call: Callable) -> dict:
 
 def _latency(session: Session, plan: ExportPlan, call: Callable) -> list[dict]:
     """Milliseconds a batch of the file, of one teacher and of all, where their folders are there."""
-    rows = [('student, exported', plan.spec, latency.measure_call(session, call))]
+    rows = [('student, exported', plan.exported.name, latency.measure_call(session, call))]
     teachers = plan.teachers
     if teachers and all(store.is_complete(session.workdir / t.recipe.name) for t in teachers):
         rows.append(('one teacher', teachers[0].model, latency.measure(session, teachers[:1])))

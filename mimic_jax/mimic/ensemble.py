@@ -14,7 +14,7 @@ from mimic_jax.data.placement import Fed
 from mimic_jax.mimic import external_teacher, logit_cache
 from mimic_jax.mimic.cache_plan import CachePlan
 from mimic_jax.mimic.external_plan import OwnPlan
-from mimic_jax.models import absorb
+from mimic_jax.models import absorb, nets
 from mimic_jax.runtime import backend, compiled, hosts, sharding
 from mimic_jax.training import checkpoint
 from mimic_jax.training.plan import NetPlan
@@ -42,10 +42,8 @@ def load_absorbed(session: Session, plan: NetPlan):
 
 def absorbed(session: Session, plan: NetPlan) -> tuple[Task, dict]:
     """A finished net's task and variables, its bottleneck multiplied into the layer after it."""
-    net = plan.task.net
-    task = dataclasses.replace(
-        plan.task, net=dataclasses.replace(net, spec=absorb.absorbed(net.spec))
-    )
+    net = nets.notation_only(plan.task.net, 'a bottleneck to absorb')
+    task = dataclasses.replace(plan.task, net=net.absorbed())
     return task, absorb.absorb_variables(variables(session, plan))
 
 
@@ -53,8 +51,8 @@ def variables(session: Session, plan: NetPlan):
     """A finished net's variables, placed on the session's mesh."""
     folder = session.workdir / plan.recipe.name
     store.manifest(folder)  # checks every file's digest
-    example = jax.ShapeDtypeStruct((1, *session.data.input_shape), np.float32)
-    shapes = jax.eval_shape(plan.task.net.init, jax.random.key(0), example)
+    init = functools.partial(plan.task.net.init, input_shape=tuple(session.data.input_shape))
+    shapes = jax.eval_shape(init, jax.random.key(0))
     placed = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(
             leaf.shape, leaf.dtype, sharding=sharding.parameter_sharding(session.mesh, leaf.shape)

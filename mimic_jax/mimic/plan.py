@@ -17,7 +17,8 @@ from mimic_jax.mimic import external_plan as own_plan
 from mimic_jax.mimic.cache_plan import CachePlan
 from mimic_jax.mimic.external_plan import OwnPlan
 from mimic_jax.mimic.settings import Logits, Member, Student
-from mimic_jax.models import counts, net, notation
+from mimic_jax.models import nets, notation
+from mimic_jax.models.contract import Net
 from mimic_jax.training import train_step
 from mimic_jax.training.plan import NetPlan
 from mimic_jax.training.settings import Loss, Train
@@ -133,18 +134,19 @@ def member(name: str, settings: Member, common: ViewSettings, data: Dataset, whe
         augmentation, data, 'config.views' if settings.views == OwnViews() else f'{where}.views'
     )
     examples = data.drawn(settings.subset, settings.seed)
+    net = _made(settings.model, settings.train, data, where)
     recipe = Recipe(
         phase='teacher',
-        config={**differing(settings), **_inputs(data, augmentation)},
+        config={**differing(settings), **net.identity(), **_inputs(data, augmentation)},
         data=data.fingerprint,
-        versions=_versions(augmentation),
+        versions=_versions(net, augmentation),
     )
     return _net(
         name,
         where,
         recipe,
         data,
-        settings.model,
+        net,
         settings.train,
         Loss(),
         augmentation,
@@ -195,28 +197,29 @@ def _student(
     caches,
     where: str,
 ) -> NetPlan:
-    model = _solved(student, data, where)
+    net = _made(_solved(student, data, where), student.train, data, where)
     cache = caches[student.logits] if student.target == 'logits' else None
     # A cache's name holds its views.
     drawn = ViewSettings() if cache else own_views(OwnViews(), common)
     recipe = Recipe(
         phase='student',
         config={
-            **differing(dataclasses.replace(student, model=model)),
+            **differing(student),
+            **net.identity(),
             **({'seed': seed} if seed else {}),
             **_inputs(data, drawn),
         },
         data=data.fingerprint,
         reads=(cache.recipe.name,) if cache else (),
-        versions=_versions(drawn),
+        versions=_versions(net, drawn),
     )
     examples = cache.examples if cache else data.splits['train']
-    net = _net(
+    plan = _net(
         name,
         where,
         recipe,
         data,
-        model,
+        net,
         student.train,
         student.loss,
         common,
@@ -224,13 +227,13 @@ def _student(
         seed,
         cache,
     )
-    if student.budget and net.parameters > student.budget:
+    if student.budget and plan.parameters > student.budget:
         raise UserError(
-            f'{where}.model has {net.parameters:,} parameters, more than its budget of '
+            f'{where}.model has {plan.parameters:,} parameters, more than its budget of '
             f'{student.budget:,.0f}; write "?" for a width to solve, or set budget to 0'
         )
     budget = student.budget if '?' in student.model else 0.0
-    return dataclasses.replace(net, budget=budget)
+    return dataclasses.replace(plan, budget=budget)
 
 
 def _net(
@@ -238,7 +241,7 @@ def _net(
     where: str,
     recipe: Recipe,
     data: Dataset,
-    model: str,
+    net: Net,
     train: Train,
     loss: Loss,
     augmentation: ViewSettings,
@@ -246,19 +249,17 @@ def _net(
     seed: int,
     cache: CachePlan | None = None,
 ) -> NetPlan:
-    if not model:
-        raise UserError(f'{where}.model is empty; give a net such as 64c5-p2-1k')
-    counted = counts.count(model, data.input_shape, data.num_classes)
+    size = net.describe(data.input_shape)
     steps = train.epochs * batches.steps(len(examples), train.batch_size)
-    if counted.params > MOST_PARAMETERS:
+    if size.parameters > MOST_PARAMETERS:
         raise UserError(
-            f'{where}.model has {counted.params:,} parameters, more than {MOST_PARAMETERS:,}; '
+            f'{where}.model has {size.parameters:,} parameters, more than {MOST_PARAMETERS:,}; '
             'narrow it'
         )
     if steps > MOST_STEPS:
         raise UserError(f'{where}.train.epochs makes for {steps:,} steps, too many to count')
     task = Task(
-        net=net.build(model, data.num_classes, train.dtype, train.init_scale, train.input_scale),
+        net=net,
         preprocess=data.preprocess,
         views=dataclasses.replace(augmentation, seed=0),  # the seed is an input of the step
         loss=loss,
@@ -280,11 +281,17 @@ def _net(
         task=task,
         examples=examples,
         seed=seed,
-        flops=counted.flops,
-        parameters=counted.params,
-        units=counted.units,
+        flops=size.flops,
+        parameters=size.parameters,
+        units=size.units,
         cache=cache,
     )
+
+
+def _made(model: str, train: Train, data: Dataset, where: str) -> Net:
+    if not model:
+        raise UserError(f'{where}.model is empty; give a net such as 64c5-p2-1k')
+    return nets.of_spec(model, data.num_classes, train.dtype, train.init_scale, train.input_scale)
 
 
 def _solved(student: Student, data: Dataset, where: str) -> str:
@@ -307,10 +314,10 @@ def _inputs(data: Dataset, augmentation: ViewSettings) -> dict:
     }
 
 
-def _versions(augmentation: ViewSettings) -> dict[str, int]:
+def _versions(net: Net, augmentation: ViewSettings) -> dict[str, int]:
     """Of the arithmetic that a trained net depends on."""
     return {
-        'models': net.VERSION,
+        **net.versions,
         'training': train_step.VERSION,
         **_view_version(augmentation),
     }

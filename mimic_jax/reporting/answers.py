@@ -1,7 +1,7 @@
 """Rows of a report: what the evaluated nets answer, beside the true labels and the ensemble."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from mimic_jax.artifacts.store import Recipe
 from mimic_jax.mimic import ensemble
 from mimic_jax.mimic.cache_plan import CachePlan
 from mimic_jax.mimic.plan import Plan
-from mimic_jax.models import absorb, counts
+from mimic_jax.models.nets import notation_only
 from mimic_jax.ops import metrics, selection
 from mimic_jax.reporting.part import PLAIN, Part
 from mimic_jax.reporting.rows import ensemble_model
@@ -145,7 +145,7 @@ class Answers:
         return _Found(
             model=ensemble_model([member.model for member in cache.members]),
             parameters=sum(member.parameters for member in cache.members),
-            units=sum(member.units for member in cache.members),
+            units=_sum(member.units for member in cache.members),
             target=None,
             outputs=[self._mean_logits(cache, 'test')],
         )
@@ -166,8 +166,8 @@ class Answers:
     def _of_absorbed(self, nets: Sequence[NetPlan]) -> _Found:
         """Students without their bottleneck (Ba & Caruana 2014, section 2.3)."""
         whole, session = self._of_nets(nets), self.session
-        model = absorb.absorbed(whole.model)
-        counted = counts.count(model, session.data.input_shape, session.data.num_classes)
+        without = notation_only(nets[0].task.net, 'a bottleneck to absorb').absorbed()
+        size = without.describe(session.data.input_shape)
         ids = list(session.placement.in_order(session.data.splits['test']))
         outputs = [ensemble.load_absorbed(session, net)(ids) for net in nets]
         apart = max(
@@ -175,7 +175,7 @@ class Answers:
             for one, other in zip(outputs, whole.outputs, strict=True)
         )
         note = f'its logits lie within {apart:.1e} of the net with the bottleneck'
-        return _Found(model, counted.params, counted.units, whole.target, outputs, note)
+        return _Found(without.name, size.parameters, size.units, whole.target, outputs, note)
 
     def _agreement(self, outputs: list[np.ndarray]) -> float | None:
         if self._ensemble is None or 'test' not in self._ensemble.answered:
@@ -193,6 +193,12 @@ class Answers:
     def _mean_logits(self, cache: CachePlan, split: str) -> np.ndarray:
         teachers = [self._outputs(recipe, split) for recipe in cache.evaluations]
         return np.mean(teachers, axis=0)
+
+
+def _sum(units: Iterable[int | None]) -> int | None:
+    """None where the units of one of them are not known."""
+    every = list(units)
+    return None if None in every else sum(every)
 
 
 def outputs(folder: Path, split: str) -> np.ndarray:

@@ -66,7 +66,6 @@ def _product(state: TrainState, batch: Mapping, vector):
             train=True,
             mask=mask,
             rngs={'dropout': jax.random.key(0)},
-            mutable=['batch_stats'],
         )
         return logits
 

@@ -26,13 +26,13 @@ class NetPlan:
     seed: int
     flops: float  # forward, one example
     parameters: int
-    units: int  # as Ba & Caruana count them
+    units: int | None  # as Ba & Caruana count them, where a net has any
     cache: object = None  # a student's logit cache (`mimic.cache_plan.CachePlan`)
     budget: float = 0.0  # parameters that its width was solved for; 0: none
 
     @property
     def model(self) -> str:
-        return self.task.net.spec
+        return self.task.net.name
 
     @property
     def work_per_step(self) -> float:

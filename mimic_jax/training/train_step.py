@@ -12,7 +12,7 @@ import optax
 from mimic_jax.data import preprocess
 from mimic_jax.data.settings import Views
 from mimic_jax.data.views import PRNG, batch_views
-from mimic_jax.models.net import Net
+from mimic_jax.models.contract import Net
 from mimic_jax.ops import metrics
 from mimic_jax.training import clipping, losses, plateau
 from mimic_jax.training.settings import Loss, Train
@@ -125,7 +125,6 @@ def train_step(state: TrainState, batch: Mapping) -> tuple[TrainState, dict]:
             train=True,
             mask=mask,
             rngs={'dropout': dropout_key},
-            mutable=['batch_stats'],
         )
         each = example_losses(task.loss, logits, batch, state.constants)
         mean = jnp.sum(each * mask) / jnp.maximum(jnp.sum(mask), 1)
@@ -188,7 +187,7 @@ def example_losses(loss: Loss, logits, batch: Mapping, constants: Mapping) -> ja
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _initial_variables(net: Net, input_shape: tuple[int, ...], seed: jax.Array) -> Mapping:
     init_key, _ = _keys(seed)
-    return net.init(init_key, jnp.zeros((1, *input_shape), jnp.float32))
+    return net.init(init_key, input_shape)
 
 
 def prepare(kind: str, views: Views | None, constants: Mapping, view_seed, batch: Mapping):

@@ -1,0 +1,60 @@
+"""What a net is: the contract by which the package trains, asks, reports and exports one."""
+
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+import jax
+
+
+class Size(NamedTuple):
+    """The figures of a net.
+
+    parameters: trainable numbers.  flops: forward operations for one example, 2 a multiply-add.
+    units: as Ba & Caruana 2014 count them; None where a net has no such count.
+    """
+
+    parameters: int
+    flops: int
+    units: int | None
+
+
+class Net(Protocol):
+    """A net; hashable, and equal nets share their compiled programs.
+
+    `mimic_jax.models.nets.make` gives the net of a config: a `NotationNet`, or a `FlaxNet` of a
+    person's own module.
+    """
+
+    @property
+    def name(self) -> str:
+        """The net as reports write it."""
+
+    @property
+    def versions(self) -> Mapping[str, int]:
+        """Of the package's arithmetic that the net's outputs depend on, by name."""
+
+    def init(self, key: jax.Array, input_shape: tuple[int, ...]) -> Mapping:
+        """Initial variables: {'params': float32, ...} and what else the net keeps, as running means.
+
+        input_shape: of one example.
+        """
+
+    def apply(
+        self,
+        variables: Mapping,
+        inputs: jax.Array,
+        train: bool = False,
+        mask: jax.Array | None = None,
+        rngs: Mapping[str, jax.Array] | None = None,
+    ):
+        """Logits [B, K] float32 of preprocessed inputs [B, ...].
+
+        With `train` it returns (logits, the variables beside 'params' after the step).
+        mask: [B], 1 for a real example, 0 for padding.  rngs: {'dropout': key} in training.
+        """
+
+    def describe(self, input_shape: tuple[int, ...]) -> Size:
+        """The net's size on examples of a shape; UserError where it does not fit that shape."""
+
+    def identity(self) -> dict:
+        """What determines the net, as JSON: a part of the recipe of every artifact trained with it."""
