@@ -155,6 +155,10 @@ def test_the_current_folder_comes_before_that_of_the_experiment(tmp_path, monkey
     assert source.load(path, WHERE) == 'here'
     (here / 'my_own_nets.py').unlink()
     assert source.load(path, WHERE) == 'beside'
+    (tmp_path / 'my_own_teacher.py').write_text('X = "above the experiments"\n')
+    assert source.load('my_own_teacher:X', WHERE) == 'above the experiments'
+    source.look_beside(here / 'mine.py')
+    assert 'there is no module' in refusal(source.load, 'my_own_teacher:X', WHERE)
     source.look_beside(None)
     assert 'there is no module' in refusal(source.load, path, WHERE)
     assert sys.path == before

@@ -87,6 +87,11 @@ def test_headline_names_no_gap_where_the_teachers_are_no_better():
     assert 'gap' not in tables.headline([{**TEACHERS, 'mean': 0.7}, LABELS, MIMIC])
 
 
+def test_headline_names_no_gap_where_mimicking_lost():
+    text = tables.headline([TEACHERS, LABELS, {**MIMIC, 'mean': 0.7}])
+    assert '-10.00 points' in text and 'gap' not in text
+
+
 def test_headline_takes_the_first_mimic_that_has_a_twin_and_its_own_teachers():
     others = {**TEACHERS, 'name': 'others', 'mean': 0.95, 'cache': 'others'}
     small = {**MIMIC, 'model': '3L-9', 'cache': 'others'}

@@ -15,15 +15,21 @@ from pathlib import Path
 from mimic_jax.errors import UserError
 from mimic_jax.runtime.interrupt import Interrupted
 
-_beside: list[str] = []  # the folder of the experiment's file, where there is one
+_beside: list[str] = []  # the folders of the experiment's file, where there is one
 _loaded: dict[str, tuple] = {}  # by module: its files and their digest when it was imported
 
 
 def look_beside(file: str | Path | None) -> None:
-    """From now on modules are found in the experiment file's folder too; None: in no such folder."""
+    """From now on modules are found in the experiment file's folder too; None: in no such folder.
+
+    Where that folder is called experiments, the one above it counts too: it holds what belongs to them,
+    as examples/ does here.
+    """
     for folder in _beside:
         sys.path.remove(folder)
-    _beside[:] = [] if file is None else [str(Path(file).resolve().parent)]
+    folder = None if file is None else Path(file).resolve().parent
+    found = [folder, folder.parent] if folder and folder.name == 'experiments' else [folder]
+    _beside[:] = map(str, filter(None, found))
     sys.path.extend(_beside)  # last, so that it hides no library
 
 

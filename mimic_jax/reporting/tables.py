@@ -82,8 +82,8 @@ def headline(rows: Sequence[dict]) -> str | None:
         f'({100 * gain:+.2f} points; {verdict})'
     )
     gap = ensemble['mean'] - twin['mean'] if ensemble is not None else 0.0
-    if (gap < 0) if speech else (gap > 0):
-        share = gain / gap
+    share = gain / gap if ((gap < 0) if speech else (gap > 0)) else 0.0
+    if share > 0:
         text += f', {100 * share:.0f}% of the gap to its teachers'
     return text + '.'
 
