@@ -65,6 +65,13 @@ VIEWS = {
     'saturation': {'saturation': 0.3, 'saturation_scale': 0.4},
     'value': {'value': 0.3, 'value_scale': 0.4},
     'all': {'mirror': True, 'crop': 6, 'hue': 0.1, 'value': 0.1},
+    'alternating mirror': {'mirror': True, 'alternate': True},
+    'brightness': {'brightness': 0.4},
+    'contrast': {'contrast': 0.4},
+    'crop by area': {'area': 0.4},
+    'cutout': {'cutout': 3},
+    'mixup': {'mixup': 0.4, 'mirror': True},
+    'cutmix': {'cutmix': 1.0},
 }
 SCHEDULES = ('cosine', 'constant', 'plateau')
 
@@ -237,8 +244,9 @@ def _preprocess(kind: str) -> list:
 
 def _view(settings: dict) -> list:
     batch = _batch()
-    call = jax.jit(views.batch_views, static_argnums=4)
-    taken = call(batch['inputs'], 3, batch['index'], 7, Views(**settings))
+    partner = np.array([2, 3, 2, 0])
+    batch |= {'view': 3, 'partner': partner, 'partner_inputs': batch['inputs'][partner]}
+    taken = jax.jit(views.of_batch, static_argnums=2)(batch, 7, Views(**settings))
     return _digest(np.asarray(taken, np.float64))
 
 

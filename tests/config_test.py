@@ -465,6 +465,8 @@ def test_a_members_views_are_placeholders():
     kinds = {
         **{'mirror': bool, 'shift': int, 'padding': str, 'crop': int, 'hue': float},
         **{'saturation': float, 'value': float, 'saturation_scale': float, 'value_scale': float},
+        **{'alternate': bool, 'brightness': float, 'contrast': float, 'area': float},
+        **{'cutout': int, 'mixup': float, 'cutmix': float, 'own': str, 'own_version': str},
     }
     assert {name: views.get_type(name) for name in views} == kinds
     assert {views[name] for name in views} == {None}

@@ -309,7 +309,7 @@ def test_a_cache_of_other_teachers_is_refused_by_field(finished, config, tmp_pat
 @pytest.mark.parametrize(
     ('field', 'value', 'named'),
     [
-        ('views.PRNG', 'rbg', 'view_function.prng'),
+        ('draws.PRNG', 'rbg', 'view_function.prng'),
         ('views.VERSION', 99, 'view_function.version'),
         ('data.fingerprint', 'f' * 64, 'data'),
         ('data.num_classes', 11, 'num_classes'),
@@ -325,8 +325,8 @@ def test_a_cache_of_something_else_is_refused_by_the_field_that_differs(
     session, plan = make_session(config, finished[0])
     cache = plan.caches['ensemble']
     of, name = field.split('.')
-    if of == 'views':
-        monkeypatch.setattr(ensemble.views, name, value)
+    if of in ('draws', 'views'):
+        monkeypatch.setattr(getattr(ensemble, of), name, value)
     elif of == 'data':
         session = dataclasses.replace(
             session, data=dataclasses.replace(session.data, **{name: value})

@@ -10,7 +10,7 @@ import pytest
 from scipy import ndimage, stats
 
 from mimic_jax.config.fields import differing
-from mimic_jax.data import preprocess, views
+from mimic_jax.data import draws, preprocess, views
 from mimic_jax.data.settings import Views
 
 URBAN = Views(
@@ -31,14 +31,14 @@ def images(count=12, size=32):
 
 
 def keys(count):
-    return jax.vmap(functools.partial(views.view_key, 5, 3))(jnp.arange(count))
+    return jax.vmap(functools.partial(draws.view_key, 5, 3))(jnp.arange(count))
 
 
 @jax.jit
-def draws(seed, view, index):
-    key = views.view_key(seed, view, index)
-    colour = views.draw_colour(key, URBAN)
-    return *colour, views.draw_mirror(key), views.draw_crop(key, 24, 32)
+def drawn(seed, view, index):
+    key = draws.view_key(seed, view, index)
+    colour = draws.colour(key, URBAN)
+    return *colour, draws.mirrored(key), draws.crop(key, 24, 32)
 
 
 def slow_view(image, shifts, scales, mirrored, crop):
@@ -62,7 +62,7 @@ def test_a_view_is_what_colorsys_and_scipy_say():
     result = np.asarray(JITTED(inputs, 3, index, 5, URBAN))
     assert result.dtype == np.float32 and result.shape == inputs.shape
     expected = [
-        slow_view(image, *draws(5, 3, number)) for image, number in zip(inputs, index, strict=True)
+        slow_view(image, *drawn(5, 3, number)) for image, number in zip(inputs, index, strict=True)
     ]
     np.testing.assert_allclose(result, expected, atol=TOLERANCE)
     assert result.min() == 0 and result.max() == 255  # the spline overshoots and is cut off
@@ -79,7 +79,7 @@ def test_order_batch_size_jit_and_loops_change_nothing_but_rounding():
     close(views.batch_views(inputs, 4, index, 9, URBAN), whole)  # not compiled as one
     one = jax.jit(views.view, static_argnums=2)
     for image, number, expected in zip(inputs[:3], index[:3], whole[:3], strict=True):
-        close(one(views.view_key(9, 4, number), image, URBAN), expected)
+        close(one(draws.view_key(9, 4, number), image, URBAN), expected)
 
 
 def test_turning_one_augmentation_on_leaves_the_others_draws():
@@ -89,13 +89,13 @@ def test_turning_one_augmentation_on_leaves_the_others_draws():
     for settings in (colours, Views(mirror=True), Views(crop=24)):
         parts = JITTED(parts, 3, index, 5, settings)
     np.testing.assert_allclose(JITTED(inputs, 3, index, 5, URBAN), parts, atol=TOLERANCE)
-    shifts, _ = views.draw_colour(views.view_key(5, 3, 0), colours)
-    alone, factors = views.draw_colour(views.view_key(5, 3, 0), Views(value=0.2))
+    shifts, _ = draws.colour(draws.view_key(5, 3, 0), colours)
+    alone, factors = draws.colour(draws.view_key(5, 3, 0), Views(value=0.2))
     assert alone.tolist() == [0, 0, shifts[2]] and factors.tolist() == [1, 1]
 
 
 def test_crops_are_even_in_size_and_in_place():
-    drawn = np.asarray(jax.vmap(lambda key: views.draw_crop(key, 24, 32))(keys(20_000)))
+    drawn = np.asarray(jax.vmap(lambda key: draws.crop(key, 24, 32))(keys(20_000)))
     sizes, counts = np.unique(drawn[:, 0], return_counts=True)
     assert sizes.tolist() == list(range(24, 33))
     assert stats.chisquare(counts).pvalue > 1e-3
@@ -108,10 +108,10 @@ def test_crops_are_even_in_size_and_in_place():
 
 
 def test_colour_draws_are_uniform_and_independent():
-    shifts, scales = jax.vmap(lambda key: views.draw_colour(key, URBAN))(keys(20_000))
+    shifts, scales = jax.vmap(lambda key: draws.colour(key, URBAN))(keys(20_000))
     bounds = [(-0.06, 0.06), (-0.26, 0.26), (-0.2, 0.2), (1 / 1.21, 1.21), (1 / 1.13, 1.13)]
     drawn = np.asarray(jnp.concatenate([shifts, scales], axis=1), np.float64)
-    sizes = jax.vmap(lambda key: views.draw_crop(key, 24, 32))(keys(20_000))[:, :1]
+    sizes = jax.vmap(lambda key: draws.crop(key, 24, 32))(keys(20_000))[:, :1]
     for values, (low, high) in zip(drawn.T, bounds, strict=True):
         assert low - 1e-6 <= values.min() and values.max() <= high + 1e-6
         assert stats.kstest(values, stats.uniform(low, high - low).cdf).pvalue > 1e-3

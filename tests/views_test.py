@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mimic_jax.config.fields import section
-from mimic_jax.data import augmentation, views
+from mimic_jax.data import augmentation, draws, views
 from mimic_jax.data.settings import Views
 from mimic_jax.errors import UserError
 
@@ -91,28 +91,28 @@ def test_order_batch_size_jit_and_loops_change_nothing():
     np.testing.assert_array_equal(np.concatenate(parts), whole[order])
     one = jax.jit(views.view, static_argnums=2)
     for image, number, expected in zip(inputs[:3], index[:3], whole[:3], strict=True):
-        alone = one(views.view_key(9, 4, number), image, settings)
+        alone = one(draws.view_key(9, 4, number), image, settings)
         np.testing.assert_array_equal(alone, expected)
 
 
 def test_seed_view_and_index_each_change_the_draws():
     @jax.jit
-    def draws(seed, view):
-        keys = jax.vmap(lambda index: views.view_key(seed, view, index))(jnp.arange(64))
-        return jax.vmap(lambda key: views.draw_offset(key, 100))(keys)
+    def offsets(seed, view):
+        keys = jax.vmap(lambda index: draws.view_key(seed, view, index))(jnp.arange(64))
+        return jax.vmap(lambda key: draws.offset(key, 100))(keys)
 
-    base = draws(0, 0)
+    base = offsets(0, 0)
     assert len(np.unique(base, axis=0)) > 60
-    for other in (draws(1, 0), draws(0, 1)):
+    for other in (offsets(1, 0), offsets(0, 1)):
         assert np.mean(np.any(base != other, axis=1)) > 0.9
-    assert not np.array_equal(draws(1, 0), draws(0, 1))
+    assert not np.array_equal(offsets(1, 0), offsets(0, 1))
 
 
 def test_shifts_cover_their_range_evenly_and_half_the_images_are_mirrored():
     count, shift = 20_000, 4
-    keys = jax.vmap(functools.partial(views.view_key, 0, 0))(jnp.arange(count))
-    offsets = np.asarray(jax.vmap(lambda key: views.draw_offset(key, shift))(keys))
-    mirrored = np.asarray(jax.vmap(views.draw_mirror)(keys))
+    keys = jax.vmap(functools.partial(draws.view_key, 0, 0))(jnp.arange(count))
+    offsets = np.asarray(jax.vmap(lambda key: draws.offset(key, shift))(keys))
+    mirrored = np.asarray(jax.vmap(draws.mirrored)(keys))
     pairs, times = np.unique(offsets, axis=0, return_counts=True)
     assert len(pairs) == 81 and pairs.min() == -4 and pairs.max() == 4
     # Five standard deviations of each count; the draws are fixed, so this either holds or not.
@@ -132,7 +132,7 @@ def test_turning_one_augmentation_on_leaves_the_others_draws():
 def test_identity_passes_anything_unchanged():
     frames = np.ones((3, 5), np.float32)
     assert views.batch_views(frames, 0, jnp.arange(3), 0, Views()) is frames
-    key, frame = views.view_key(0, 0, 0), frames[0]
+    key, frame = draws.view_key(0, 0, 0), frames[0]
     assert views.view(key, frame, Views()) is frame
     traced = jax.make_jaxpr(lambda x, i: views.batch_views(x, 0, i, 0, Views()))
     assert not traced(frames, jnp.arange(3)).eqns  # and costs nothing

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from mimic_jax.baselines.settings import Baseline
 from mimic_jax.config.fields import entries, nearest, section, setting
-from mimic_jax.data.settings import Data, Views
+from mimic_jax.data.settings import Data, OwnViews, Views
 from mimic_jax.errors import UserError
 from mimic_jax.mimic.settings import Logits, Member, Student
 from mimic_jax.reporting.settings import Report
@@ -105,6 +105,11 @@ def _check_student(student: Student, result: Experiment, where: str) -> None:
         raise UserError(
             f'{where} has target {student.target!r} and loss.kind {student.loss.kind!r}; '
             'labels go with cross_entropy, logits with the other losses'
+        )
+    if student.target == 'logits' and student.views != OwnViews():
+        raise UserError(
+            f'{where} learns from logits and has views of its own; it is shown the views of its cache: '
+            f'set config.logits.{student.logits}.augmentation'
         )
     if student.from_study.rank and student.from_study.choice == 'greedy':
         raise UserError(

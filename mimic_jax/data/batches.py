@@ -48,14 +48,19 @@ def gather(arrays: Mapping, ids: Mapping) -> dict:
 
     arrays: inputs [N, ...], labels [N] and, for a student on logits, teacher_logits [M, K] with
     rows [N], the row of each example. For speech inputs are frames [N, 123], and first and last
-    [N] the outermost rows of each frame's utterance.  ids: index [B], mask [B], view [].
-    Returns inputs [B, ...], labels [B], index [B], mask [B], view [] and teacher_logits [B, K];
-    of speech, inputs are frames in their context, [B, 15, 41, 3].
+    [N] the outermost rows of each frame's utterance.  ids: index [B], mask [B], view [] and, where
+    views mix examples, partner [B].
+    Returns inputs [B, ...], labels [B], index [B], mask [B], view [] and teacher_logits [B, K], or
+    partner [B], partner_inputs [B, ...] and partner_labels [B]; of speech, inputs are frames in their
+    context, [B, 15, 41, 3].
     """
     index = ids['index']
     batch = {**ids, 'inputs': _inputs(arrays, index), 'labels': arrays['labels'][index]}
     if 'teacher_logits' in arrays:
         batch['teacher_logits'] = arrays['teacher_logits'][arrays['rows'][index]]
+    if 'partner' in ids:
+        batch['partner_inputs'] = _inputs(arrays, ids['partner'])
+        batch['partner_labels'] = arrays['labels'][ids['partner']]
     return batch
 
 
@@ -67,16 +72,17 @@ def _inputs(arrays: Mapping, index):
 
 
 def at(epoch_ids: Mapping, step: jax.Array) -> dict:
-    """The ids of a step: index [B], mask [B], view [], of its epoch's index [S, B], mask [S, B].
+    """The ids of a step, index [B], mask [B] and so on, of its epoch's, index [S, B], mask [S, B].
 
     step: counted from the first epoch's first; all epochs have S steps.
     """
     position = step % len(epoch_ids['index'])
-    picked = {
-        key: jax.lax.dynamic_index_in_dim(epoch_ids[key], position, keepdims=False)
-        for key in ('index', 'mask')
+    return {
+        key: value
+        if key == 'view'
+        else jax.lax.dynamic_index_in_dim(value, position, keepdims=False)
+        for key, value in epoch_ids.items()
     }
-    return {**epoch_ids, **picked}
 
 
 def rows_of(examples: np.ndarray, total: int) -> np.ndarray:

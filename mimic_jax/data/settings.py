@@ -10,6 +10,8 @@ _FOLDS: Rule = (
     lambda data: data.name in ('timit', 'flite') and data.split == 'fold',
     "where split is 'fold'",
 )
+# Below .05 nearly all weights are 0 or 1, and beyond 100 all are ½.
+_ALPHA: Rule = (lambda value: value == 0 or 0.05 <= value <= 100, '0 (off), or from 0.05 to 100')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,12 +181,66 @@ class Views:
     value: float = setting(0.0, 'D of the value.', rules.TO_1)
     saturation_scale: float = setting(0.0, 'A of the saturation.', rules.NOT_NEGATIVE)
     value_scale: float = setting(0.0, 'A of the value.', rules.NOT_NEGATIVE)
+    alternate: bool = setting(
+        False,
+        'Mirror every image in every other view: by chance in view 0, then each view the opposite of the '
+        'one before.',
+        read=(lambda views: views.mirror, 'where mirror is on'),
+    )
+    brightness: float = setting(
+        0.0, 'A of the brightness, which is multiplied by 1 − A to 1 + A.', rules.TO_1
+    )
+    contrast: float = setting(
+        0.0,
+        'A of the contrast: distances from the mean grey level are multiplied by 1 − A to 1 + A.',
+        rules.TO_1,
+    )
+    area: float = setting(
+        0.0,
+        "The area of the smallest crop over the image's; the crop has an aspect between ¾ and 4⁄3 and is "
+        "enlarged to the image's size. 0 for none.",
+        rules.TO_1,
+    )
+    cutout: int = setting(
+        0,
+        "The side in pixels of a square that is replaced by the image's mean colour; 0 for none.",
+        rules.FROM_0,
+    )
+    mixup: float = setting(
+        0.0,
+        'α of Beta(α, α), the weight by which another example and its label are mixed in; 0 for none.',
+        _ALPHA,
+    )
+    cutmix: float = setting(
+        0.0,
+        'α of Beta(α, α), the share of the image that is left beside a box of another example; labels are '
+        'mixed likewise. 0 for none.',
+        _ALPHA,
+    )
+    own: str = setting(
+        '',
+        "A view of a person's own, 'package.module:function': a JAX function of a random key and an image "
+        '[H, W, C] that returns the image changed. It comes last, ahead of mixing. Names of artifacts hold '
+        'the digest of its sources.',
+    )
+    own_version: str = setting(
+        '',
+        'To be changed whenever it gives other images for a reason outside its sources.',
+        read=(lambda views: views.own, 'where own is given'),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class NamedViews(Views):
+    """Views by a person's own function, of which the sources are known."""
+
+    own_sha256: str = ''
 
 
 OwnViews = optional(
     Views,
     'OwnViews',
-    'Augmentation of a net of its own: what is left out is as in `config.views`.',
+    'Augmentation of its own: what is left out is as in `config.views`.',
     without=('seed',),
 )
 

@@ -21,26 +21,28 @@ def zoom_matrix(size: int, length: int) -> np.ndarray:
     return _basis(np.linspace(0, size - 1, length), size) @ np.linalg.inv(at_samples)
 
 
-def crop_matrices(smallest: int, length: int) -> np.ndarray:
-    """The matrices of all crops of an axis: sizes from `smallest` to `length`, every place.
+def zoom_matrices(smallest: int, length: int) -> np.ndarray:
+    """The matrices of all sizes from `smallest` to `length`, each with zeros on both sides.
 
-    Returns [n (n + 1) / 2, length, length] float32 with n = length − smallest + 1, in the order of
-    `crop_number`. Each takes a whole axis to the crop's samples, resampled to `length`.
+    Returns [n, length, n + length − 1] float32 with n = length − smallest + 1: `crop_matrix` slices the
+    matrix of any crop out of it.
     """
-    matrices = []
-    for size in range(smallest, length + 1):
-        zoom = zoom_matrix(size, length)
-        for start in range(length - size + 1):
-            matrices.append(np.pad(zoom, ((0, 0), (start, length - size - start))))
+    room = length - smallest
+    matrices = [
+        np.pad(zoom_matrix(size, length), ((0, 0), (room, length - size)))
+        for size in range(smallest, length + 1)
+    ]
     return np.asarray(matrices, np.float32)
 
 
-def crop_number(
-    size: jax.Array | int, start: jax.Array | int, smallest: int, length: int
-) -> jax.Array | int:
-    """Where `crop_matrices(smallest, length)` has the crop of `size` samples from `start` on."""
-    smaller = size - smallest  # sizes before this one, of n, n − 1, … places
-    return smaller * (length - smallest + 1) - smaller * (smaller - 1) // 2 + start
+def crop_matrix(zooms: jax.Array, size: jax.Array | int, start: jax.Array | int) -> jax.Array:
+    """The matrix [length, length] that takes a whole axis to the crop's samples, resampled to `length`.
+
+    zooms: of `zoom_matrices`.  size, start: of the crop, which lies within the axis.
+    """
+    count, length, _ = zooms.shape
+    at = (size - (length - count + 1), 0, count - 1 - start)
+    return jax.lax.dynamic_slice(zooms, at, (1, length, length))[0]
 
 
 def resample(image: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:

@@ -9,7 +9,7 @@ import numpy as np
 
 from mimic_jax.artifacts import store
 from mimic_jax.config.fields import differing
-from mimic_jax.data import views
+from mimic_jax.data import draws, mixing, views
 from mimic_jax.data.placement import Fed
 from mimic_jax.mimic import external_teacher, logit_cache
 from mimic_jax.mimic.cache_plan import CachePlan
@@ -105,9 +105,10 @@ def _logits(session: Session, task: Task, variables, done: Callable[[], None] = 
     return logits
 
 
-def cache_batches(session: Session, cache: CachePlan) -> list[dict]:
-    """The batches that a cache's examples are labelled in."""
-    return list(session.placement.in_order(cache.examples))
+def cache_batches(session: Session, cache: CachePlan, view: int) -> list[dict]:
+    """The batches that a view of a cache's examples is labelled in."""
+    ids = session.placement.in_order(cache.examples)
+    return mixing.with_partners(ids, cache.views, cache.views.seed, view, cache.examples)
 
 
 def cache_facts(session: Session, cache: CachePlan) -> dict:
@@ -159,10 +160,10 @@ def open_checked(session: Session, cache: CachePlan) -> logit_cache.LogitCache:
 
 def _check_rows(session: Session, cache: CachePlan, opened: logit_cache.LogitCache) -> None:
     """UserError where rows of the first and the last view are not what the teachers say of them."""
-    first = cache_batches(session, cache)[:1]
     members = [load(session, teacher) for teacher in cache.teachers]
 
     def recomputed(view: int):
+        first = cache_batches(session, cache, view)[:1]
         rows = np.arange(int(first[0]['mask'].sum()))
         total = np.zeros((len(rows), opened.num_classes), np.float32)
         for logits in members:
@@ -182,7 +183,7 @@ def _own_facts(session: Session, cache: CachePlan) -> dict:
         'transfer': list(cache.settings.transfer),
         'view_function': {
             'version': views.VERSION,
-            'prng': views.PRNG,
+            'prng': draws.PRNG,
             **differing(cache.views),
         },
         'views': cache.settings.views,

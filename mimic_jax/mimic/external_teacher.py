@@ -122,10 +122,10 @@ def inputs(
 
     settings: of the view, None for the examples as they are.  An ONNX model orders axes itself.
     """
-    raw = np.asarray(batches.gather(session.data.arrays, batch)['inputs'])
-    made = raw
+    gathered = {**batches.gather(session.data.arrays, batch), 'view': np.int32(view)}
+    made = raw = np.asarray(gathered['inputs'])
     if settings is not None and not views.is_identity(settings):
-        made = _views(raw, np.int32(view), batch['index'], np.uint32(view_seed), settings)
+        made = _views(gathered, np.uint32(view_seed), settings)
     if teacher.inputs == 'preprocessed':
         kind = session.data.preprocess
         made = preprocess.apply(kind, session.constants['inputs'], made, raw.dtype)
@@ -144,7 +144,7 @@ def layout(teacher: ExternalTeacher, shape: tuple[int, ...]) -> str | None:
     return 'channels_last' if teacher.layout == 'auto' else teacher.layout
 
 
-_views = jax.jit(views.batch_views, static_argnums=4)
+_views = jax.jit(views.of_batch, static_argnums=2)
 
 
 def _checked(session: Session, plan: OwnPlan, answers, what: str, examples) -> np.ndarray:

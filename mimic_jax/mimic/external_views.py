@@ -25,7 +25,7 @@ import numpy as np
 
 from mimic_jax.artifacts import store
 from mimic_jax.config.fields import as_json, differing
-from mimic_jax.data import views
+from mimic_jax.data import draws, views
 from mimic_jax.data.dataset import Dataset
 from mimic_jax.data.settings import Views
 from mimic_jax.errors import UserError
@@ -60,7 +60,7 @@ def identity(examples: np.ndarray, count: int, augmentation: Views, data: Datase
         'views': count,
         'view_function': {
             'version': views.VERSION,
-            'prng': views.PRNG,
+            'prng': draws.PRNG,
             **as_json(Views()),
             **differing(settings),
         },

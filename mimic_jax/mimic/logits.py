@@ -1,5 +1,6 @@
 """Writes down what an ensemble says of the transfer examples, view by view."""
 
+import functools
 import json
 import time
 from pathlib import Path
@@ -35,8 +36,8 @@ def run(session: Session, cache: CachePlan) -> Path:
 def _write(folder: Path, session: Session, cache: CachePlan) -> dict:
     start = time.monotonic()
     written = hosts.first(lambda: _circumstances(folder, session, cache))
-    ids = ensemble.cache_batches(session, cache)
-    calls = len(cache.teachers) * len(ids)  # a view
+    batches_of = functools.partial(ensemble.cache_batches, session, cache)
+    calls = len(cache.teachers) * len(batches_of(0))  # a view
     steps = cache.settings.views * calls
     done = logit_cache.views_written(folder, cache.settings.views) * calls
     with session.progress.task(
@@ -46,7 +47,7 @@ def _write(folder: Path, session: Session, cache: CachePlan) -> dict:
         def loader(teacher):
             def load():
                 logits = ensemble.load(session, teacher, bar.advance)
-                return lambda view: logits(ids, view, cache.views, cache.views.seed)
+                return lambda view: logits(batches_of(view), view, cache.views, cache.views.seed)
 
             return load
 

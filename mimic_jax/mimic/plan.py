@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from mimic_jax.artifacts.store import Recipe
-from mimic_jax.config.fields import differing
+from mimic_jax.config.fields import differing, filled
 from mimic_jax.data import batches, views
 from mimic_jax.data.dataset import Dataset
 from mimic_jax.data.settings import Data, OwnViews, own_views
@@ -78,7 +78,7 @@ def make(
       UserError: a model that does not parse or fit, '?' without a budget, a net beyond its budget, a
         split that is not there.
     """
-    _check_views(common, data, 'config.views')
+    common = _checked(common, data, 'config.views')
     teachers = {
         name: member(f'teacher {name}', settings, common, data, f'config.members.{name}')
         for name, settings in members.items()
@@ -121,18 +121,25 @@ def trial(
     return member(name, settings, common, data, 'config.search.member')
 
 
-def _check_views(settings: ViewSettings, data: Dataset, where: str) -> None:
+def _checked(settings: ViewSettings, data: Dataset, where: str) -> ViewSettings:
+    """Views that these data can have, named by the sources of a person's own."""
     if not data.images and not views.is_identity(settings):
         raise UserError(f'{where} augments images, but these examples are none; turn it off')
     views.check(settings, data.input_shape, where)
+    return views.named(settings, where)
+
+
+def cache_views(name: str, settings: Logits, common: ViewSettings, data: Dataset) -> ViewSettings:
+    """The augmentation of a cache's examples.  common: as in `make`."""
+    own = settings.augmentation
+    where = 'config.views' if own == OwnViews() else f'config.logits.{name}.augmentation'
+    return _checked(filled(own, common), data, where)
 
 
 def member(name: str, settings: Member, common: ViewSettings, data: Dataset, where: str) -> NetPlan:
     """A teacher to train on labels.  common: as in `make`.  where: its place in the config."""
-    augmentation = own_views(settings.views, common)
-    _check_views(
-        augmentation, data, 'config.views' if settings.views == OwnViews() else f'{where}.views'
-    )
+    own = 'config.views' if settings.views == OwnViews() else f'{where}.views'
+    augmentation = _checked(own_views(settings.views, common), data, own)
     examples = data.drawn(settings.subset, settings.seed)
     net = _made(settings.model, settings.train, data, where)
     recipe = Recipe(
@@ -158,10 +165,10 @@ def member(name: str, settings: Member, common: ViewSettings, data: Dataset, whe
 def _cache(name: str, settings: Logits, common: ViewSettings, data: Dataset, members) -> CachePlan:
     chosen = tuple(members[member] for member in settings.members)
     examples = transfer_set(name, settings, data)
-    own = None
+    own, augmentation = None, cache_views(name, settings, common, data)
     if settings.source.path:
-        own = own_plan.make(name, settings, common, examples, data)
-    inputs = _inputs(data, common)
+        own = own_plan.make(name, settings, augmentation, examples, data)
+    inputs = _inputs(data, augmentation)
     recipe = Recipe(
         phase='logits',
         config={
@@ -172,9 +179,9 @@ def _cache(name: str, settings: Logits, common: ViewSettings, data: Dataset, mem
         },
         data=data.fingerprint,
         reads=tuple(member.recipe.name for member in chosen),
-        versions=_view_version(common),
+        versions=_view_version(augmentation),
     )
-    return CachePlan(name, recipe, settings, common, chosen, examples, own)
+    return CachePlan(name, recipe, settings, augmentation, chosen, examples, own)
 
 
 def transfer_set(name: str, settings: Logits, data: Dataset) -> np.ndarray:
@@ -200,7 +207,8 @@ def _student(
     net = _made(_solved(student, data, where), student.train, data, where)
     cache = caches[student.logits] if student.target == 'logits' else None
     # A cache's name holds its views.
-    drawn = ViewSettings() if cache else own_views(OwnViews(), common)
+    drawn = ViewSettings() if cache else own_views(student.views, common)
+    drawn = _checked(drawn, data, f'{where}.views')
     recipe = Recipe(
         phase='student',
         config={
@@ -222,7 +230,7 @@ def _student(
         net,
         student.train,
         student.loss,
-        common,
+        cache.views if cache else drawn,
         examples,
         seed,
         cache,

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from mimic_jax.artifacts import store
-from mimic_jax.data import batches
+from mimic_jax.data import batches, mixing
 from mimic_jax.data.dataset import drawn_part
 from mimic_jax.errors import NotFinite, UserError
 from mimic_jax.mimic import students
@@ -105,7 +105,8 @@ def _eigenvalue(session: Session, net: NetPlan, targets: Targets) -> float:
         net.task, session.data.input_shape, net.seed, targets.view_seed, constants
     )
     size = net.task.train.batch_size
-    ids = next(batches.epoch(net.examples, size, net.seed, 0))
+    ids = [next(batches.epoch(net.examples, size, net.seed, 0))]
+    (ids,) = mixing.with_partners(ids, net.task.views, targets.view_seed, 0, net.partners)
     batch = batches.gather(session.data.arrays, {**ids, 'view': jnp.int32(0)})
     return curvature.largest_eigenvalue(state, batch)
 

@@ -130,6 +130,7 @@ class Logits:
         "How many views of each example. A student's epoch e reads view e modulo this.",
         rules.up_to(100_000),
     )
+    augmentation: OwnViews = named_elsewhere(OwnViews())
     dtype: str = setting('float16', 'What logits are kept in.', choices=('float16', 'float32'))
 
 
@@ -153,6 +154,7 @@ class Student:
     )
     loss: Loss = Loss()
     train: Train = Train()
+    views: OwnViews = named_elsewhere(OwnViews())
     seeds: tuple[int, ...] = setting(
         (0,),
         'Each makes a net of its own: initial parameters, order of examples, dropout.',

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mimic_jax.artifacts import store
-from mimic_jax.data import batches, folder_layout, mapped, views
+from mimic_jax.data import batches, folder_layout, mapped, mixing
 from mimic_jax.data.settings import Data, Views
 from mimic_jax.errors import UserError
 from mimic_jax.mimic import external_teacher, external_views, plan
@@ -34,10 +34,11 @@ def check(caches: Mapping[str, Logits], output: str) -> None:
 
 
 def run(
-    session: Session, caches: Mapping[str, Logits], augmentation: Views, source: Data, output: str
+    session: Session, caches: Mapping[str, Logits], common: Views, source: Data, output: str
 ) -> list[Path]:
     """Writes the views of every cache that files of logits answer, or of all where there is none.
 
+    common: the views of caches that set none of their own.
     source: where the data come from; of a folder of images the files' names are written too.
     One cache's views go to the folder `output`; those of several to a folder of each cache's name
     below it. Views that are there already stay; killed and run again it goes on.
@@ -45,13 +46,13 @@ def run(
     Raises:
       UserError: a folder with other views, or a disk without room for these.
     """
-    views.check(augmentation, session.data.input_shape, 'config.views')
     answered = [name for name, cache in caches.items() if cache.source.kind == 'logits']
     file_names = _file_names(source, len(session.data.labels))
     names, root = answered or list(caches), files.expand(output)
     folders = []
     for name in names:
         folder = root if len(names) == 1 else root / name
+        augmentation = plan.cache_views(name, caches[name], common, session.data)
         _write(session, name, caches[name], augmentation, folder, file_names)
         folders.append(folder)
     return folders
@@ -115,8 +116,9 @@ def _write(
 
 def _form(session: Session, cache: Logits, augmentation: Views, examples: np.ndarray) -> dict:
     """How the arrays are written: what of each example, its shape, type and order of axes."""
-    one = next(batches.in_order(examples[:1], 1))
-    inputs = external_teacher.inputs(session, cache.source, one, 0, augmentation, augmentation.seed)
+    seed, ids = augmentation.seed, batches.in_order(examples[:1], 1)
+    (one,) = mixing.with_partners(ids, augmentation, seed, 0, examples)
+    inputs = external_teacher.inputs(session, cache.source, one, 0, augmentation, seed)
     pixels = session.data.images and cache.source.inputs == 'raw'
     return {
         'inputs': cache.source.inputs,
@@ -189,7 +191,8 @@ def _write_array(
     seed = augmentation.seed if augmentation else 0
     partial = path.with_suffix('.tmp')
     with partial.open('wb') as file:
-        for batch in session.placement.in_order(examples):
+        ids = session.placement.in_order(examples)
+        for batch in mixing.with_partners(ids, augmentation, seed, view, examples):
             made = external_teacher.inputs(session, teacher, batch, view, augmentation, seed)
             if not file.tell():
                 header = {

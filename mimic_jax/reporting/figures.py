@@ -6,7 +6,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from mimic_jax.data import preprocess, views
+from mimic_jax.data import batches, mixing, preprocess, views
 from mimic_jax.mimic.plan import Plan
 from mimic_jax.reporting import curve_figures, pictures
 from mimic_jax.reporting.answers import Answers
@@ -154,8 +154,12 @@ def _views(axes, session: Session, plan: Plan) -> bool:
         return False
     index = data.splits['train'][:SHOWN]
     raw = np.asarray(data.inputs[index])
-    call = jax.jit(views.batch_views, static_argnums=4)
-    seen = [np.asarray(call(raw, view, index, seed, settings)) for view in range(SHOWN)]
+    call = jax.jit(views.of_batch, static_argnums=2)
+    seen, examples = [], caches[0].examples if caches else nets[0].partners
+    for view in range(SHOWN):
+        ids = [{'index': index, 'view': np.int32(view)}]
+        (ids,) = mixing.with_partners(ids, settings, seed, view, examples)
+        seen.append(np.asarray(call(batches.gather(data.arrays, ids), seed, settings)))
     sheet = np.stack([raw, *seen], axis=1) / np.float32(255)
     grid = np.concatenate([_strip(row) for row in sheet])
     axes.imshow(np.broadcast_to(grid, (*grid.shape[:2], 3)), interpolation='nearest')

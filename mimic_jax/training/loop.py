@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mimic_jax.data import batches
+from mimic_jax.data import batches, mixing
 from mimic_jax.data.placement import Fed
 from mimic_jax.errors import NotFinite
 from mimic_jax.ops import metrics
@@ -154,7 +154,9 @@ class _Loop:
         """(steps, what they are fed) of each call that is left after an epoch's first `skip` steps."""
         net, size, placement = self.net, self.net.task.train.batch_size, self.session.placement
         ids = batches.epoch(net.examples, size, net.seed, epoch, placement.padded(size))
-        return placement.epoch(list(ids), view, extra, skip)
+        seed = self.targets.view_seed
+        ids = mixing.with_partners(ids, net.task.views, seed, view, net.partners)
+        return placement.epoch(ids, view, extra, skip)
 
     def _evaluate(self, state, step: int, log) -> float:
         """Writes cross-entropy and accuracy on the validation split; returns its error."""

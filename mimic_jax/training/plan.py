@@ -35,6 +35,11 @@ class NetPlan:
         return self.task.net.name
 
     @property
+    def partners(self) -> np.ndarray:
+        """Indices that views may mix into an example: those that its logit cache has, or its own."""
+        return self.cache.examples if self.cache else self.examples
+
+    @property
     def work_per_step(self) -> float:
         return FORWARD_AND_BACKWARD * self.flops * self.task.train.batch_size
 

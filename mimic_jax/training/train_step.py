@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from mimic_jax.data import preprocess
+from mimic_jax.data import mixing, preprocess, views
+from mimic_jax.data.draws import PRNG
 from mimic_jax.data.settings import Views
-from mimic_jax.data.views import PRNG, batch_views
 from mimic_jax.models.contract import Net
 from mimic_jax.ops import metrics
 from mimic_jax.training import clipping, losses, plateau
@@ -110,7 +110,8 @@ def train_step(state: TrainState, batch: Mapping) -> tuple[TrainState, dict]:
     """One step of gradient descent.
 
     batch: inputs [B, ...] raw, labels [B], index [B], mask [B], view [] and, for a student on
-    logits, teacher_logits [B, K].  Returns the next state and the batch's metrics as sums.
+    logits, teacher_logits [B, K]; where views mix, partner [B], partner_inputs and partner_labels.
+    Returns the next state and the batch's metrics as sums.
     """
     task = state.task
     inputs = prepare(task.preprocess, task.views, state.constants, state.view_seed, batch)
@@ -126,7 +127,7 @@ def train_step(state: TrainState, batch: Mapping) -> tuple[TrainState, dict]:
             mask=mask,
             rngs={'dropout': dropout_key},
         )
-        each = example_losses(task.loss, logits, batch, state.constants)
+        each = _mixed_losses(state, logits, batch)
         mean = jnp.sum(each * mask) / jnp.maximum(jnp.sum(mask), 1)
         return mean, (logits, each, updates)
 
@@ -139,7 +140,7 @@ def train_step(state: TrainState, batch: Mapping) -> tuple[TrainState, dict]:
     )
     params = optax.apply_updates(state.variables['params'], changes)
     finite = jnp.isfinite(mean) & jnp.isfinite(norm)
-    sums = metrics.sums(logits, batch['labels'], each, mask)
+    sums = metrics.sums(logits, _heavier_labels(state, batch), each, mask)
     state = state.replace(
         step=state.step + 1,
         variables={**state.variables, **updates, 'params': params},
@@ -156,9 +157,9 @@ def eval_step(state: TrainState, batch: Mapping) -> dict:
     return metrics.sums(logits, batch['labels'], each, batch['mask'])
 
 
-def forward(net: Net, kind: str, views: Views | None, variables, constants, view_seed, batch):
-    """Logits [B, K] of a batch, on its view, or unaugmented where `views` is None."""
-    inputs = prepare(kind, views, constants, view_seed, batch)
+def forward(net: Net, kind: str, settings: Views | None, variables, constants, view_seed, batch):
+    """Logits [B, K] of a batch, on its view, or unaugmented where `settings` is None."""
+    inputs = prepare(kind, settings, constants, view_seed, batch)
     return net.apply(variables, inputs, train=False)
 
 
@@ -184,16 +185,34 @@ def example_losses(loss: Loss, logits, batch: Mapping, constants: Mapping) -> ja
     raise ValueError(f'no loss of kind {loss.kind!r}')
 
 
+def _mixed_losses(state: TrainState, logits, batch: Mapping) -> jax.Array:
+    """The loss of each example, [B]; of one that is mixed with another, of both labels by their shares."""
+    each = example_losses(state.task.loss, logits, batch, state.constants)
+    if 'partner' not in batch:
+        return each
+    own = mixing.own_shares(batch, state.view_seed, state.task.views)
+    others = {**batch, 'labels': batch['partner_labels']}
+    return own * each + (1 - own) * example_losses(state.task.loss, logits, others, state.constants)
+
+
+def _heavier_labels(state: TrainState, batch: Mapping) -> jax.Array:
+    """The labels [B] that accuracy is counted by: of mixed examples, those of the larger share."""
+    if 'partner' not in batch:
+        return batch['labels']
+    own = mixing.own_shares(batch, state.view_seed, state.task.views)
+    return jnp.where(own >= 0.5, batch['labels'], batch['partner_labels'])
+
+
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _initial_variables(net: Net, input_shape: tuple[int, ...], seed: jax.Array) -> Mapping:
     init_key, _ = _keys(seed)
     return net.init(init_key, input_shape)
 
 
-def prepare(kind: str, views: Views | None, constants: Mapping, view_seed, batch: Mapping):
+def prepare(kind: str, settings: Views | None, constants: Mapping, view_seed, batch: Mapping):
     inputs = batch['inputs']
-    if views is not None:
-        inputs = batch_views(inputs, batch['view'], batch['index'], view_seed, views)
+    if settings is not None:
+        inputs = views.of_batch(batch, view_seed, settings)
     return preprocess.apply(kind, constants['inputs'], inputs, batch['inputs'].dtype)
 
 
