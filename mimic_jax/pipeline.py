@@ -59,6 +59,7 @@ from mimic_jax.speech import prepare as speech_prepare
 from mimic_jax.speech import report as speech_report
 from mimic_jax.speech.dataset import SpeechDataset
 from mimic_jax.speech.plan import AlignmentPlan
+from mimic_jax.training import boards
 from mimic_jax.training.session import Session
 
 PHASES = ('search', 'teacher', 'logits', 'student', 'baseline', 'evaluate', 'decode', 'report')
@@ -97,7 +98,7 @@ def run(
     wanted = PHASES if phase == 'all' else (phase,)
     checked = experiments.read(settings)
     searched = _checked(checked, wanted, source, output)
-    session = _prepared(checked, workdir, devices)
+    session = _prepared(checked, workdir, experiment, devices)
     if phase == 'views':
         _write_views(session, checked, output)
         return None
@@ -184,7 +185,9 @@ def _checked(checked: Experiment, wanted: Sequence[str], source: str, output: st
     return kind
 
 
-def _prepared(checked: Experiment, workdir: Path, devices: Sequence | None) -> Session:
+def _prepared(
+    checked: Experiment, workdir: Path, experiment: str, devices: Sequence | None
+) -> Session:
     """The data, read, and everything else that the phases share."""
     mesh = sharding.make_mesh(checked.run.model_axis, devices)
     _make_workdir(workdir)
@@ -192,7 +195,8 @@ def _prepared(checked: Experiment, workdir: Path, devices: Sequence | None) -> S
     for line in unread(checked):
         progress.say(line)
     data = prepare.run(checked.data, workdir, progress)
-    return Session(workdir, data, checked.run, progress, mesh)
+    named = workdir / boards.FOLDER / experiment
+    return Session(workdir, data, checked.run, progress, mesh, named)
 
 
 def _write_views(session: Session, checked: Experiment, output: str) -> None:

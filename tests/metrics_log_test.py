@@ -1,8 +1,6 @@
 import json
-import struct
 
 import pytest
-from tensorboardX.proto import event_pb2
 
 from mimic_jax.training import metrics_log
 from mimic_jax.training.metrics_log import MetricsLog
@@ -27,18 +25,6 @@ def clock(monkeypatch):
 
 def lines(folder):
     return (folder / 'metrics.jsonl').read_text().splitlines()
-
-
-def events(folder):
-    """TensorBoard's events as written: records of length, checksum, Event, checksum."""
-    found = []
-    for path in sorted((folder / 'events').iterdir()):
-        data = path.read_bytes()
-        while data:
-            (length,) = struct.unpack('<Q', data[:8])
-            found.append(event_pb2.Event.FromString(data[12 : 12 + length]))
-            data = data[16 + length :]
-    return found
 
 
 def test_a_record_is_a_json_object_a_line(tmp_path, clock):
@@ -96,22 +82,3 @@ def test_starting_anew_drops_every_record(tmp_path):
     with MetricsLog(tmp_path):
         pass
     assert metrics_log.read(tmp_path) == []
-
-
-def test_tensorboard_gets_the_same_numbers(tmp_path):
-    with MetricsLog(tmp_path) as log:
-        log.write(10, loss=0.5, accuracy=0.25)
-        log.write(20, loss=0.125)
-    scalars = [
-        (event.step, value.tag, value.simple_value)
-        for event in events(tmp_path)
-        for value in event.summary.value
-    ]
-    assert scalars == [(10, 'loss', 0.5), (10, 'accuracy', 0.25), (20, 'loss', 0.125)]
-
-
-def test_tensorboard_is_told_to_hide_just_the_steps_that_are_repeated(tmp_path):
-    with MetricsLog(tmp_path, 20):
-        pass
-    starts = [e for e in events(tmp_path) if e.session_log.status == event_pb2.SessionLog.START]
-    assert [event.step for event in starts] == [21], 'step 20 is done and stays'

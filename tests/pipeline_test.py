@@ -97,7 +97,12 @@ def test_run_writes_one_artifact_a_member_cache_and_student_seed(finished):
         records = [json.loads(line) for line in (path / 'metrics.jsonl').read_text().splitlines()]
         assert any('loss' in record for record in records)
         assert any('validation_accuracy' in record for record in records)
-        assert list((path / 'events').iterdir())
+    found = {
+        path.parent.relative_to(workdir / 'tensorboard').as_posix()
+        for path in workdir.glob('tensorboard/**/events.*')
+    }
+    students = {f'tiny/{name}/seed {seed}' for name in ('labels', 'mimic') for seed in (0, 1)}
+    assert found == {'tiny/cnn_1', 'tiny/cnn_2', *students}
 
 
 def test_report_rows_keep_the_contract(finished):

@@ -16,6 +16,7 @@ from mimic_jax.reporting.answers import Answers
 from mimic_jax.reporting.part import PLAIN, Part
 from mimic_jax.reporting.settings import Report, Row
 from mimic_jax.runtime import interrupt
+from mimic_jax.training import boards, metrics_log
 from mimic_jax.training.session import Session
 
 PAGES = ('report.html', 'report.md')  # what a run names at its end
@@ -67,6 +68,9 @@ def run(
         },
     }
     store.write_atomically(folder / 'report.json', json.dumps(result, indent=1))
+    for net in plan.nets() if session.boards else ():
+        artifact = session.workdir / net.recipe.name
+        boards.copy(session.boards, net, artifact, metrics_log.read(artifact))
     names = figures.draw(answers, result, folder)
     store.write_atomically(folder / 'report.md', tables.page(result, names))
     page = html_report.page(answers, result, [folder / name for name in names], config)

@@ -43,7 +43,7 @@ def run(folder: Path, net: NetPlan, targets: Targets, session: Session) -> dict:
     with Checkpoints(folder) as checkpoints:
         state, start = loop.restore(checkpoints)
         with (
-            MetricsLog(folder, start) if hosts.is_first() else NoLog() as log,
+            MetricsLog(folder, start, net, session.boards) if hosts.is_first() else NoLog() as log,
             session.progress.task(
                 net.name, f'train {net.model}', net.task.steps, net.work_per_step, start
             ) as bar,

@@ -1,4 +1,4 @@
-"""A run's metrics: one JSON object a line in `metrics.jsonl`, and the same for TensorBoard."""
+"""A run's metrics: one JSON object a line in `metrics.jsonl`, and a copy for TensorBoard."""
 
 import json
 import time
@@ -6,36 +6,30 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from tensorboardX import summary
-from tensorboardX.event_file_writer import EventsWriter
-from tensorboardX.proto.event_pb2 import Event, SessionLog
-
 from mimic_jax.artifacts import store
+from mimic_jax.training import boards
+from mimic_jax.training.plan import NetPlan
 
 FILE = 'metrics.jsonl'
-FLUSH_SECONDS = 30  # the longest that TensorBoard lags behind
 
 
 class MetricsLog:
     """Appends records {step, seconds, ...}; `seconds` counts work before and after interruptions.
 
     Opening the log at `step` drops the records past it: the run repeats those steps.
+    net, place: the net, and the folder of its experiment's runs for TensorBoard, if there is to be one.
     """
 
-    def __init__(self, folder: Path, step: int = 0):
+    def __init__(
+        self, folder: Path, step: int = 0, net: NetPlan | None = None, place: Path | None = None
+    ):
         self._path = folder / FILE
         kept = [record for record in read(folder) if record['step'] <= step]
         self._before = kept[-1]['seconds'] if kept else 0.0
         self._start = time.monotonic()
         store.write_atomically(self._path, ''.join(json.dumps(r) + '\n' for r in kept))
         self._file = self._path.open('a')
-        (folder / 'events').mkdir(exist_ok=True)
-        # Not SummaryWriter: a full disk ends its thread, and closing then waits for it for ever.
-        self._events = EventsWriter(str(folder / 'events' / 'events'))
-        # TensorBoard hides the records from this step on that were written before an interruption.
-        start = SessionLog(status=SessionLog.START)
-        self._events.write_event(Event(step=step + 1, wall_time=time.time(), session_log=start))
-        self._flushed = self._start
+        self._board = boards.board(place, net, kept)
 
     def __enter__(self):
         return self
@@ -44,7 +38,7 @@ class MetricsLog:
         try:
             self._file.close()
         finally:
-            self._events.close()
+            self._board.__exit__()
 
     @property
     def seconds(self) -> float:
@@ -54,12 +48,7 @@ class MetricsLog:
         record = {'step': step, 'seconds': round(self.seconds, 3), **values}
         self._file.write(json.dumps(record) + '\n')
         self._file.flush()
-        for key, value in values.items():
-            scalar = summary.scalar(key, value)
-            self._events.write_event(Event(step=step, wall_time=time.time(), summary=scalar))
-        if time.monotonic() - self._flushed > FLUSH_SECONDS:
-            self._events.flush()
-            self._flushed = time.monotonic()
+        self._board.write(record)
 
 
 class NoLog:

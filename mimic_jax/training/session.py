@@ -16,11 +16,14 @@ from mimic_jax.runtime.settings import Run
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Session:
+    """boards: the folder of the experiment's runs for TensorBoard, where it has a name."""
+
     workdir: Path
     data: Dataset
     run: Run
     progress: Progress
     mesh: jax.sharding.Mesh
+    boards: Path | None = None
 
     @functools.cached_property
     def placement(self) -> Placement:
