@@ -58,6 +58,20 @@ def test_features_by_training_mean_and_deviation(monkeypatch):
     np.testing.assert_allclose(preprocess.apply('feature', stats, test), expected, rtol=1e-3)
 
 
+def test_channels_by_training_mean_and_deviation(monkeypatch):
+    monkeypatch.setattr(preprocess, '_ROWS', 7)
+    train = uint8_images(count=40, shape=(4, 5, 3)) // np.array([1, 2, 5], np.uint8)
+    train[..., 2] = 9  # a constant channel
+    stats = fit('channel', train)
+    exact = train.astype(np.float64)
+    np.testing.assert_allclose(stats['mean'], exact.mean((0, 1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(stats['deviation'][:2], exact.std((0, 1, 2))[:2], rtol=1e-6)
+    result = np.asarray(preprocess.apply('channel', stats, train), np.float64)
+    np.testing.assert_allclose(result.mean((0, 1, 2)), 0, atol=1e-5)
+    np.testing.assert_allclose(result.std((0, 1, 2)), [1, 1, 0], rtol=1e-5)
+    np.testing.assert_array_equal(preprocess.apply('channel', stats, train + 1)[..., 2], 0)
+
+
 @pytest.mark.parametrize('level', [0.1, 12345.678, 0.0])
 def test_a_feature_constant_in_training_gives_zero_always(level):
     train = np.random.default_rng(2).normal(size=(1000, 2))

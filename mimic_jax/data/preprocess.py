@@ -10,9 +10,9 @@ from mimic_jax.config.fields import nearest
 from mimic_jax.data import whitening
 from mimic_jax.errors import UserError
 
-KINDS = ('image', 'feature', 'scale', 'gcn', 'gcn_zca')
-FITTED = ('feature', 'gcn_zca')  # those that need `fit`
-IMAGES = ('image', 'gcn', 'gcn_zca')  # those that take images [H, W, C] alone
+KINDS = ('image', 'channel', 'feature', 'scale', 'gcn', 'gcn_zca')
+FITTED = ('channel', 'feature', 'gcn_zca')  # those that need `fit`
+IMAGES = ('image', 'channel', 'gcn', 'gcn_zca')  # those that take images [H, W, C] alone
 
 GCN_SCALE = 55.0  # √3072 = 55.4 would give a 32×32×3 image's values unit deviation
 ZCA_BIAS = 0.1
@@ -31,6 +31,7 @@ def fit(
 
     'feature': {mean, deviation}, each [...]; the deviation is exactly 0 where the training inputs
     are constant.
+    'channel': the same of each channel of images, over all positions: [C] each.
     'gcn_zca': {mean [D], matrix [D, D]} of the images after 'gcn', D = H·W·C. The matrix is
     U diag(1/√(λ + .1)) Uᵀ, λ and U being eigenvalues and eigenvectors of their covariance with
     divisor N, accumulated in float64 (as pylearn2's ZCA with filter_bias .1).
@@ -48,7 +49,8 @@ def fit(
         return {}
     if len(examples) == 0:
         raise UserError(f'config.data.preprocess {kind!r} has no training examples; add some')
-    return {'feature': _fit_features, 'gcn_zca': _fit_zca}[kind](inputs, examples, watch)
+    fitted = {'channel': _fit_channels, 'feature': _fit_features, 'gcn_zca': _fit_zca}[kind]
+    return fitted(inputs, examples, watch)
 
 
 def apply(
@@ -60,6 +62,7 @@ def apply(
     et al. 2017); a constant image gives zeros.
     kind 'feature': each feature minus its training mean, over its training deviation; one that was
     constant gives 0.
+    kind 'channel': each channel minus its training mean, over its training deviation.
     kind 'scale': over 255 where the raw type is uint8; as they are where it is floating-point.
     kind 'gcn': each image minus its mean, over its L2 norm, times 55; a constant image gives zeros.
     kind 'gcn_zca': 'gcn', then ZCA whitening (Ba & Caruana 2014, section 4, after Goodfellow et al.
@@ -77,7 +80,7 @@ def apply(
     match kind:
         case 'image':
             return _standardise_images(values)
-        case 'feature':
+        case 'channel' | 'feature':
             deviation = jnp.asarray(stats['deviation'])
             divisor = jnp.where(deviation > 0, deviation, 1.0)
             return jnp.where(deviation > 0, (values - stats['mean']) / divisor, 0.0)
@@ -106,15 +109,22 @@ def _contrast_normalised_rows(images: jax.Array) -> jax.Array:
     return whitening.contrast_normalise(images, GCN_SCALE).reshape(images.shape[0], -1)
 
 
-def _fit_features(inputs: np.ndarray, examples: np.ndarray, watch) -> dict[str, np.ndarray]:
+def _fit_features(
+    inputs: np.ndarray, examples: np.ndarray, watch, axes: tuple[int, ...] = (0,)
+) -> dict[str, np.ndarray]:
     # Equal float32 values have an exact float64 sum (up to 2²⁹ of them), so that the variance of a
     # constant feature is exactly 0.
     def parts():
         return (part.astype(np.float64) for part in _parts(inputs, examples, watch))
 
-    mean = sum(part.sum(axis=0) for part in parts()) / len(examples)
-    variance = sum(((part - mean) ** 2).sum(axis=0) for part in parts()) / len(examples)
+    count = len(examples) * np.prod([inputs.shape[axis] for axis in axes[1:]], dtype=np.int64)
+    mean = sum(part.sum(axis=axes) for part in parts()) / count
+    variance = sum(((part - mean) ** 2).sum(axis=axes) for part in parts()) / count
     return {'mean': mean.astype(np.float32), 'deviation': np.sqrt(variance).astype(np.float32)}
+
+
+def _fit_channels(inputs: np.ndarray, examples: np.ndarray, watch) -> dict[str, np.ndarray]:
+    return _fit_features(inputs, examples, watch, axes=(0, 1, 2))
 
 
 def _fit_zca(inputs: np.ndarray, examples: np.ndarray, watch) -> dict[str, np.ndarray]:

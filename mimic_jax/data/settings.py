@@ -123,11 +123,12 @@ class Data:
     seed: int = setting(0, 'Draws the splits.', rules.SEED)
     preprocess: str = setting(
         'image',
-        "What a net's inputs are. 'image': each image minus its mean, over its deviation. 'scale': "
-        "over 255. 'feature': each feature minus its mean, over its deviation, on the training split. "
+        "What a net's inputs are. 'image': each image minus its mean, over its deviation. 'channel': "
+        "each channel minus its mean, over its deviation, on the training split. 'scale': over 255. "
+        "'feature': each feature minus its mean, over its deviation, on the training split. "
         "'gcn': each image minus its mean, to norm √(number of values). 'gcn_zca': that, then ZCA "
         'whitening fitted to all images that may be trained on.',
-        choices=('image', 'feature', 'scale', 'gcn', 'gcn_zca'),
+        choices=('image', 'channel', 'feature', 'scale', 'gcn', 'gcn_zca'),
     )
     split: str = setting(
         'official',

@@ -100,7 +100,7 @@ def _preprocessed(graph: Graph, kind: str, stats: Mapping, dtype: np.dtype) -> s
             deviation = graph.node('Sqrt', graph.node('ReduceMean', squares, _IMAGE))
             smallest = np.float32(_SMALLEST['image'])
             return graph.node('Div', centred, graph.node('Max', deviation, smallest))
-        case 'feature':
+        case 'channel' | 'feature':
             varies = stats['deviation'] > 0
             factor = np.where(varies, 1 / np.where(varies, stats['deviation'], 1), 0)
             shifted = graph.node('Sub', values, np.asarray(stats['mean'], np.float32))
