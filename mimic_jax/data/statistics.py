@@ -55,8 +55,9 @@ def open_fitted(
 def examples(data: Dataset) -> np.ndarray:
     """The sorted indices [n] that the data's kind is fitted on: never validation or test examples.
 
-    'channel', 'feature': the split 'train'.  'gcn_zca': 'train' and 'unlabelled', all that training may see;
-    of more than 100,000 images all of 'train', as far as they go, and others drawn by a fixed seed.
+    'channel', 'feature': the split 'train'.  'gcn_zca': 'train' and 'unlabelled', all that
+    training may see; of more than 100,000 images all of 'train', as far as they go, and others drawn
+    by a fixed seed.
     """
     train = np.asarray(data.splits['train'])
     if data.preprocess in ('channel', 'feature'):
