@@ -5,6 +5,8 @@
     python -m mimic_jax.main --config=experiments/cifar_table2.py:smoke    # minutes, a first look
     python -m mimic_jax.main --config=experiments/cifar_table2.py:kmeans   # Coates' features alone
     python -m mimic_jax.main --config=experiments/cifar_table2.py:cnn      # one CNN, its mimic, the twins
+    python -m mimic_jax.main --config=experiments/cifar_table2.py:protocol \
+        --config.data.transfer.root=images.npz                             # trained as the paper has it
 
 Ten rows are the paper's. Two more are the mimic nets trained on labels without regularisation, so that
 every mimic has its twin. The same command continues a stopped run row by row.
@@ -21,6 +23,14 @@ cifar_student.py's, and are used where the workdir has them. What differs from t
 - the million unlabelled Tiny Images are withdrawn. Further views of the training images stand in for them,
   or any other images that `config.data.transfer` names. The natural substitute is ImageNet resized to
   32×32 (TFDS 'imagenet_resized/32x32').
+
+`:protocol` undoes what of this can be undone: contrast normalisation and whitening, no augmentation, stochastic
+pooling in the teachers, 49,000 images that train and 1,000 to watch, and 49,000 images from elsewhere that
+`config.data.transfer` names, an .npz file or another kind. The mimic learns on both, on the training images
+alone and on the others alone, in equally many steps: section 3.2 holds that a mimic does best on images that
+its teacher was not trained on. To choose rates, set 40,000 and 10,000 first
+(`--config.data.train=40000 --config.data.validation=10000`); the paper prints none. `:small,protocol` has
+narrow nets, and 40,000 images of either kind.
 
 `:small` is another setting: 5,000 labels, 35,000 further training images without labels, narrow nets. Its
 teachers, their cache and the last row are cifar_student.py:small's, and are used where the workdir has
@@ -73,7 +83,7 @@ def get_config(arg=''):
         'baselines': {'kmeans': {'patches': 400_000, 'centroids': 4000}},
         'report': presets.report('ecnn', {name: row(*ROWS[name]) for name in ROWS}, latency=True),
     }
-    return presets.build(config, PRESETS, arg)
+    return presets.build(config, CHANGES, arg)
 
 
 def small(config):
@@ -138,7 +148,49 @@ def cnn(config):
     )
 
 
-PRESETS = {'small': small, 'smoke': smoke, 'kmeans': kmeans, 'cnn': cnn}
+def protocol(config):
+    """The ensemble's mimic as the paper trained it, on three transfer sets in equally many steps."""
+    small = '16c5' in config.students.cnn_mimic_64c.model
+    images, passes = (40_000, 3) if small else (49_000, 40)  # of either kind; epochs over both kinds
+    labelled = {'train': images, 'validation': 50_000 - images, 'unlabelled': -1}
+    others = {'kind': 'npz', 'root': 'unlabelled.npz', 'limit': images}
+    config.data.update({**labelled, 'preprocess': 'gcn_zca', 'transfer': others})
+    config.views = {}
+    members = {name: net for name, net in config.members.items() if name.startswith('cnn')}
+    for net in members.values():
+        net.model = net.model.replace('-p', '-sp')
+        if small:
+            net.train.epochs = 10
+    config.members = members
+    config.logits = {
+        name: {'members': tuple(members), 'transfer': splits} for name, splits in TRANSFER.items()
+    }
+    labels, mimic = config.students.labels_128c, config.students.ecnn_mimic
+    labels.train.epochs = 2 * passes
+    config.students = {'labels': labels}
+    for name, splits in TRANSFER.items():
+        student = mimic.copy_and_resolve_references()
+        student.update({'logits': name})
+        student.train.epochs = 2 * passes // len(splits)
+        config.students[f'mimic_{name}'] = student
+    shown = {'cnn': ROWS['cnn'], 'ecnn': ('logits.both', *ROWS['ecnn'][1:])}
+    if small:
+        shown = {name: found[:2] for name, found in shown.items()}
+    paper = () if small else ROWS['ecnn_mimic'][2:]
+    shown['mimic_both'] = ('students.mimic_both', 'mimic on training and other images', *paper)
+    shown['mimic_train'] = ('students.mimic_train', 'mimic on the training images')
+    shown['mimic_unlabelled'] = ('students.mimic_unlabelled', 'mimic on the other images')
+    shown['labels'] = ('students.labels', 'the same net on labels')
+    config.report = presets.report('both', {name: row(*found) for name, found in shown.items()})
+
+
+CHANGES = {'small': small, 'smoke': smoke, 'kmeans': kmeans, 'cnn': cnn, 'protocol': protocol}
+PRESETS = (*CHANGES, 'small,protocol')
+TRANSFER = {  # of the preset protocol
+    'both': ('train', 'unlabelled'),
+    'train': ('train',),
+    'unlabelled': ('unlabelled',),
+}
 
 
 def caches(cnns, views):

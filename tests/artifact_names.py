@@ -63,9 +63,10 @@ def divided(data):
         return timit_source.divide(corpus(data.split), '', data, lambda line: None)
     if data.preprocess == 'feature' and len(shape) > 1:  # a person's own table
         shape = (20,)
-    labels = np.arange(pool + test, dtype=np.int32) % classes
-    inputs = np.broadcast_to(np.zeros(1, np.uint8), (pool + test, *shape))
-    regions = {'pool': pool, 'unlabelled': 0, 'test': test}
+    others = data.transfer.limit if data.transfer.kind == 'npz' else 0
+    labels = np.arange(pool + others + test, dtype=np.int32) % classes
+    inputs = np.broadcast_to(np.zeros(1, np.uint8), (pool + others + test, *shape))
+    regions = {'pool': pool, 'unlabelled': others, 'test': test}
     return splits.divide(inputs, labels, regions, classes, '', data)
 
 

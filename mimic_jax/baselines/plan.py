@@ -11,7 +11,7 @@ from mimic_jax.config.fields import differing
 from mimic_jax.data.dataset import Dataset
 from mimic_jax.errors import UserError
 
-VERSION = 1  # raise when the same settings and data would give other decision values
+VERSION = 2  # raise when the same settings and data would give other decision values
 
 SPLITS = ('validation', 'test')  # whose decision values a baseline's artifact holds
 
