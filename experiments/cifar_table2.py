@@ -24,11 +24,11 @@ cifar_student.py's, and are used where the workdir has them. What differs from t
   or any other images that `config.data.transfer` names. The natural substitute is ImageNet resized to
   32×32 (TFDS 'imagenet_resized/32x32').
 
-`:protocol` undoes what of this can be undone: contrast normalisation and whitening, no augmentation, stochastic
-pooling in the teachers, 49,000 images that train and 1,000 to watch, and 49,000 images from elsewhere that
-`config.data.transfer` names, an .npz file or another kind. The mimic learns on both, on the training images
-alone and on the others alone, in equally many steps: section 3.2 holds that a mimic does best on images that
-its teacher was not trained on. To choose rates, set 40,000 and 10,000 first
+`:protocol` undoes what of this can be undone: contrast normalisation and whitening, no augmentation,
+stochastic pooling in the teachers, 49,000 images that train and 1,000 to watch, and 49,000 images from
+elsewhere that `config.data.transfer` names, an .npz file or another kind. The mimic learns on both, on the
+training images alone and on the others alone, in equally many steps. Section 3.2 holds that a mimic does
+best on images that its teacher was not trained on. To choose rates, set 40,000 and 10,000 first
 (`--config.data.train=40000 --config.data.validation=10000`); the paper prints none. `:small,protocol` has
 narrow nets, and 40,000 images of either kind.
 
@@ -141,6 +141,7 @@ def cnn(config):
     """The paper's claim at its own size: one CNN, the 128c net that mimics it, and that net on labels."""
     config.members = {'cnn_1': config.members.cnn_1}
     config.logits = {'cnn': config.logits.cnn}
+    config.baselines = {}
     names = 'cnn_mimic_128c', 'snn', 'labels_128c'
     config.students = {name: {**config.students[name], 'seeds': (0,)} for name in names}
     config.report = presets.report(
@@ -151,11 +152,13 @@ def cnn(config):
 def protocol(config):
     """The ensemble's mimic as the paper trained it, on three transfer sets in equally many steps."""
     small = '16c5' in config.students.cnn_mimic_64c.model
-    images, passes = (40_000, 3) if small else (49_000, 40)  # of either kind; epochs over both kinds
+    images, passes = (
+        (40_000, 3) if small else (49_000, 40)
+    )  # of either kind; epochs over both kinds
     labelled = {'train': images, 'validation': 50_000 - images, 'unlabelled': -1}
     others = {'kind': 'npz', 'root': 'unlabelled.npz', 'limit': images}
     config.data.update({**labelled, 'preprocess': 'gcn_zca', 'transfer': others})
-    config.views = {}
+    config.views = config.baselines = {}
     members = {name: net for name, net in config.members.items() if name.startswith('cnn')}
     for net in members.values():
         net.model = net.model.replace('-p', '-sp')

@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 
+from mimic_jax import pipeline
 from mimic_jax.data.settings import Views
 from mimic_jax.mimic import rates
 from mimic_jax.models import nets
@@ -100,11 +101,12 @@ def test_eigenvalue_of_a_deep_net_equals_the_whole_matrix(loss):
 
 
 def test_the_phase_tries_every_net_once_and_goes_on_where_it_stopped(
-    config, make_session, tmp_path, capsys, monkeypatch
+    config, make_session, capsys, monkeypatch
 ):
     monkeypatch.setattr(rates, 'AROUND', (0.5,))
+    monkeypatch.setattr(rates, 'STEPS', 3)
     session, plan = make_session(config)
-    path = rates.run(session, plan, tmp_path / 'report', steps=3)
+    path = rates.run(session, plan, session.workdir / 'report')
     shown, rows = capsys.readouterr().out, json.loads(path.read_text())
     assert [row['name'] for row in rows] == [
         'teacher cnn_1',  # cnn_2 has its architecture
@@ -121,7 +123,7 @@ def test_the_phase_tries_every_net_once_and_goes_on_where_it_stopped(
 
     monkeypatch.setattr(rates, 'AROUND', (1e30,))
     path.write_text(json.dumps([rows[0], {**mimic, 'model': 'kept'}]))
-    rates.run(session, plan, tmp_path / 'report', steps=3)
+    pipeline.run(config, workdir=session.workdir, experiment='report', phase='rates')
     again = json.loads(path.read_text())
     assert [row['model'] for row in again] == [rows[0]['model'], labels['model'], 'kept']
     assert again[0] == rows[0]

@@ -150,7 +150,7 @@ def means_by_loops(values, start, iterations):
 @pytest.mark.parametrize('iterations', [1, 3, 60])
 def test_k_means_is_the_authors_and_sets_empty_centroids_to_0(iterations):
     draw = np.random.default_rng(3)
-    values = (draw.normal(size=(80, 5)) + [9, 0, 0, 0, 0]).astype(np.float32)
+    values = (draw.normal(size=(80, 5)) + np.array([9, 0, 0, 0, 0])).astype(np.float32)
     start = 0.1 * np.random.default_rng(0).standard_normal((30, 5))
     expected, counts = means_by_loops(values, start, iterations)
     found = kmeans_features.k_means(values, 30, iterations, seed=0)

@@ -204,6 +204,7 @@ RUN_BY = [
     ('digits_student.py --phase=export$', '.ci/run', '--phase=export'),
     ('digits_student.py --phase=export --format=onnx$', '.ci/run', '--phase=export --format=onnx'),
     ('digits_student.py --phase=predict', '.ci/run', '--phase=predict --input=digit.png'),
+    ('digits_student.py --phase=rates$', 'tests/curvature_test.py', "phase='rates'"),
     ('digits_student.py --phase=settings', 'tests/settings_flags_test.py', '--phase=settings'),
     ('digits_student.py --config.students', 'tests/settings_flags_test.py', 'is_a_flag'),
     ('digits_student.py --name=rate', '.ci/long', '--name=rate_$rate'),

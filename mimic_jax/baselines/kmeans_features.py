@@ -125,7 +125,9 @@ def k_means(values: np.ndarray, centroids: int, iterations: int, seed: int) -> n
     or when no value changes its centroid.
     """
     draw = np.random.default_rng(seed)
-    found = (START_DEVIATION * draw.standard_normal((centroids, values.shape[1]))).astype(np.float32)
+    found = (START_DEVIATION * draw.standard_normal((centroids, values.shape[1]))).astype(
+        np.float32
+    )
     nearest = None
     for _ in range(iterations):
         before, nearest = nearest, _nearest(values, found)

@@ -32,12 +32,12 @@ def check() -> None:
         raise UserError('--phase=rates is for one process; leave --distributed out')
 
 
-def run(session: Session, plan: Plan, folder: Path, steps: int = STEPS) -> Path:
+def run(session: Session, plan: Plan, folder: Path) -> Path:
     """Prints a line a net and writes them to `rates.json` in `folder`, whose path is returned.
 
     A net has the largest eigenvalue of its Gauss–Newton matrix at its start, on its first batch; the
     largest learning rate at which its optimiser is stable there; and for three rates around that one
-    its validation accuracy after about `steps` steps with its own settings. Nets that differ only in
+    its validation accuracy after about 200 steps with its own settings. Nets that differ only in
     their seed are tried once. A student without its logit cache is not tried. What the file holds
     already is not computed again.
     """
@@ -46,11 +46,11 @@ def run(session: Session, plan: Plan, folder: Path, steps: int = STEPS) -> Path:
     known = {row['trial']: row for row in _read(path)}
     rows = []
     for net in _different(plan.nets()):
-        trial = f'{net.recipe.name}, {steps} steps'
+        trial = f'{net.recipe.name}, {STEPS} steps'
         ready = net.cache is None or store.is_complete(session.workdir / net.cache.recipe.name)
         row = known.get(trial)
         if row is None or (ready and not row['trials']):
-            row = {'trial': trial, **_row(session, net, ready, steps)}
+            row = {'trial': trial, **_row(session, net, ready)}
         rows.append(row)
         kept = [other for name, other in known.items() if name not in {r['trial'] for r in rows}]
         partial = path.with_suffix('.partial')
@@ -68,14 +68,14 @@ def _different(nets: Iterable[NetPlan]) -> list[NetPlan]:
     return list(found.values())
 
 
-def _row(session: Session, net: NetPlan, ready: bool, steps: int) -> dict:
+def _row(session: Session, net: NetPlan, ready: bool) -> dict:
     train, trials, eigenvalue = net.task.train, [], None
+    short = _shortened(net)
     targets = _targets(session, net, ready)
     if ready or net.task.loss.kind != 'standardised_logits':
         eigenvalue = _eigenvalue(session, net, targets)
     largest = curvature.limit(train.momentum) / eigenvalue if eigenvalue else None
     if ready and largest:
-        short = _shortened(net, steps)
         for factor in AROUND:
             rate = float(f'{factor * largest:.2g}')
             accuracy = _trial(session, short, rate, targets)
@@ -88,7 +88,7 @@ def _row(session: Session, net: NetPlan, ready: bool, steps: int) -> dict:
         'clip_norm': train.clip_norm,
         'eigenvalue': eigenvalue,
         'largest_stable_rate': largest,
-        'steps': _shortened(net, steps).task.steps,
+        'steps': short.task.steps,
         'trials': trials,
     }
 
@@ -111,13 +111,13 @@ def _eigenvalue(session: Session, net: NetPlan, targets: Targets) -> float:
     return curvature.largest_eigenvalue(state, batch)
 
 
-def _shortened(net: NetPlan, steps: int) -> NetPlan:
-    """The net with a training of about `steps` steps, on as many of its examples as these read."""
+def _shortened(net: NetPlan) -> NetPlan:
+    """The net with a training of about 200 steps, on as many of its examples as these read."""
     size = net.task.train.batch_size
-    part = min(1.0, steps * size / len(net.examples))
+    part = min(1.0, STEPS * size / len(net.examples))
     examples = drawn_part(net.examples, part, net.seed)
     whole = batches.steps(len(examples), size)
-    epochs = -(-steps // whole)
+    epochs = -(-STEPS // whole)
     train = dataclasses.replace(net.task.train, epochs=epochs)
     task = dataclasses.replace(net.task, train=train, steps=epochs * whole)
     return dataclasses.replace(net, task=task, examples=examples)
