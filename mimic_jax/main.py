@@ -178,11 +178,13 @@ def _verify() -> None:
 
 
 def _gather(command: str) -> None:
-    from mimic_jax.reporting import gather
+    from mimic_jax.reporting import gather, terminal
 
-    workdir = files.expand(_WORKDIR.value)
-    print(gather.run(workdir, _EXPERIMENTS.value, command))
-    print(workdir / 'report.md')
+    workdir, name = files.expand(_WORKDIR.value), _NAME.value or ''
+    columns = terminal.width()
+    print(gather.run(workdir, _EXPERIMENTS.value, command, name, columns))
+    for page in ('report.csv', 'report.html', 'report.md') if columns else ('report.md',):
+        print(workdir / name / page)
 
 
 def _parse(argv: list[str]) -> list[str]:
@@ -204,12 +206,12 @@ def _parse(argv: list[str]) -> list[str]:
                 raise UserError(f'--{name} is for --phase={" and ".join(phases)} alone')
         if _PHASE.value == 'verify' and not flags.FLAGS['config'].present:
             return rest  # which looks at a whole workdir
+        if _NAME.value and Path(_NAME.value).name != _NAME.value:
+            raise UserError(f'--name={_NAME.value} must be a folder’s name, without a path')
         if flags.FLAGS['experiments'].present:
             if flags.FLAGS['config'].present:
                 raise UserError('--experiments takes finished reports; leave --config out')
             return rest
-        if _NAME.value and Path(_NAME.value).name != _NAME.value:
-            raise UserError(f'--name={_NAME.value} must be a folder’s name, without a path')
         if not flags.FLAGS['config'].present:
             raise UserError('no experiment given; say --config=experiments/digits_student.py')
         command_line.check_file(_file())

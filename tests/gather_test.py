@@ -1,12 +1,14 @@
 """Many experiments' reports in one table, one plot and one page."""
 
+import csv
 import json
 
 import pytest
+from conftest import refusal
 from html_reader import Page, assert_alone
 
 from mimic_jax.errors import UserError
-from mimic_jax.reporting import gather
+from mimic_jax.reporting import gather, sweeps
 
 
 def row(name, target, mean, **changes):
@@ -20,7 +22,7 @@ def row(name, target, mean, **changes):
 TEACHERS = row('ensemble', None, 0.95, parameters=5000)
 
 
-def write(workdir, name, rows, made=()):
+def write(workdir, name, rows, made=(), **more):
     """A finished experiment's report.json, and manifests of its artifacts {name: seconds}."""
     made = dict(made)
     for artifact, seconds in made.items():
@@ -32,6 +34,7 @@ def write(workdir, name, rows, made=()):
         'seconds': sum(made.values()),
         'date': '2024-02-03',
         'costs': {'student': {'artifacts': list(made), 'seconds': 0, 'bytes': 0}},
+        **more,
     }
     (workdir / name).mkdir()
     (workdir / name / 'report.json').write_text(json.dumps(report))
@@ -53,9 +56,8 @@ def test_all_rows_come_in_one_table_with_their_experiment(workdir):
     assert cells[0][:4] == ['experiment', '', 'model', 'trained on']
     named = [dict(zip(cells[0], line, strict=True)) for line in cells[2:]]
     assert [(line['experiment'], line[''], line['accuracy, %']) for line in named] == [
-        ('b', 'ensemble', '95.00'),
+        ('all', 'ensemble', '95.00'),
         ('b', 'mimic', '92.50'),
-        ('a', 'ensemble', '95.00'),
         ('a', 'mimic', '90.00'),
     ]
     assert (workdir / 'report.md').read_text().endswith('`a command`\n')
@@ -78,7 +80,7 @@ def test_the_page_holds_the_table_and_one_point_for_what_is_shared(workdir):
     gather.run(workdir, ['a', 'b'], 'a <command>')
     page = assert_alone((workdir / 'report.html').read_text())
     head, *body = page.tables[0]
-    assert head[0] == 'experiment' and len(body) == 4
+    assert head[0] == 'experiment' and len(body) == 3
     assert 'a <command>' in page.text
     key = [text for text in page.texts if text in ('ensemble', 'a: mimic', 'b: mimic')]
     assert [key.count(text) for text in ('a: mimic', 'b: mimic')] == [1, 1]
@@ -129,3 +131,119 @@ def test_a_damaged_report_is_named(workdir, text):
     with pytest.raises(UserError, match='cannot be read') as caught:
         gather.run(workdir, ['a'], '')
     assert str(workdir / 'a' / 'report.json') in str(caught.value)
+
+
+def curve(workdir, artifact, *accuracies):
+    """The metrics of a student's artifact."""
+    (workdir / artifact).mkdir(exist_ok=True)
+    lines = [
+        json.dumps({'step': step, 'seconds': step, 'validation_accuracy': value})
+        for step, value in enumerate(accuracies, 1)
+    ]
+    (workdir / artifact / 'metrics.jsonl').write_text('\n'.join(lines) + '\n')
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    """Two experiments that differ in the mimic's rate; their students on labels are one artifact."""
+    for number, rate, mean in ((1, 0.01, 0.9), (2, 0.1, 0.925)):
+        rows = [TEACHERS, row('labels', 'labels', 0.8), row('mimic', 'logits', mean)]
+        settings = {
+            'students.mimic.train.learning_rate': rate,
+            'students.mimic.seeds': [0, 1],
+            'run.log_steps': number,
+            'report.x_label': str(number),
+        }
+        students = {
+            'labels': {'artifacts': ['student-l']},
+            'mimic': {'artifacts': [f'student-m{number}']},
+        }
+        write(tmp_path, f'rate_{rate}', rows, settings=settings, students=students)
+        curve(tmp_path, f'student-m{number}', 0.5, mean)
+    curve(tmp_path, 'student-l', 0.4, 0.8)
+    return tmp_path
+
+
+def test_a_sweep_has_a_column_for_what_differs_and_shared_rows_once(sweep):
+    text = gather.run(sweep, ['rate_*'], '')
+    lines = [line.strip('|').split('|') for line in text.splitlines() if line.startswith('|')]
+    head, _, *body = [[cell.strip() for cell in line] for line in lines]
+    assert head[:3] == ['experiment', '', 'learning_rate']
+    assert [line[:3] for line in body] == [
+        ['all', 'ensemble', '–'],
+        ['all', 'labels', '–'],
+        ['rate_0.01', 'mimic', '0.01'],
+        ['rate_0.1', 'mimic', '0.1'],
+    ]
+    assert text.startswith('2 experiments, 6 rows')
+
+
+def test_the_csv_has_every_row_once_with_whole_names_and_numbers(sweep):
+    gather.run(sweep, ['rate_*'], '')
+    found = list(csv.DictReader((sweep / 'report.csv').open()))
+    setting = 'students.mimic.train.learning_rate'
+    assert [(line['experiment'], line['name'], line[setting], line['mean']) for line in found] == [
+        ('rate_0.01 rate_0.1', 'ensemble', '', '0.95'),
+        ('rate_0.01 rate_0.1', 'labels', '', '0.8'),
+        ('rate_0.01', 'mimic', '0.01', '0.9'),
+        ('rate_0.1', 'mimic', '0.1', '0.925'),
+    ]
+    assert found[2]['values'] == '0.9' and found[2]['paper'] == ''
+
+
+def test_the_page_of_a_sweep_has_a_curve_for_each_student_once(sweep):
+    gather.run(sweep, ['rate_*'], '')
+    page = assert_alone((sweep / 'report.html').read_text())
+    assert page.tables[1] == [
+        ['setting', 'rate_0.01', 'rate_0.1'],
+        ['students.mimic.train.learning_rate', '0.01', '0.1'],
+    ]
+    (training,) = (
+        a['aria-label'] for _, a in page.tags if 'training step' in a.get('aria-label', '')
+    )
+    assert training.partition(': ')[2] == 'labels, rate_0.01: mimic, rate_0.1: mimic'
+
+
+def test_a_name_is_the_reports_folder(sweep):
+    gather.run(sweep, ['rate_0.1', 'rate_*'], '', name='rates')
+    names = {path.name for path in (sweep / 'rates').iterdir()}
+    assert names == {'report.json', 'report.md', 'report.html', 'report.csv'}
+    assert not (sweep / 'report.html').exists()
+    found = json.loads((sweep / 'rates' / 'report.json').read_text())
+    assert found['experiments'] == ['rate_0.1', 'rate_0.01'], 'a pattern repeats none'
+
+
+def test_a_report_made_of_reports_is_no_experiment(sweep):
+    gather.run(sweep, ['rate_*'], '', name='rate_all')
+    assert gather.run(sweep, ['rate_*'], '').startswith('2 experiments')
+    assert 'another name' in refusal(gather.run, sweep, ['rate_*'], '', name='rate_0.1')
+    assert 'rows' in json.loads((sweep / 'rate_0.1' / 'report.json').read_text())
+
+
+def test_a_pattern_that_fits_nothing_is_refused(sweep):
+    message = refusal(gather.run, sweep, ['rats_*'], '')
+    assert 'rats_*' in message and 'rate_0.01, rate_0.1' in message
+
+
+def test_settings_have_the_shortest_names_that_tell_them_apart():
+    names = ['students.a.train.epochs', 'students.b.train.epochs', 'views.shift', 'data.seed']
+    assert list(sweeps.short_names(names).values()) == [
+        'a.train.epochs', 'b.train.epochs', 'shift', 'seed',
+    ]  # fmt: skip
+
+
+def test_many_differing_settings_stand_in_page_and_csv_alone(workdir):
+    for number in (1, 2):
+        settings = {f'data.setting_{each}': number for each in range(9)}
+        write(workdir, f's{number}', [row('mimic', 'logits', number / 10)], settings=settings)
+    text = gather.run(workdir, ['s1', 's2'], '')
+    assert 'They differ in 9 settings' in text and 'setting_0' not in text
+    page = Page((workdir / 'report.html').read_text())
+    assert len(page.tables[1]) == 10
+    assert 'data.setting_8' in (workdir / 'report.csv').read_text().splitlines()[0]
+
+
+def test_reports_of_an_earlier_version_have_no_settings_to_compare(workdir):
+    write(workdir, 'new', [row('mimic', 'logits', 0.9)], settings={'data.seed': 3})
+    gather.run(workdir, ['a', 'new'], '')
+    assert 'seed' not in (workdir / 'report.csv').read_text()

@@ -1,49 +1,86 @@
 """Gathers the reports of finished experiments, such as a sweep's, into one."""
 
+import fnmatch
 import json
-from collections import Counter
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from mimic_jax.artifacts import store
 from mimic_jax.errors import UserError
 from mimic_jax.ops.text import aligned
-from mimic_jax.reporting import html_page, html_results, tables
+from mimic_jax.reporting import grids, html_page, html_plots, html_results, sweeps, terminal
+from mimic_jax.reporting.html_plots import Series
 from mimic_jax.reporting.rows import of_speech
+from mimic_jax.training import metrics_log
 
+CSV = 'report.csv'  # which a single experiment's report does not have
 KEYS = ('rows', 'seconds', 'date', 'costs')  # of a report.json that are read here
+MORE = ('settings', 'students')  # that a report of an earlier version lacks
 
 
-def run(workdir: Path, names: Sequence[str], command: str) -> str:
-    """Writes report.json, .md and .html of several experiments to the workdir; returns the text.
+def run(
+    workdir: Path, names: Sequence[str], command: str, name: str = '', columns: int | None = None
+) -> str:
+    """Writes report.json, .md, .html and .csv of several experiments; returns the text.
 
-    names: folders of the workdir that have a report.json. The report.json written here has
-    `experiments`, `command`, `seconds` and `rows`, each row with its `experiment`. Speech has one
-    table and plot, everything else another.
+    names: folders of the workdir that have a report.json, or patterns of them such as 'rate_*'.
+    name: the folder of the workdir to write to; empty for the workdir itself.  columns: of the terminal
+    that the text is for; None for any number.
+
+    The report.json written here has `experiments`, `command`, `seconds` and `rows`, each row with its
+    `experiment`. Speech has one table and plot, everything else another.
 
     Raises:
       UserError: no names, one without a report, or a report that cannot be read.
     """
-    names = list(dict.fromkeys(name.strip() for name in names if name.strip()))
-    if not names:
-        raise UserError(f'--experiments names none; {_known(workdir)}')
-    reports = {name: _read(workdir, name) for name in names}
+    names = _names(workdir, names)
+    reports = {each: _read(workdir, each) for each in names}
+    if name in _experiments(workdir):
+        raise UserError(f'--name={name} is the report of an experiment; choose another name')
     kinds = [
-        {name: report for name, report in reports.items() if of_speech(report['rows']) == speech}
+        {each: report for each, report in reports.items() if of_speech(report['rows']) == speech}
         for speech in (False, True)
     ]
     kinds = [kind for kind in kinds if any(report['rows'] for report in kind.values())]
     seconds = _seconds(workdir, reports)
     rows = [
-        {'experiment': name, **row} for name, report in reports.items() for row in report['rows']
+        {'experiment': each, **row} for each, report in reports.items() for row in report['rows']
     ]
+    folder = workdir / name
+    folder.mkdir(parents=True, exist_ok=True)
+    found = [sweeps.cells(kind) for kind in kinds]
+    lead = _lead(len(names), rows, seconds)
+    text = '\n\n'.join([lead, *map(aligned, found)])
     result = {'experiments': names, 'rows': rows, 'command': command, 'seconds': seconds}
-    text = '\n\n'.join([_lead(len(names), rows, seconds), *map(aligned, map(_cells, kinds))])
-    store.write_atomically(workdir / 'report.json', json.dumps(result, indent=1))
-    store.write_atomically(workdir / 'report.md', f'# {_title(names)}\n\n{text}\n\n`{command}`\n')
-    page = _page(reports, kinds, _lead(len(names), rows, seconds), command)
-    store.write_atomically(workdir / 'report.html', page)
-    return text
+    store.write_atomically(folder / 'report.json', json.dumps(result, indent=1))
+    store.write_atomically(folder / CSV, sweeps.as_csv(reports))
+    store.write_atomically(folder / 'report.md', f'# {_title(names)}\n\n{text}\n\n`{command}`\n')
+    page = _page(workdir, reports, kinds, lead, command)
+    store.write_atomically(folder / 'report.html', page)
+    above = [lead, *_many(kinds)]
+    return '\n\n'.join(
+        [
+            *(textwrap.fill(each, columns) if columns else each for each in above),
+            *(terminal.fitted(cells, columns, 'model', names=2) for cells in found),
+        ]
+    )
+
+
+def _names(workdir: Path, given: Sequence[str]) -> list[str]:
+    """The experiments that names and patterns stand for, each once."""
+    known = _experiments(workdir)
+    found = []
+    for word in filter(None, (each.strip() for each in given)):
+        matching = fnmatch.filter(known, word) if word not in known else [word]
+        if not matching and any(sign in word for sign in '*?['):
+            raise UserError(f'--experiments={word} fits no report; {_known(workdir)}')
+        found += matching or [word]  # which has no report, and is refused by that name
+    if not found:
+        raise UserError(f'--experiments names none; {_known(workdir)}')
+    return list(dict.fromkeys(found))
 
 
 def _read(workdir: Path, name: str) -> dict:
@@ -52,13 +89,19 @@ def _read(workdir: Path, name: str) -> dict:
         raise UserError(f'--experiments names {name!r}, which has no report; {_known(workdir)}')
     try:
         report = json.loads(path.read_text())
-        return {key: report[key] for key in KEYS}
-    except (ValueError, KeyError, TypeError):
+        return {key: report[key] for key in KEYS} | {key: report.get(key, {}) for key in MORE}
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise UserError(f'{path} cannot be read; run --phase=report of {name} again') from None
 
 
+def _experiments(workdir: Path) -> list[str]:
+    """The experiments with a report; not the folders that this module wrote to."""
+    found = (path.parent for path in workdir.glob('*/report.json'))
+    return sorted(folder.name for folder in found if not (folder / CSV).exists())
+
+
 def _known(workdir: Path) -> str:
-    found = sorted(path.parent.name for path in workdir.glob('*/report.json'))
+    found = _experiments(workdir)
     return f'{workdir} has {", ".join(found)}' if found else f'{workdir} has none; run one first'
 
 
@@ -100,42 +143,30 @@ def _lead(count: int, rows: Sequence[dict], seconds: float | None) -> str:
     return f'{text}.'
 
 
-def _cells(reports: Mapping[str, dict]) -> list[list[str]]:
-    """Lines of cells, the head first: the experiment, then the columns of its own table."""
-    lines = [
-        (name, line)
-        for name, report in reports.items()
-        if report['rows']
-        for line in tables.cells(report['rows'])
-    ]
-    columns = _columns([line for _, line in lines])
-    head = ['experiment', *columns]
-    return [head, *([name, *(line.get(key, '–') for key in columns)] for name, line in lines)]
+def _many(kinds: Sequence[Mapping[str, dict]]) -> list[str]:
+    """A line where the tables have no room for all settings that differ."""
+    count = max((len(sweeps.differing(kind)) for kind in kinds), default=0)
+    if count <= sweeps.MOST:
+        return []
+    return [f'They differ in {count} settings, which report.html and report.csv have.']
 
 
-def _columns(lines: Sequence[Mapping[str, str]]) -> list[str]:
-    """All columns of all lines; each new one stands after the column before it in its line."""
-    columns = []
-    for line in lines:
-        for place, column in enumerate(line):
-            if column not in columns:
-                before = list(line)[place - 1] if place else None
-                columns.insert(columns.index(before) + 1 if place else 0, column)
-    return columns
-
-
-def _page(reports: Mapping[str, dict], kinds: Sequence[dict], lead: str, command: str) -> str:
+def _page(
+    workdir: Path, reports: Mapping[str, dict], kinds: Sequence[dict], lead: str, command: str
+) -> str:
     parts = [
         html_page.heading(_title(list(reports))),
         html_page.paragraph(lead, 'lead'),
         html_page.preformatted(command),
     ]
     for kind in kinds:
+        differences = sweeps.differences(kind)
+        points = _points(kind)
         parts += [
-            html_page.section('Results', html_page.table(_cells(kind))),
-            html_page.section(
-                'Accuracy and size', html_results.accuracy_by_parameters(_points(kind))
-            ),
+            html_page.section('Results', html_page.table(sweeps.cells(kind))),
+            html_page.section('What differs', html_page.table(differences) if differences else ''),
+            html_page.section('Accuracy and size', html_results.accuracy_by_parameters(points)),
+            html_page.section('Training', _training(workdir, kind)),
         ]
     lines = [('experiment', 'artifacts', 'seconds', 'date')]
     for name, report in reports.items():
@@ -146,21 +177,37 @@ def _page(reports: Mapping[str, dict], kinds: Sequence[dict], lead: str, command
 
 
 def _points(reports: Mapping[str, dict]) -> list[tuple[str, dict]]:
-    """(name, row) to plot, named by experiment and row; a row that all experiments share stands once,
-    named by the row alone."""
-    found = [
-        (name, row)
-        for name, report in reports.items()
-        for row in html_results.first_metric(report['rows'])
-    ]
-    counts = Counter(_identity(row) for _, row in found)
-    points = {}
-    for name, row in found:
-        everywhere = counts[_identity(row)] == len(reports) > 1
-        text = row['name'] if everywhere else f'{name}: {row["name"]}'
-        points.setdefault(_identity(row) if everywhere else text, (text, row))
-    return list(points.values())
+    """(name, row) to plot, named by experiment and row; a shared row is named by the row alone."""
+    found = []
+    for line in sweeps.lines(reports):
+        for row in html_results.first_metric(list(line.rows.values())):
+            found.append((_label(line.experiments, row['name'], reports), row))
+    return found
 
 
-def _identity(row: dict) -> tuple:
-    return row['name'], row['model'], row['target'], tuple(row['values'])
+def _label(experiments: Sequence[str], name: str, reports: Mapping[str, dict]) -> str:
+    everywhere = len(experiments) == len(reports) > 1
+    return name if everywhere else f'{", ".join(experiments)}: {name}'
+
+
+def _training(workdir: Path, reports: Mapping[str, dict]) -> str:
+    """Validation accuracy of all students by training step, mean and range over seeds."""
+    found: dict[tuple, tuple[list[str], str]] = {}  # by artifacts: experiments, and the student
+    for experiment, report in reports.items():
+        for name, student in report['students'].items():
+            key = tuple(student['artifacts'])
+            found.setdefault(key, ([], name))[0].append(experiment)
+    series = []
+    for number, (artifacts, (experiments, name)) in enumerate(found.items()):
+        curve = metrics_log.validation_curve(workdir / artifact for artifact in artifacts)
+        series.append(
+            Series(
+                _label(experiments, name, reports),
+                [(step, 100 * float(np.mean(values))) for step, values in curve.items()],
+                [(100 * min(values), 100 * max(values)) for values in curve.values()],
+                'line',
+                number,
+            )
+        )
+    what = 'validation accuracy, %'
+    return html_plots.plot(series, 'training step', what, x_text=grids.short)

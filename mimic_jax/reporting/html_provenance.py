@@ -70,12 +70,15 @@ def artifacts_made(answers: Answers) -> Iterator[str]:
 
 def config(settings: object) -> str:
     """Every setting of a dataclass, defaults included, by its flag's name, without passwords."""
-    lines = [
-        without_password(f'{name} = {json.dumps(value)}')
-        for name, value in _flat('config', as_json(settings))
-    ]
+    lines = [f'config.{name} = {json.dumps(value)}' for name, value in flat(settings).items()]
     body = html_page.preformatted('\n'.join(lines))
     return html_page.details(f'{len(lines)} settings', body)
+
+
+def flat(settings: object) -> dict[str, object]:
+    """Every setting of a dataclass by its name with dots, as JSON values without passwords."""
+    found = json.dumps(dict(_flat('', as_json(settings))))
+    return json.loads(without_password(found))
 
 
 def _training(session: Session, nets: Iterable[NetPlan]) -> float:
@@ -90,6 +93,6 @@ def _training(session: Session, nets: Iterable[NetPlan]) -> float:
 def _flat(where: str, value) -> Iterator[tuple[str, object]]:
     if isinstance(value, dict) and value:
         for key, item in value.items():
-            yield from _flat(f'{where}.{key}', item)
+            yield from _flat(f'{where}.{key}' if where else key, item)
     else:
         yield where, value

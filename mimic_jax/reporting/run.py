@@ -11,7 +11,7 @@ import jax
 from mimic_jax.artifacts import store
 from mimic_jax.mimic import latency
 from mimic_jax.mimic.plan import Plan
-from mimic_jax.reporting import costs, figures, grids, html_report, tables
+from mimic_jax.reporting import costs, figures, grids, html_provenance, html_report, tables
 from mimic_jax.reporting.answers import Answers
 from mimic_jax.reporting.part import PLAIN, Part
 from mimic_jax.reporting.settings import Report, Row
@@ -61,6 +61,11 @@ def run(
         'date': datetime.date.today().isoformat(),
         'costs': spent,
         'warnings': _warnings(session, plan),
+        'settings': html_provenance.flat(config),
+        'students': {
+            name: {'artifacts': [net.recipe.name for net in seeds]}
+            for name, seeds in plan.students.items()
+        },
         'data': {
             'examples': {name: len(rows) for name, rows in session.data.splits.items()},
             'unlabelled_removed': session.data.removed,  # equal to a validation or test image

@@ -35,12 +35,14 @@ def table(rows: Sequence[dict], columns: int | None) -> str:
     return fitted([head, *(list(line.values()) for line in lines)], columns, below='model')
 
 
-def fitted(cells: Sequence[Sequence[str]], columns: int | None, below: str = '') -> str:
+def fitted(
+    cells: Sequence[Sequence[str]], columns: int | None, below: str = '', names: int = 1
+) -> str:
     """A table within so many columns of text, None for any number; as Markdown where that fits.
 
-    cells: line by line, the head first; a line's first cells are its name.  below: the column that
-    stands in lines of its own where the table is too wide. Where that does not suffice, the name does
-    so too, and the columns of `SPARED` are left out, one after another.
+    cells: line by line, the head first; so many of a line's first cells are its name.  below: the column
+    that stands in lines of its own where the table is too wide. Where that does not suffice, the name
+    does so too, and the columns of `SPARED` are left out, one after another.
     """
     whole = aligned(cells)
     if columns is None or _broad(whole) <= columns:
@@ -52,15 +54,18 @@ def fitted(cells: Sequence[Sequence[str]], columns: int | None, below: str = '')
     text = _plain(short, [[] for _ in body], beneath, columns)
     if _broad(text) <= columns:
         return text
-    names = [[': '.join([line[0], *net])] for line, net in zip(short[1:], beneath, strict=True)]
-    figures = [['', *line[1:]] for line in short]
+    above = [
+        [': '.join([', '.join(line[:names]), *net])]
+        for line, net in zip(short[1:], beneath, strict=True)
+    ]
+    figures = [['', *line[names:]] for line in short]
     left_out = []
     for name in SPARED:
         if _broad(_figures(figures)) > columns and name in figures[0]:
             gone = figures[0].index(name)
             figures = [line[:gone] + line[gone + 1 :] for line in figures]
             left_out.append(name)
-    text = _plain(figures, names, [[] for _ in body], columns)
+    text = _plain(figures, above, [[] for _ in body], columns)
     note = f'The report also has {", ".join(left_out)}.' if left_out else ''
     return '\n'.join(filter(None, (text, textwrap.fill(note, columns))))
 
