@@ -12,8 +12,6 @@ virtual ones of the CPU, which show what lies where but not how fast it is. `--j
 """
 
 import argparse
-import math
-import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -24,6 +22,7 @@ import record
 
 from mimic_jax.data.settings import Views
 from mimic_jax.models import nets
+from mimic_jax.planning.compiled_for import collectives
 from mimic_jax.runtime import compiled, sharding
 from mimic_jax.training.settings import Loss, Train
 from mimic_jax.training.train_step import Task, create_train_state, train_step
@@ -31,9 +30,6 @@ from mimic_jax.training.train_step import Task, create_train_state, train_step
 INPUT_SHAPE, CLASSES = (15, 41, 3), 183
 DEVICES = (1, 2, 4, 8)
 MODELS = {'model': '250L-400k', 'data': '8k'}  # by what the devices split: layers, or a batch
-KINDS = 'all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute'
-COLLECTIVE = re.compile(rf'= (.+?) ({KINDS})(?:-start)?\(')
-ARRAY = re.compile(r'\b([a-z]+)(\d+)\[([\d,]*)\]')
 
 
 def main():
@@ -113,17 +109,6 @@ def fullest(tree) -> int:
         for shard in leaf.addressable_shards:
             held[shard.device] += shard.data.nbytes
     return max(held.values())
-
-
-def collectives(program: str) -> dict[str, int]:
-    """Bytes of results by kind of collective operation, from a compiled program's text."""
-    found = defaultdict(int)
-    for shapes, kind in COLLECTIVE.findall(program):
-        found[kind] += sum(
-            math.prod(map(int, filter(None, sizes.split(',')))) * -(-int(bits) // 8)
-            for _, bits, sizes in ARRAY.findall(shapes)
-        )
-    return dict(found)
 
 
 def table(rows: list[dict]) -> str:

@@ -7,6 +7,7 @@ FILE    experiments/digits_student.py takes a minute.  --config=FILE --help
 PRESET  another size or variant, where the experiment has some
 PHASE   all: search, teacher, logits, student, baseline, evaluate, decode and
         report, as far as the experiment has them and they are not done yet
+        plan: what all would make and what it takes, before it is computed
         export: a student as one file; predict: its answers to --input
         views: the views of a logit cache as arrays in the folder --output
         rates: the largest stable learning rate of each net, and short trials
@@ -40,7 +41,7 @@ from mimic_jax.runtime.address import without_password
 _PHASES = (
     *('all', 'search', 'teacher', 'logits', 'student'),
     *('baseline', 'evaluate', 'decode', 'report'),
-    *('views', 'rates', 'export', 'predict', 'settings', 'verify'),
+    *('plan', 'views', 'rates', 'export', 'predict', 'settings', 'verify'),
 )
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -53,6 +54,9 @@ _FORMAT = flags.DEFINE_enum('format', 'jax', ('jax', 'onnx'), 'What to export a 
 _INPUT = flags.DEFINE_string('input', None, 'What to predict: images, an array, or recordings.')
 _OUTPUT = flags.DEFINE_string('output', None, 'Where predictions go, .npz or .csv; or views.')
 _NAME = flags.DEFINE_string('name', None, 'The report’s folder, if not the config file’s name.')
+_COMPILE_FOR = flags.DEFINE_string(
+    'compile_for', None, 'Chips to plan for, such as tpu:v5e:2x4 or cuda:h100.'
+)
 _EXPERIMENTS = flags.DEFINE_list('experiments', [], 'Finished experiments to report together.')
 _VERSION = flags.DEFINE_bool('version', False, 'Print the versions of mimic_jax, Python and jax.')
 _DISTRIBUTED = flags.DEFINE_string(
@@ -65,6 +69,7 @@ _READ_BY = {
     'format': ('export',),
     'input': ('predict',),
     'output': ('predict', 'views'),
+    'compile_for': ('plan',),
     'experiments': ('report',),
 }
 
@@ -155,6 +160,7 @@ def _run(command: str) -> None:
         file_format=_FORMAT.value,
         source=_path(_INPUT.value),
         output=_path(_OUTPUT.value),
+        compile_for=_COMPILE_FOR.value or '',
     )
 
 

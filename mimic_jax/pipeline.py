@@ -17,6 +17,7 @@ can be killed, resumed, moved and shared.
     export    data, a student            export-<id>, a file that jax alone can run
     predict   an export                  what it says of a person's own examples
     views     data                       a cache's views as arrays, for a teacher elsewhere to answer
+    plan      data                       nothing: it prints what all would make, and what that takes
     rates     data (logits)              <experiment>/rates.json: learning rates that the nets bear
 
 Export and predict are what a student is for, views what a teacher elsewhere needs, rates what is asked
@@ -48,6 +49,7 @@ from mimic_jax.export import run as export
 from mimic_jax.mimic import evaluate, logits, rates, students, teachers, views_phase
 from mimic_jax.mimic.plan import Plan, trial
 from mimic_jax.mimic.settings import Member
+from mimic_jax.planning import run as planning
 from mimic_jax.reporting import answers, terminal
 from mimic_jax.reporting import run as report
 from mimic_jax.runtime import hosts, sharding
@@ -79,6 +81,7 @@ def run(
     file_format: str = 'jax',
     source: str = '',
     output: str = '',
+    compile_for: str = '',
     devices: Sequence | None = None,
 ) -> tuple[Session, Plan] | None:
     """Runs one phase of an experiment, or all; what is complete already is left as it is.
@@ -87,7 +90,7 @@ def run(
     command: what the report says it was made by.  devices: all that jax has, when None.
     student_name: which student export and predict take; see `exporting.make`.  file_format: of an
     export, a key of `exporting.FILES`.  source, output: paths that predict reads and writes, the latter
-    if it is not empty.
+    if it is not empty.  compile_for: chips that plan compiles for; see `targets.parse`.
     Prints the table and the report's path when the report is among the phases.
     Returns what the phases shared and what was planned; None where the search is all that ran.
 
@@ -99,6 +102,9 @@ def run(
     checked = experiments.read(settings)
     searched = _checked(checked, wanted, source, output)
     session = _prepared(checked, workdir, experiment, devices)
+    if phase == 'plan':
+        _print_plan(session, checked, compile_for)
+        return None
     if phase == 'views':
         _write_views(session, checked, output)
         return None
@@ -197,6 +203,25 @@ def _prepared(
     data = prepare.run(checked.data, workdir, progress)
     named = workdir / boards.FOLDER / experiment
     return Session(workdir, data, checked.run, progress, mesh, named)
+
+
+def _print_plan(session: Session, checked: Experiment, compile_for: str) -> None:
+    """What will be made; a net that a study has yet to find is shown by the middle of its space."""
+    if checked.search.kind == 'member':
+        found = trials.with_stand_ins(checked.members, checked.search)
+        checked = dataclasses.replace(checked, members=found)
+    else:
+        checked = _with_members(session, checked)
+    plan = plans.make(_without_students(checked), session.data)
+    if compile_for:
+        print(planning.run_for(session, plan, compile_for))
+        return
+    typical = None
+    if checked.search.kind:
+        data, middle = plans.realigned(checked, session.data), trials.middle(checked.search)
+        net = trial('trial', middle, checked.views, data, plan.caches)
+        typical = checked.search.trials, net
+    print(planning.run(session, plan, typical))
 
 
 def _write_views(session: Session, checked: Experiment, output: str) -> None:

@@ -19,7 +19,7 @@ FLOORS = (
     ('models', 'data'),
     ('training',),
     ('mimic',),
-    ('search', 'baselines', 'speech', 'reporting', 'export'),
+    ('search', 'baselines', 'speech', 'reporting', 'export', 'planning'),
     ('config', 'plan'),
     ('pipeline', 'api', 'main', '__main__'),
 )

@@ -212,6 +212,7 @@ def test_flags_reach_the_pipeline(outcomes):
         'file_format': 'jax',
         'source': '',
         'output': '',
+        'compile_for': '',
     }
     assert shlex.split(command) == ['python', '-m', 'mimic_jax.main', *GOOD]
 

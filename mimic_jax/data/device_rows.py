@@ -50,6 +50,20 @@ def place(arrays: Mapping[str, np.ndarray], where: jax.sharding.NamedSharding) -
     return {key: _placed(np.asanyarray(array), where) for key, array in arrays.items()}
 
 
+def shapes(arrays: Mapping[str, jax.ShapeDtypeStruct], where) -> dict:
+    """What `place` would make of arrays, as shapes alone."""
+
+    def shaped(array):
+        dtype = jax.dtypes.canonicalize_dtype(array.dtype)
+        if len(array.shape) < 2:
+            return jax.ShapeDtypeStruct(array.shape, dtype, sharding=where)
+        width = math.prod(array.shape[1:])
+        flat = jax.ShapeDtypeStruct((array.shape[0], columns(width)), dtype, sharding=where)
+        return flat if flat.shape == array.shape else Rows(flat, array.shape[1:])
+
+    return {key: shaped(array) for key, array in arrays.items()}
+
+
 def _placed(array: np.ndarray, where) -> jax.Array | Rows:
     if array.ndim < 2:
         return whole(array, where)

@@ -73,7 +73,7 @@ class Placement:
     @functools.cached_property
     def on_device(self) -> bool:
         if self.run.placement == 'auto':
-            if self.mesh.is_multi_process:  # each process reads only its share
+            if sharding.spans_processes(self.mesh):  # each process reads only its share
                 return False
             limit = HOST_BYTES if backend.is_cpu() else DEVICE_BYTES
             return self.data.inputs.nbytes <= limit
@@ -108,6 +108,52 @@ class Placement:
         if not self.on_device:
             return (fed for _, fed in self._streamed(ids, view, {}, 1))
         return (Named(self._arrays, self._placed_ids(item, view)) for item in ids)
+
+    def epoch_shapes(self, batch_size: int, steps: int, extra: Mapping) -> Fed:
+        """What `epoch` feeds a call, as shapes alone.  steps: of an epoch.  extra: shapes."""
+        leading = (steps,) if self.on_device else (self.steps_per_call,)[self.steps_per_call == 1 :]
+        ids = self._id_shapes(self.padded(batch_size), leading)
+        if not self.on_device:
+            return Given(self._batch_shapes(ids, extra, leading))
+        return Epoch(self._array_shapes(extra), {**ids, 'view': self._view_shape(())})
+
+    def batch_shapes(self) -> Fed:
+        """What `each` gives of evaluation's batches, as shapes alone."""
+        ids = self._id_shapes(self.padded(self.run.evaluation_batch_size), ())
+        ids['view'] = self._view_shape(())
+        if not self.on_device:
+            return Given(self._batch_shapes(ids, {}, ()))
+        return Named(self._array_shapes({}), ids)
+
+    def _id_shapes(self, rows: int, leading: tuple[int, ...]) -> dict:
+        split = sharding.batch_sharding(self.mesh, len(leading))
+        types = {'index': np.int32, 'mask': np.float32}
+        return {
+            key: jax.ShapeDtypeStruct((*leading, rows), dtype, sharding=split)
+            for key, dtype in types.items()
+        }
+
+    def _view_shape(self, leading: tuple[int, ...]) -> jax.ShapeDtypeStruct:
+        whole = sharding.replicated(self.mesh)
+        return jax.ShapeDtypeStruct(leading, np.int32, sharding=whole)
+
+    def _array_shapes(self, extra: Mapping) -> dict:
+        arrays = {**self.data.arrays, **extra}
+        return device_rows.shapes(arrays, sharding.replicated(self.mesh))
+
+    def _batch_shapes(self, ids: Mapping, extra: Mapping, leading: tuple[int, ...]) -> dict:
+        """Of gathered batches, their `leading` axes in front."""
+        arrays = {**self.data.arrays, **extra}
+        bare = {key: jax.ShapeDtypeStruct(x.shape, x.dtype) for key, x in arrays.items()}
+        one = {key: jax.ShapeDtypeStruct(x.shape[-1:], x.dtype) for key, x in ids.items()}
+        one['view'] = jax.ShapeDtypeStruct((), np.int32)
+        split = sharding.batch_sharding(self.mesh, len(leading))
+        return {
+            key: self._view_shape(leading)
+            if key == 'view'
+            else jax.ShapeDtypeStruct((*leading, *x.shape), x.dtype, sharding=split)
+            for key, x in jax.eval_shape(batches.gather, bare, one).items()
+        }
 
     @functools.cached_property
     def _arrays(self) -> dict:

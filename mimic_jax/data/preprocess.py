@@ -1,5 +1,6 @@
 """Preprocessing: what stands between a view and the net, fitted once on the training inputs."""
 
+import math
 from collections.abc import Callable, Mapping
 
 import jax
@@ -51,6 +52,17 @@ def fit(
         raise UserError(f'config.data.preprocess {kind!r} has no training examples; add some')
     fitted = {'channel': _fit_channels, 'feature': _fit_features, 'gcn_zca': _fit_zca}[kind]
     return fitted(inputs, examples, watch)
+
+
+def shapes(kind: str, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    """The shapes of what `fit` gives, for inputs [N, *shape]."""
+    match kind:
+        case 'feature':
+            return {'mean': shape, 'deviation': shape}
+        case 'gcn_zca':
+            dimensions = math.prod(shape)
+            return {'mean': (dimensions,), 'matrix': (dimensions, dimensions)}
+    return {}
 
 
 def apply(

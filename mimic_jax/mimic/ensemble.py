@@ -200,5 +200,5 @@ def _forward_call(mesh):
         return forward(net, kind, settings, variables, constants, view_seed, batch)
 
     # Several processes each want all of the logits, and are sent those of the others.
-    placed = sharding.replicated(mesh) if mesh.is_multi_process else None
+    placed = sharding.replicated(mesh) if sharding.spans_processes(mesh) else None
     return compiled.jit(forward_call, static_argnums=(0, 1, 2), out_shardings=placed)

@@ -5,12 +5,13 @@ import os
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
-from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from mimic_jax.errors import UserError
 from mimic_jax.runtime import backend
 
+AXES = ('data', 'model')
 WIDE = 256  # a layer narrower than this is cheaper to copy than to split
 
 
@@ -21,15 +22,22 @@ def make_mesh(model_axis: int = 1, devices=None) -> Mesh:
       UserError: when the devices cannot be divided so, or jax has none of the kind asked for.
     """
     devices = np.asarray(_all_devices() if devices is None else devices)
-    if devices.size % model_axis:
+    return jax.make_mesh(
+        mesh_shape(devices.size, model_axis),
+        AXES,
+        axis_types=(AxisType.Auto,) * 2,
+        devices=devices.flatten(),
+    )
+
+
+def mesh_shape(devices: int, model_axis: int) -> tuple[int, int]:
+    """The lengths of `AXES`; UserError where the devices cannot be divided so."""
+    if devices % model_axis:
         raise UserError(
-            f'config.run.model_axis is {model_axis}, which does not divide the {devices.size} '
+            f'config.run.model_axis is {model_axis}, which does not divide the {devices} '
             'devices here; choose a divisor'
         )
-    shape = (devices.size // model_axis, model_axis)
-    return jax.make_mesh(
-        shape, ('data', 'model'), axis_types=(AxisType.Auto,) * 2, devices=devices.flatten()
-    )
+    return devices // model_axis, model_axis
 
 
 def _all_devices() -> list:
@@ -57,6 +65,11 @@ def _asked_for(said: str) -> tuple[str, str]:
     if name and (said.startswith('Unknown backend') or not jax.config.jax_platforms):
         return 'JAX_PLATFORM_NAME', name
     return 'JAX_PLATFORMS', jax.config.jax_platforms or 'a device'
+
+
+def spans_processes(mesh: Mesh | AbstractMesh) -> bool:
+    """Whether the mesh has devices of several processes; an abstract one has none at all."""
+    return not isinstance(mesh, AbstractMesh) and mesh.is_multi_process
 
 
 def replicated(mesh: Mesh) -> NamedSharding:

@@ -1,0 +1,76 @@
+"""A net's compiled calls, lowered from shapes alone: for the devices here, or for others."""
+
+from collections.abc import Mapping
+
+import jax
+import numpy as np
+
+from mimic_jax.data import batches, preprocess
+from mimic_jax.data.placement import Placement
+from mimic_jax.data.settings import Views
+from mimic_jax.mimic import ensemble
+from mimic_jax.runtime import sharding
+from mimic_jax.training import loop
+from mimic_jax.training.plan import NetPlan
+from mimic_jax.training.train_step import TrainState, create_train_state
+
+
+def train(net: NetPlan, placement: Placement):
+    """The call that makes `placement.steps_per_call` training steps, traced."""
+    size = net.task.train.batch_size
+    steps = batches.steps(len(net.examples), size)
+    fed = placement.epoch_shapes(size, steps, _teacher(net, placement))
+    count = min(placement.steps_per_call, steps)
+    return loop._train_call(placement.mesh).trace(state(net, placement), fed, count)
+
+
+def evaluate(net: NetPlan, placement: Placement):
+    """The call that asks a net about a batch of examples as they are, traced."""
+    return label(net, placement, None)
+
+
+def label(net: NetPlan, placement: Placement, views: Views | None):
+    """The call that asks a net about views of a batch, traced."""
+    shapes = state(net, placement)
+    call = ensemble._forward_call(placement.mesh)
+    seed = jax.ShapeDtypeStruct((), np.uint32)
+    task, constants = net.task, {'inputs': shapes.constants['inputs']}
+    return call.trace(
+        *(task.net, task.preprocess, views, shapes.variables),
+        *(constants, seed, placement.batch_shapes()),
+    )
+
+
+def state(net: NetPlan, placement: Placement) -> TrainState:
+    """The shapes of a training state, laid out on the mesh as the loop does it."""
+    data, mesh = placement.data, placement.mesh
+    constants = {
+        'inputs': _shapes(preprocess.shapes(net.task.preprocess, data.fitted_inputs.shape[1:]))
+    }
+    if net.cache:
+        classes = (data.num_classes,)
+        constants |= _shapes({'logit_mean': classes, 'logit_deviation': classes})
+    shapes = jax.eval_shape(
+        lambda constants: create_train_state(net.task, data.input_shape, 0, 0, constants), constants
+    )
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(
+            leaf.shape, leaf.dtype, sharding=sharding.parameter_sharding(mesh, leaf.shape)
+        ),
+        shapes,
+    )
+
+
+def _shapes(shapes: Mapping[str, tuple[int, ...]]) -> dict:
+    return {key: jax.ShapeDtypeStruct(shape, np.float32) for key, shape in shapes.items()}
+
+
+def _teacher(net: NetPlan, placement: Placement) -> dict:
+    """The shapes of a view of the cache that a net learns from."""
+    if not net.cache:
+        return {}
+    shape = (len(net.cache.examples), placement.data.num_classes)
+    return {
+        'teacher_logits': jax.ShapeDtypeStruct(shape, net.cache.settings.dtype),
+        'rows': jax.ShapeDtypeStruct((len(placement.data.labels),), np.int32),
+    }

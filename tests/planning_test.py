@@ -1,0 +1,129 @@
+"""What a command will make: FLOPs, bytes and time before it runs, and what is there already."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import tiny_digits
+
+from mimic_jax import pipeline
+from mimic_jax.mimic import logits, teachers
+from mimic_jax.planning import artifacts, machine
+from mimic_jax.planning import run as planning
+
+# 8×8 digits: 4c3-bn-p2-16-d.5 and 8L-32.
+TEACHER = 4 * 9 + 2 * 4 + (4 * 16 + 1) * 16 + 17 * 10
+STUDENT = (64 + 1) * 8 + 9 * 32 + 33 * 10
+
+
+@pytest.fixture
+def opened(config, make_session):
+    session, plan = make_session(config)
+    return session, plan, {work.what: work for work in artifacts.works(plan, session.placement)}
+
+
+def test_every_artifact_has_its_work(opened):
+    session, plan, works = opened
+    nets = list(plan.nets())
+    assert set(works) == {
+        *(net.name for net in nets),
+        *(f'answers of {net.name}' for net in nets),
+        'logits ensemble',
+    }
+    rows = len(plan.caches['ensemble'].examples)
+    answered = sum(len(session.data.splits[name]) for name in ('validation', 'test'))
+    mimic, cache = works['student mimic, seed 0'], works['logits ensemble']
+    # 2 a multiply-add; three passes; 2 views of 2 teachers in float16.
+    products = 2 * (64 * 8 + 8 * 32 + 32 * 10)
+    steps = plan.students['mimic'][0].task.steps
+    size = plan.students['mimic'][0].task.train.batch_size
+    assert mimic.flops == pytest.approx(3 * products * size * steps, rel=0.01)
+    assert mimic.disk == 4 * STUDENT
+    assert works['teacher cnn_1'].disk == 4 * (TEACHER + 2 * 4)  # running means and variances
+    assert cache.disk == rows * 10 * 2 * 2
+    assert works['answers of student mimic, seed 0'].disk == 4 * 10 * answered
+    assert works['answers of student mimic, seed 0'].flops == products * answered
+
+
+def test_what_a_step_keeps_is_at_least_what_its_gradient_reads(opened):
+    """Inputs of each layer, and which hidden units are on."""
+    session, plan, _ = opened
+    found = artifacts.activations(plan.students['mimic'][0], session.placement, 50)
+    assert 50 * 4 * (64 + 8 + 32) <= found <= 50 * 4 * 3 * (64 + 8 + 32 + 10)
+
+
+def test_the_bytes_on_disk_are_those_that_are_written(opened):
+    """Beside the arrays there are only descriptions and digests."""
+    session, plan, works = opened
+    made = [teachers.make(session, member) for member in plan.members.values()]
+    made.append(logits.run(session, plan.caches['ensemble']))
+    for folder, what in zip(
+        made, ['teacher cnn_1', 'teacher cnn_2', 'logits ensemble'], strict=True
+    ):
+        written = sum(path.stat().st_size for path in folder.rglob('*') if path.is_file())
+        assert works[what].disk < written < works[what].disk + 200_000
+    text = planning.run(session, plan, None)
+    there = [line for line in text.splitlines() if '| there ' in line]
+    assert [line.split()[1] for line in there] == [folder.name for folder in made]
+    assert all(line.split('|')[-2].strip() == '' for line in there), 'no time is left for them'
+    assert f'{len(works) - 3} of {len(works)} artifacts are to be made' in text
+
+
+def test_time_is_of_products_and_of_bytes():
+    assert machine.Machine(2e9, 1e9).seconds(4e9, 3e9) == 5
+
+
+def test_rates_are_measured():
+    """Within a factor of five of NumPy's, on a machine that others use too."""
+    found = machine.measure()
+    matrix = np.ones((1024, 1024), np.float32)
+    call = jax.jit(lambda x: x @ x)
+    seconds = machine._seconds(call, jnp.asarray(matrix))
+    assert 0.2 < found.products / (2 * 1024**3 / seconds) < 5
+    assert 1e8 < found.memory < 1e13
+
+
+def test_the_phase_computes_nothing(tmp_path, capsys, device):
+    config = tiny_digits()
+    pipeline.run(config, workdir=tmp_path, experiment='tiny', phase='plan', devices=device)
+    out = capsys.readouterr().out
+    assert '13 of 13 artifacts are to be made: ' in out and 'measured now' in out
+    assert {path.name.partition('-')[0] for path in tmp_path.iterdir() if path.is_dir()} <= {
+        'data',
+        '.locks',
+    }
+    pipeline.run(
+        *(config,), workdir=tmp_path, experiment='tiny', phase='plan',
+        devices=device, compile_for='cuda:h100',
+    )  # fmt: skip
+    out = capsys.readouterr().out
+    assert 'cuda:h100: 1 chips of 74.5 GiB' in out and 'planned, not measured' in out
+    assert len([line for line in out.splitlines() if line.startswith('| train')]) == 3
+
+
+def test_a_search_is_planned_by_the_middle_of_its_space(opened):
+    session, plan, _ = opened
+    text = planning.run(session, plan, (7, plan.members['cnn_1']))
+    assert 'a search before it: at most 7 trials, each about as 4c3-bn-p2-16-d.5' in text
+
+
+@pytest.mark.parametrize(
+    ('value', 'figure'), [(0, '0 '), (999, '999 '), (12_345, '12.3 k'), (3e12, '3 T'), (None, '?')]
+)
+def test_figures_have_three_digits(value, figure):
+    assert planning._figure(value) == figure
+
+
+@pytest.mark.parametrize(
+    ('value', 'figure'),
+    [(0, '0 B'), (2048, '2 KiB'), (300 * 2**20, '300 MiB'), (1.5 * 2**40, '1.5 TiB')],
+)
+def test_sizes_have_binary_units(value, figure):
+    assert planning._size(value) == figure
+
+
+@pytest.mark.parametrize(
+    ('seconds', 'time'), [(0.25, '0.25 s'), (90, '2 min'), (3700, '1 h 02 min'), (90000, '1 d 1 h')]
+)
+def test_times_are_as_people_say_them(seconds, time):
+    assert planning._time(seconds) == time
