@@ -7,6 +7,7 @@ import pytest
 from conftest import tiny_digits
 
 from mimic_jax import pipeline
+from mimic_jax.data import preprocess
 from mimic_jax.mimic import logits, teachers
 from mimic_jax.planning import artifacts, machine
 from mimic_jax.planning import run as planning
@@ -67,6 +68,16 @@ def test_the_bytes_on_disk_are_those_that_are_written(opened):
     assert [line.split()[1] for line in there] == [folder.name for folder in made]
     assert all(line.split('|')[-2].strip() == '' for line in there), 'no time is left for them'
     assert f'{len(works) - 3} of {len(works)} artifacts are to be made' in text
+
+
+@pytest.mark.parametrize('kind', preprocess.KINDS)
+def test_shapes_of_statistics_are_known_ahead(kind):
+    images = np.random.default_rng(0).integers(0, 256, (40, 3, 4, 2)).astype(np.uint8)
+    fitted = preprocess.fit(kind, images, np.arange(40))
+    assert preprocess.shapes(kind, images.shape[1:]) == {
+        name: array.shape for name, array in fitted.items()
+    }
+    assert bool(fitted) == (kind in preprocess.FITTED)
 
 
 def test_time_is_of_products_and_of_bytes():

@@ -57,6 +57,8 @@ def fit(
 def shapes(kind: str, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
     """The shapes of what `fit` gives, for inputs [N, *shape]."""
     match kind:
+        case 'channel':
+            return {'mean': shape[-1:], 'deviation': shape[-1:]}
         case 'feature':
             return {'mean': shape, 'deviation': shape}
         case 'gcn_zca':
