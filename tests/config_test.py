@@ -208,7 +208,15 @@ NAN, INFINITY = float('nan'), float('inf')
         ('members.cnn.train.clip_norm', [-1.0, NAN, INFINITY], [0.0, 0.1]),
         ('members.cnn.train.warmup', [-0.1, 1.0, NAN], [0.0, 0.99]),
         ('members.cnn.train.momentum', [-0.1, 1.0, NAN], [0.0, 0.99]),
-        ('members.cnn.train.schedule', ['cosin'], ['cosine', 'constant']),
+        ('members.cnn.train.schedule', ['cosin'], ['cosine', 'constant', 'trapezoid']),
+        ('members.cnn.train.optimizer', ['adam', ''], ['sgd', 'adamw', 'muon']),
+        ('members.cnn.train.average', ['swa'], ['none', 'ema', 'lookahead']),
+        ('members.cnn.train.label_smoothing', [-0.1, 1.0, NAN], [0.0, 0.2]),
+        ('members.cnn.train.cooldown', [-0.1, 1.0, NAN], [0.0, 0.9]),
+        ('members.cnn.train.cuts', [(), (0.5, 0.5), (0.6, 0.3), (0.0,), (1.0,)], [(0.3, 0.9)]),
+        ('members.cnn.train.final_rate', [-0.1, 1.1, NAN], [0.0, 1.0]),
+        ('members.cnn.train.muon_steps', [0, 101], [1, 5]),
+        ('members.cnn.train.lookahead_period', [0], [1]),
         ('members.cnn.train.dtype', ['float16'], ['float32', 'bfloat16']),
         ('students.mimic.loss.kind', ['logit'], ['logits', 'kl', 'hinton', 'probabilities']),
         ('students.mimic.loss.scale', [0.0, -1.0, NAN, INFINITY], [0.5, 1.0]),
@@ -301,6 +309,18 @@ def test_a_run_is_named_as_it_was_before_there_was_an_input_scale():
     assert named == {'learning_rate': 0.02}
     scaled = fields.differing(Train(learning_rate=0.02, input_scale=1.25))
     assert scaled == {**named, 'input_scale': 1.25}
+
+
+def test_groups_of_parameters_are_named_by_what_differs():
+    """A setting that groups get later renames no net that has groups."""
+    mapping = changed('members.cnn.train.groups', {'head': {'parameters': '^output', 'rate': 2}})
+    train = experiments.read(ml_collections.ConfigDict(mapping)).members['cnn'].train
+    assert fields.differing(train)['groups'] == {'head': {'parameters': '^output', 'rate': 2.0}}
+    assert hash(train) == hash(experiments.read(mapping).members['cnn'].train)
+    mapping['members']['cnn']['train']['groups']['head']['parameters'] = '(bias'
+    assert refusal(mapping).startswith(
+        "config.members.cnn.train.groups.head.parameters is '(bias'; it must be a regular expression"
+    )
 
 
 def test_as_json_gives_plain_values():
@@ -549,7 +569,7 @@ def test_an_optional_group_is_filled_from_elsewhere():
         (Outer(words={'b': 'c'}), {'words': {'b': 'c'}}),
         (
             Outer(named={'a': Entry(low=0.0)}),
-            {'named': {'a': {'low': 0.0, 'high': 1.0}}},
+            {'named': {'a': {'low': 0.0}}},
         ),
         (Entry(low=1.0), {'low': 1.0}),  # what has no default always differs
     ],

@@ -13,8 +13,9 @@ from mimic_jax.data.settings import Views
 from mimic_jax.mimic import rates
 from mimic_jax.models import nets
 from mimic_jax.training import curvature
+from mimic_jax.training.optimizers import optimizer
 from mimic_jax.training.settings import Loss, Train
-from mimic_jax.training.train_step import Task, create_train_state, optimizer
+from mimic_jax.training.train_step import Task, create_train_state
 
 CLASSES = 4
 
@@ -40,11 +41,13 @@ def make_batch(size=16, real=16):
 
 
 @pytest.mark.parametrize('momentum', [0.0, 0.5, 0.9])
-def test_the_optimiser_is_stable_just_below_the_limit_and_not_above(momentum):
+@pytest.mark.parametrize('nesterov', [True, False])
+def test_the_optimiser_is_stable_just_below_the_limit_and_not_above(momentum, nesterov):
     curve = 3.0
 
     def distance(rate):
-        train = Train(learning_rate=rate, momentum=momentum, schedule='constant', warmup=0.0)
+        how = {'momentum': momentum, 'nesterov': nesterov, 'schedule': 'constant', 'warmup': 0.0}
+        train = Train(learning_rate=rate, **how)
         steps, weights = optimizer(train, 10), {'kernel': jnp.array([1.0])}
         state = steps.init(weights)
 
@@ -58,7 +61,7 @@ def test_the_optimiser_is_stable_just_below_the_limit_and_not_above(momentum):
         (weights, _), _ = jax.lax.scan(step, (weights, state), None, 2000)
         return abs(float(weights['kernel'][0]))
 
-    largest = curvature.limit(momentum) / curve
+    largest = curvature.limit(momentum, nesterov) / curve
     assert distance(0.98 * largest) < 1e-3
     assert not distance(1.02 * largest) < 1e3
 

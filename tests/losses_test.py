@@ -11,6 +11,8 @@ TEACHER = np.array([[2.0, -1.0, 1.5], [1.0, 1.0, -1.0], [-0.5, 4.5, 2.0]])
 LABELS = np.array([0, 2, -1])
 MEAN = np.array([0.5, 1.0, -1.0])
 DEVIATION = np.array([2.0, 0.5, 4.0])
+# A fifth of a label of three classes, spread evenly: .8 + .2/3; an unlabelled example has no target.
+SMOOTHED = np.array([[13 / 15, 1 / 15, 1 / 15], [1 / 15, 1 / 15, 13 / 15], [0, 0, 0]])
 
 # Each loss in float64 with scipy: (ours on the student's logits, the oracle on the same).
 CASES = {
@@ -42,6 +44,16 @@ CASES = {
         ),
     ),
 }
+CASES['cross_entropy, smoothed'] = (
+    lambda g: losses.cross_entropy(g, jnp.asarray(LABELS), 0.2),
+    lambda g: np.array(
+        [-target @ special.log_softmax(row) for row, target in zip(g, SMOOTHED, strict=True)]
+    ),
+)
+CASES['hinton, smoothed'] = (
+    lambda g: losses.hinton(g, jnp.asarray(TEACHER), jnp.asarray(LABELS), 2.5, 0.3, 0.2),
+    lambda g: 0.3 * CASES['kl'][1](g) + 0.7 * CASES['cross_entropy, smoothed'][1](g),
+)
 CASES['hinton'] = (
     lambda g: losses.hinton(g, jnp.asarray(TEACHER), jnp.asarray(LABELS), 2.5, 0.3),
     lambda g: 0.3 * CASES['kl'][1](g) + 0.7 * CASES['cross_entropy'][1](g),

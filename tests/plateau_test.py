@@ -9,7 +9,7 @@ import pytest
 from mimic_jax.artifacts import store
 from mimic_jax.mimic import students
 from mimic_jax.runtime import interrupt
-from mimic_jax.training import loop, metrics_log, plateau
+from mimic_jax.training import checkpoint, loop, metrics_log, plateau
 
 
 def history(errors):
@@ -142,28 +142,40 @@ def stop_after(monkeypatch, steps):
     monkeypatch.setattr(loop._Window, 'add', add)
 
 
-def test_the_scale_scales_the_whole_update(slow_to_learn, make_session):
-    """Half the rate by the plateau is half the rate by the config, momentum and all."""
-    import optax
+def test_the_best_weights_are_kept_and_survive_a_stop(
+    slow_to_learn, make_session, tmp_path, monkeypatch
+):
+    """Those of the first of the lowest validation errors, averaged weights among them."""
+    slow_to_learn.students.labels.train.update({'keep': 'best', 'average': 'ema', 'epochs': 24})
+    slow_to_learn.students.labels.train.ema_decay = 0.5
+    seen, original = [], loop._Loop._adapt
 
-    from mimic_jax.training import clipping, train_step
-    from mimic_jax.training.settings import Train
+    def adapt(self, state, error):
+        seen.append((error, checkpoint.digest(jax.device_get(state.averaged))))
+        return original(self, state, error)
 
-    params = {'kernel': jax.numpy.arange(3.0)}
-    gradients = [{'kernel': jax.numpy.ones(3) * k} for k in (1.0, -2.0, 0.5)]
-    settings = {'momentum': 0.9, 'weight_decay': 0.01, 'clip_norm': 1.0, 'warmup': 0.0}
+    monkeypatch.setattr(loop._Loop, '_adapt', adapt)
+    session, plan = make_session(slow_to_learn)
+    net = plan.students['labels'][0]
+    students.make(session, net)
+    facts = store.manifest(session.workdir / net.recipe.name)
+    errors = [error for error, _ in seen]
+    best = errors.index(min(errors))
+    assert 0 < best < len(errors) - 1, 'the best is to be neither the first nor the last'
+    assert facts['variables_sha256'] == seen[best][1]
 
-    def run(train, scale=None):
-        chain = train_step.optimizer(train, 10)
-        state, current = chain.init(params), params
-        if scale is not None:
-            state = (*state[:-1], state[-1]._replace(scale=jax.numpy.float32(scale)))
-        for gradient in gradients:
-            norm = clipping.global_norm(gradient)
-            changes, state = chain.update(gradient, state, current, norm=norm)
-            current = optax.apply_updates(current, changes)
-        return current['kernel']
-
-    halved = run(Train(schedule='plateau', learning_rate=0.2, **settings), scale=0.5)
-    plain = run(Train(schedule='constant', learning_rate=0.1, **settings))
-    np.testing.assert_allclose(halved, plain, rtol=1e-6)
+    other, plan = make_session(slow_to_learn, tmp_path / 'other')
+    net = plan.students['labels'][0]
+    for steps in (2, 4 * (len(errors) - 1) - 3):  # in the first epoch, and after the best
+        with monkeypatch.context() as patch:
+            stop_after(patch, steps)
+            with pytest.raises(interrupt.Interrupted):
+                students.make(other, net)
+        interrupt._Request.pending = False
+    students.make(other, net)
+    folder = other.workdir / net.recipe.name
+    assert store.manifest(folder)['variables_sha256'] == facts['variables_sha256']
+    (folder / 'COMPLETE').unlink()  # killed before the artifact was sealed
+    store._verified_manifest.cache_clear()
+    students.make(other, net)
+    assert store.manifest(folder)['variables_sha256'] == facts['variables_sha256']

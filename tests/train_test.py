@@ -93,6 +93,74 @@ def test_death_between_checkpoints_resumes_to_the_same_bits(
     assert digest(session, net) == uninterrupted
 
 
+@pytest.mark.parametrize(
+    'how',
+    [
+        {'optimizer': 'adamw', 'average': 'ema', 'schedule': 'linear', 'label_smoothing': 0.1},
+        {'optimizer': 'muon', 'average': 'lookahead', 'schedule': 'trapezoid'},
+        {'nesterov': False, 'average': 'ema', 'schedule': 'step'},
+        {'optimizer': 'muon', 'companion': 'sgd', 'schedule': 'plateau'},
+    ],
+    ids=str,
+)
+def test_every_optimizer_and_average_resumes_to_the_same_bits(
+    config, make_session, tmp_path, monkeypatch, signals, how
+):
+    config.members.cnn_1.train.update({'learning_rate': 0.01, **how})
+    session, plan = make_session(config)
+    net = plan.members['cnn_1']
+    teachers.make(session, net)
+    uninterrupted = digest(session, net)
+
+    other, plan = make_session(config, tmp_path / 'other')
+    net = plan.members['cnn_1']
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, step=3)
+        with pytest.raises(interrupt.Interrupted):
+            teachers.make(other, net)
+    interrupt._Request.pending = False
+    with monkeypatch.context() as patch:
+        interrupt_at(
+            patch, step=4, kill=RuntimeError('killed')
+        )  # after the first epoch's checkpoint
+        with pytest.raises(RuntimeError):
+            teachers.make(other, net)
+    store._verified_manifest.cache_clear()
+    teachers.make(other, net)
+    assert digest(other, net) == uninterrupted
+
+
+def test_an_average_that_keeps_nothing_of_the_past_is_the_weights(config, make_session, tmp_path):
+    """And what is kept, labels caches and is exported is the average: it is what `variables` holds."""
+    digests = []
+    for number, how in enumerate(
+        [{}, {'average': 'ema', 'ema_decay': 0.0}, {'average': 'ema', 'ema_decay': 0.5}]
+    ):
+        config.members.cnn_1.train.update(how)
+        session, plan = make_session(config, tmp_path / str(number))
+        teachers.make(session, plan.members['cnn_1'])
+        digests.append(digest(session, plan.members['cnn_1']))
+        kept = variables(session, plan.members['cnn_1'])
+        assert all(np.isfinite(leaf).all() for leaf in kept)
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_norms_are_logged_as_means_over_a_windows_steps(config, make_session):
+    config.students.labels.train.update({'momentum': 0.0, 'warmup': 0.0, 'schedule': 'constant'})
+    config.run.norms = True
+    session, plan = make_session(config)
+    net = plan.students['labels'][0]
+    students.make(session, net)
+    records = metrics_log.read(session.workdir / net.recipe.name)
+    logged = [record for record in records if 'loss' in record]
+    assert len(logged) >= 6
+    rate = net.task.train.learning_rate
+    for record in logged:  # without momentum an update is the gradient times the rate
+        np.testing.assert_allclose(record['update_norm'], rate * record['gradient_norm'], rtol=1e-4)
+    params = sum(float(np.square(leaf).sum()) for leaf in variables(session, net)) ** 0.5
+    np.testing.assert_allclose(logged[-1]['parameter_norm'], params, rtol=0.05)
+
+
 def test_several_steps_a_call_agree_with_one_a_call(config, make_session, tmp_path):
     session, plan = make_session(config)
     net = plan.students['labels'][0]
@@ -134,7 +202,7 @@ def test_seeds_share_one_compiled_step(config, make_session):
     session, plan = make_session(config)
     first, second = plan.students['labels']
     students.make(session, first)
-    call = loop._train_call(session.mesh)
+    call = loop._train_call(session.mesh, False)
     compiled = call._cache_size()
     students.make(session, second)
     assert call._cache_size() == compiled
@@ -148,8 +216,8 @@ def test_no_transfer_between_host_and_device_but_an_epochs_ids(config, make_sess
     original = loop._train_call
     sent = []
 
-    def guarded(mesh):
-        call = original(mesh)
+    def guarded(*how):
+        call = original(*how)
 
         def step(*arguments):
             sent.append(arguments[1].ids['index'])

@@ -53,7 +53,7 @@ def values(config: ml_collections.ConfigDict) -> str:
         for field in group.fields:
             by_value: dict[str, list[str]] = {}
             for name, entry in found.items():
-                by_value.setdefault(_shown(entry[field.name]), []).append(name)
+                by_value.setdefault(_shown(entry[field.name], field), []).append(name)
             several = len(by_value) > 1
             value = ', '.join(
                 f'{value} ({", ".join(having)})' if several else value
@@ -99,10 +99,10 @@ def _found(config, keys: list[str], name: str = '') -> Iterator[tuple[str, objec
         yield from _found(config[keys[0]], keys[1:], name)
 
 
-def _shown(value) -> str:
+def _shown(value, field: dataclasses.Field) -> str:
     if isinstance(value, ml_collections.ConfigDict):
         value = value.to_dict()
-    return 'as elsewhere' if value is None else repr(value)
+    return field.metadata.get('unset', 'none') if value is None else repr(value)
 
 
 def _default(field: dataclasses.Field) -> str:
@@ -110,7 +110,7 @@ def _default(field: dataclasses.Field) -> str:
         return 'none, required'
     if field.default is dataclasses.MISSING:
         return repr(field.default_factory())
-    return _shown(field.default)
+    return _shown(field.default, field)
 
 
 def _allowed(field: dataclasses.Field) -> str:

@@ -39,9 +39,19 @@ def setting(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def entries(meaning: str):
-    """A dataclass field that holds groups, or texts, by names that a person chooses."""
-    return dataclasses.field(default_factory=dict, metadata={'meaning': meaning})
+class Entries(dict):
+    """Groups or values by name, never changed: hashable, so that a group that holds them is, too."""
+
+    def __hash__(self):
+        return hash(tuple(self.items()))
+
+
+def entries(meaning: str, read: Rule | None = None):
+    """A dataclass field that holds groups, texts or numbers by names that a person chooses.
+
+    read: as of a `setting`.
+    """
+    return dataclasses.field(default_factory=Entries, metadata={'meaning': meaning, 'read': read})
 
 
 def named_elsewhere(group):
@@ -54,7 +64,8 @@ def optional(cls, name: str, doc: str, without: tuple[str, ...] = ()):
     hints = typing.get_type_hints(cls)
 
     def unconditional(field) -> dict:
-        return {**field.metadata, 'read': None}  # the filled group decides what is read
+        # The filled group decides what is read.
+        return {**field.metadata, 'read': None, 'unset': 'as elsewhere'}
 
     fields = [
         (f.name, hints[f.name] | None, dataclasses.field(default=None, metadata=unconditional(f)))
@@ -145,6 +156,8 @@ def differing(group) -> dict:
             value = differing(value)
             if value:
                 found[field.name] = value
+        elif isinstance(value, Mapping) and any(map(dataclasses.is_dataclass, value.values())):
+            found[field.name] = {name: differing(entry) for name, entry in value.items()}
         elif value != _default(field):
             found[field.name] = as_json(value)
     return found
@@ -249,7 +262,7 @@ def _value(hint, value, where: str):
         (_, item_hint) = typing.get_args(hint)
         # In the order of their names, as a ConfigDict has them.
         items = sorted(value.items())
-        return {key: _value(item_hint, item, f'{where}.{key}') for key, item in items}
+        return Entries((key, _value(item_hint, item, f'{where}.{key}')) for key, item in items)
     if typing.get_origin(hint) is tuple:
         (item_hint, _) = typing.get_args(hint)
         if isinstance(value, str) or not isinstance(value, Iterable):

@@ -29,7 +29,12 @@ def different(each: Rule, what: str) -> Rule:
     )
 
 
+def where(name: str, *values: str) -> Rule:
+    """When a setting is read: where its group's setting `name` is one of `values`."""
+    words = ' or '.join(map(repr, values))
+    return (lambda group: getattr(group, name) in values, f'where {name} is {words}')
+
+
 def kinds(*read_by: str) -> Rule:
     """When a setting is read: where its group's `kind` is one of `read_by`."""
-    words = ' or '.join(repr(kind) for kind in read_by)
-    return (lambda group: group.kind in read_by, f'where kind is {words}')
+    return where('kind', *read_by)

@@ -74,7 +74,9 @@ def _row(session: Session, net: NetPlan, ready: bool) -> dict:
     targets = _targets(session, net, ready)
     if ready or net.task.loss.kind != 'standardised_logits':
         eigenvalue = _eigenvalue(session, net, targets)
-    largest = curvature.limit(train.momentum) / eigenvalue if eigenvalue else None
+    limit = curvature.limit(train.momentum, train.nesterov)
+    # No such rate is known of the others, whose steps do not grow with the gradient.
+    largest = limit / eigenvalue if eigenvalue and train.optimizer == 'sgd' else None
     if ready and largest:
         for factor in AROUND:
             rate = float(f'{factor * largest:.2g}')

@@ -26,6 +26,11 @@ class Run:
     placement: str = setting(
         'auto', "Where the data lie; 'auto': by size.", choices=('auto', 'device', 'host')
     )
+    norms: bool = setting(
+        False,
+        'Whether norms of parameters and updates are logged beside those of gradients, each the mean '
+        'over the steps of a line; it takes two more passes over the parameters a step.',
+    )
     evaluation_batch_size: int = setting(
         500, 'Examples in a batch of evaluation and labelling.', rules.up_to(65536)
     )

@@ -13,16 +13,16 @@ from mimic_jax.data.placement import Fed
 from mimic_jax.errors import NotFinite
 from mimic_jax.ops import metrics
 from mimic_jax.runtime import compiled, hosts, interrupt, sharding
-from mimic_jax.training import checkpoint, plateau
+from mimic_jax.training import checkpoint, optimizers, plateau
 from mimic_jax.training.checkpoint import Checkpoints
 from mimic_jax.training.metrics_log import MetricsLog, NoLog
 from mimic_jax.training.plan import NetPlan, Targets
+from mimic_jax.training.schedules import learning_rate
 from mimic_jax.training.session import Session
 from mimic_jax.training.train_step import (
     TrainState,
     create_train_state,
     eval_step,
-    learning_rate,
     train_step,
 )
 
@@ -52,13 +52,13 @@ def run(folder: Path, net: NetPlan, targets: Targets, session: Session) -> dict:
             state = loop.to_the_end(state, start, checkpoints, log, bar)
             steps = int(state.step)
             # The last step's checkpoint holds only what inference reads.
-            checkpoints.save(steps, state.variables)
+            variables = loop.kept(state)
+            checkpoints.save(steps, variables)
             seconds = log.seconds
-    params = state.variables['params']
     return {
         'steps': steps,
-        'parameters': sum(leaf.size for leaf in jax.tree.leaves(params)),
-        'variables_sha256': checkpoint.digest(sharding.whole(state.variables)),
+        'parameters': sum(leaf.size for leaf in jax.tree.leaves(variables['params'])),
+        'variables_sha256': checkpoint.digest(sharding.whole(variables)),
         'seconds': round(seconds, 3),
     }
 
@@ -68,12 +68,13 @@ class _Loop:
         self.folder, self.net, self.targets, self.session = folder, net, targets, session
         train = net.task.train
         self.epoch_steps = batches.steps(len(net.examples), train.batch_size)
-        self.step_call = _train_call(session.mesh)
+        self.step_call = _train_call(session.mesh, session.run.norms)
         self.eval_call = _eval_call(session.mesh)
         self.schedule = learning_rate(train, net.task.steps)
         self.adaptive = train.schedule == 'plateau'
         self.scale = 1.0  # on the schedule's rate
         self.finished = False
+        self.best = None  # the variables of the lowest validation error, where they are to be kept
         self.metrics = {}  # the latest, for the bar
 
     def restore(self, checkpoints: Checkpoints) -> tuple[TrainState, int]:
@@ -85,20 +86,43 @@ class _Loop:
             net.task, session.data.input_shape, net.seed, targets.view_seed, constants
         )
         state = sharding.shard_state(session.mesh, state)
+        if net.task.train.keep == 'best' and self.adaptive:
+            self.best = _copied(state.averaged)
         step = checkpoints.latest_step
         if step is None:
             return state, 0
         if checkpoints.is_last(step):  # finished, but killed before it was sealed
-            items = checkpoints.restore(step, variables=state.variables)
             self.finished = True
-            return state.replace(variables=items['variables'], step=jnp.int32(step)), step
-        items = checkpoints.restore(step, variables=state.variables, training=_training(state))
+            self.best = checkpoints.restore(step, variables=state.averaged)['variables']
+            return state.replace(step=jnp.int32(step)), step
+        items = checkpoints.restore(step, variables=state.averaged, training=self._training(state))
         training = items['training']
         if self.adaptive:
-            self.scale = float(training['opt_state'][-1].scale)
+            self.scale = float(optimizers.plateau_of(training['opt_state']).scale)
+        self.best = training.get('best')
+        averaged = state.average is not None
         return state.replace(
-            variables=items['variables'], step=training['step'], opt_state=training['opt_state']
+            step=training['step'],
+            variables=training['variables'] if averaged else items['variables'],
+            average=items['variables'] if averaged else None,
+            opt_state=training['opt_state'],
         ), step
+
+    def kept(self, state: TrainState):
+        """The variables that are the run's result."""
+        return state.averaged if self.best is None else self.best
+
+    def _save(self, checkpoints: Checkpoints, step: int, state: TrainState) -> None:
+        checkpoints.save(step, state.averaged, self._training(state))
+
+    def _training(self, state: TrainState) -> dict:
+        """What resuming needs beside the variables that inference reads."""
+        items = {'step': state.step, 'opt_state': state.opt_state}
+        if state.average is not None:
+            items['variables'] = state.variables
+        if self.best is not None:
+            items['best'] = self.best
+        return items
 
     def to_the_end(self, state, step: int, checkpoints, log, bar) -> TrainState:
         run, net, targets = self.session.run, self.net, self.targets
@@ -118,7 +142,7 @@ class _Loop:
                 # At an epoch's end, evaluation comes first: the learning rate may depend on it.
                 if interrupt.requested() and step % self.epoch_steps:
                     window.flush(step)
-                    checkpoints.save(step, state.variables, _training(state))
+                    self._save(checkpoints, step, state)
                     interrupt.check()
             self.finished = step == net.task.steps
             if self.finished or self.adaptive or self._due(step, run.evaluation_steps):
@@ -129,18 +153,20 @@ class _Loop:
             due = self._due(step, run.checkpoint_steps) or interrupt.requested()
             if not self.finished and due:
                 window.flush(step)  # so that no checkpoint holds numbers that are not finite
-                checkpoints.save(step, state.variables, _training(state))
+                self._save(checkpoints, step, state)
                 interrupt.check()
         return state
 
     def _adapt(self, state: TrainState, error: float) -> TrainState:
         """The state with the learning rate that this validation error leads to."""
-        *rest, old = state.opt_state
-        new = plateau.update(jax.device_get(old), error)
+        old = jax.device_get(optimizers.plateau_of(state.opt_state))
+        new = plateau.update(old, error)
         self.finished |= plateau.stopped(new)
         self.scale = float(new.scale)
+        if self.best is not None and not new.since_best:
+            self.best = _copied(state.averaged)
         new = sharding.shard_state(self.session.mesh, new)
-        return state.replace(opt_state=(*rest, new))
+        return state.replace(opt_state=optimizers.with_plateau(state.opt_state, new))
 
     def rate(self, step: int) -> float:
         """The learning rate that led to `step`."""
@@ -223,6 +249,8 @@ class _Window:
             self._stop(step - int(sums['nonfinite_steps']) + 1)
         # A window without labelled examples has no accuracy.
         values = {key: value for key, value in metrics.summarise(sums).items() if value is not None}
+        norms = [key for key in sums if key.endswith('_norm_sum')]
+        values |= {key.removesuffix('_sum'): float(sums[key] / sums['steps']) for key in norms}
         self.loop.metrics['loss'] = float(values['loss'])
         epoch = round(step / self.loop.epoch_steps, 4)
         self.log.write(step, epoch=epoch, **values, learning_rate=rate)
@@ -237,17 +265,18 @@ class _Window:
         )
 
 
-def _training(state: TrainState) -> dict:
-    return {'step': state.step, 'opt_state': state.opt_state}
+def _copied(tree):
+    """Arrays of their own: a step donates its state's."""
+    return jax.tree.map(jnp.copy, tree)
 
 
 @functools.cache
-def _train_call(mesh):
+def _train_call(mesh, norms: bool):
     """The jitted step, or several."""
 
     def train_call(state, fed: Fed, count: int):
         def one(state, item):
-            return train_step(state, _split(mesh, fed.batch(item, state.step)))
+            return train_step(state, _split(mesh, fed.batch(item, state.step)), norms)
 
         if count == 1:
             return one(state, fed.items)

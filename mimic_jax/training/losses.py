@@ -9,10 +9,12 @@ import jax
 import jax.numpy as jnp
 
 
-def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
+def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) -> jax.Array:
     """−log softmax(g)_label, in nats.
 
     labels: [B] int, a class from 0 to K − 1; −1 marks an unlabelled example, whose loss is 0.
+    smoothing: the part s of a label that is spread evenly over all K classes: the target is 1 − s + s/K
+    for the label and s/K for the others (Szegedy et al. 2016, §7).
     Returns [B] float32.
     """
     chex.assert_rank([logits, labels], [2, 1])
@@ -22,6 +24,8 @@ def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
     log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
     at = jnp.where(labelled, labels, 0)[:, None]
     of_label = jnp.take_along_axis(log_probabilities, at, axis=1)[:, 0]
+    if smoothing:
+        of_label = (1 - smoothing) * of_label + smoothing * jnp.mean(log_probabilities, axis=1)
     return jnp.where(labelled, -of_label, 0.0)
 
 
@@ -101,6 +105,7 @@ def hinton(
     labels: jax.Array,
     temperature: float,
     soft_weight: float,
+    smoothing: float = 0.0,
 ) -> jax.Array:
     """λ · T² KL at temperature T + (1 − λ) · cross-entropy (Hinton, Vinyals & Dean 2015, §2).
 
@@ -108,11 +113,12 @@ def hinton(
     same gradient and is 0 for a perfect mimic.
 
     labels: [B] int; −1 marks an unlabelled example, whose loss is λ times the soft term alone.
-    soft_weight: λ, from 0 to 1.
+    soft_weight: λ, from 0 to 1.  smoothing: of the labels, as in `cross_entropy`.
     Returns [B] float32.
     """
     soft = kl_divergence(logits, teacher_logits, temperature)
-    return soft_weight * soft + (1 - soft_weight) * cross_entropy(logits, labels)
+    hard = cross_entropy(logits, labels, smoothing)
+    return soft_weight * soft + (1 - soft_weight) * hard
 
 
 def _pair(logits: jax.Array, teacher_logits: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -14,7 +14,8 @@ from mimic_jax.data.draws import PRNG
 from mimic_jax.data.settings import Views
 from mimic_jax.models.contract import Net
 from mimic_jax.ops import metrics
-from mimic_jax.training import clipping, losses, plateau
+from mimic_jax.training import averages, clipping, losses
+from mimic_jax.training.optimizers import optimizer
 from mimic_jax.training.settings import Loss, Train
 
 # Part of trained nets' names. Raise it with every change, beyond rounding, of what preprocessing,
@@ -43,6 +44,7 @@ class TrainState(flax.struct.PyTreeNode):
     step: int32 [], steps taken.  variables: the net's `params` and `batch_stats`.
     seed, view_seed: uint32 [].  constants: arrays that are not trained: `inputs` (the statistics of
     preprocessing) and, for standardised logits, `logit_mean` and `logit_deviation` [K].
+    average: of `variables` over steps, None without `train.average`.
     """
 
     step: jax.Array
@@ -52,6 +54,12 @@ class TrainState(flax.struct.PyTreeNode):
     view_seed: jax.Array
     constants: Mapping
     task: Task = flax.struct.field(pytree_node=False)
+    average: Mapping | None = None
+
+    @property
+    def averaged(self) -> Mapping:
+        """The variables that are evaluated and kept."""
+        return self.variables if self.average is None else self.average
 
 
 def create_train_state(task: Task, input_shape, seed: int, view_seed: int, constants) -> TrainState:
@@ -65,53 +73,18 @@ def create_train_state(task: Task, input_shape, seed: int, view_seed: int, const
         view_seed=jnp.uint32(view_seed),
         constants=constants,
         task=task,
+        average=averages.start(task.train, variables),
     )
 
 
-def learning_rate(train: Train, steps: int) -> optax.Schedule:
-    """The rate by step: linear warm-up from 0, then constant or a half cosine down to 0.
-
-    'plateau' is constant here; `optimizer` scales its updates.
-    """
-    warmup = round(train.warmup * steps)
-    if train.schedule in ('constant', 'plateau'):
-        if not warmup:  # optax's warm-up schedule over no steps would stay at 0 for ever
-            return optax.constant_schedule(train.learning_rate)
-        return optax.warmup_constant_schedule(0.0, train.learning_rate, warmup)
-    return optax.warmup_cosine_decay_schedule(0.0, train.learning_rate, warmup, steps)
-
-
-def optimizer(train: Train, steps: int) -> optax.GradientTransformation:
-    """Clipping by global norm, L2 on kernels, then SGD with Nesterov momentum.
-
-    Its update needs the gradients' norm: `update(gradients, state, params, norm=norm)`.
-    The schedule 'plateau' adds a `plateau.Plateau` as the last part of its state; the training loop
-    replaces it after every epoch.
-    """
-    parts = [
-        clipping.clip_by_norm(train.clip_norm),
-        optax.add_decayed_weights(train.weight_decay, mask=_kernels),
-        optax.sgd(learning_rate(train, steps), train.momentum, nesterov=True),
-    ]
-    if train.schedule == 'plateau':
-        parts.append(_scaled_by_plateau())
-    return optax.chain(*parts)
-
-
-def _scaled_by_plateau() -> optax.GradientTransformation:
-    # Momentum sums gradients before the rate multiplies them, so scaling the update scales the rate.
-    def scale(updates, state, params=None):
-        return jax.tree.map(lambda update: update * state.scale, updates), state
-
-    return optax.GradientTransformation(lambda params: plateau.start(), scale)
-
-
-def train_step(state: TrainState, batch: Mapping) -> tuple[TrainState, dict]:
+def train_step(state: TrainState, batch: Mapping, norms: bool = False) -> tuple[TrainState, dict]:
     """One step of gradient descent.
 
     batch: inputs [B, ...] raw, labels [B], index [B], mask [B], view [] and, for a student on
     logits, teacher_logits [B, K]; where views mix, partner [B], partner_inputs and partner_labels.
-    Returns the next state and the batch's metrics as sums.
+    norms: whether those of parameters and updates are among the metrics, too.  Returns the next state
+    and the batch's metrics as sums: those of `metrics.sums`, and over `steps` those of
+    `gradient_norm_sum`, `parameter_norm_sum` and `update_norm_sum`.
     """
     task = state.task
     inputs = prepare(task.preprocess, task.views, state.constants, state.view_seed, batch)
@@ -141,18 +114,21 @@ def train_step(state: TrainState, batch: Mapping) -> tuple[TrainState, dict]:
     params = optax.apply_updates(state.variables['params'], changes)
     finite = jnp.isfinite(mean) & jnp.isfinite(norm)
     sums = metrics.sums(logits, _heavier_labels(state, batch), each, mask)
-    state = state.replace(
-        step=state.step + 1,
-        variables={**state.variables, **updates, 'params': params},
-        opt_state=opt_state,
-    )
-    return state, {**sums, 'nonfinite_steps': 1.0 - finite.astype(jnp.float32)}
+    step, variables = state.step + 1, {**state.variables, **updates, 'params': params}
+    variables, average = averages.update(task.train, step, task.steps, variables, state.average)
+    state = state.replace(step=step, variables=variables, average=average, opt_state=opt_state)
+    sums['nonfinite_steps'] = 1.0 - finite.astype(jnp.float32)
+    sums['steps'], sums['gradient_norm_sum'] = jnp.int32(1), norm
+    if norms:
+        sums['parameter_norm_sum'] = clipping.global_norm(params)
+        sums['update_norm_sum'] = clipping.global_norm(changes)
+    return state, sums
 
 
 def eval_step(state: TrainState, batch: Mapping) -> dict:
     """Cross-entropy and accuracy of a batch, unaugmented, as sums."""
     task = state.task
-    logits = forward(task.net, task.preprocess, None, state.variables, state.constants, 0, batch)
+    logits = forward(task.net, task.preprocess, None, state.averaged, state.constants, 0, batch)
     each = losses.cross_entropy(logits, batch['labels'])
     return metrics.sums(logits, batch['labels'], each, batch['mask'])
 
@@ -163,12 +139,14 @@ def forward(net: Net, kind: str, settings: Views | None, variables, constants, v
     return net.apply(variables, inputs, train=False)
 
 
-def example_losses(loss: Loss, logits, batch: Mapping, constants: Mapping) -> jax.Array:
-    """The loss of each example, [B]."""
+def example_losses(
+    loss: Loss, logits, batch: Mapping, constants: Mapping, smoothing: float = 0.0
+) -> jax.Array:
+    """The loss of each example, [B].  smoothing: of labels, in cross-entropies."""
     labels, teacher = batch['labels'], batch.get('teacher_logits')
     match loss.kind:
         case 'cross_entropy':
-            return losses.cross_entropy(logits, labels)
+            return losses.cross_entropy(logits, labels, smoothing)
         case 'logits':
             return losses.squared_error_on_logits(logits, teacher, loss.scale)
         case 'standardised_logits':
@@ -181,18 +159,23 @@ def example_losses(loss: Loss, logits, batch: Mapping, constants: Mapping) -> ja
         case 'kl':
             return losses.kl_divergence(logits, teacher, loss.temperature)
         case 'hinton':
-            return losses.hinton(logits, teacher, labels, loss.temperature, loss.soft_weight)
+            return losses.hinton(
+                logits, teacher, labels, loss.temperature, loss.soft_weight, smoothing
+            )
     raise ValueError(f'no loss of kind {loss.kind!r}')
 
 
 def _mixed_losses(state: TrainState, logits, batch: Mapping) -> jax.Array:
     """The loss of each example, [B]; of one that is mixed with another, of both labels by their shares."""
-    each = example_losses(state.task.loss, logits, batch, state.constants)
+
+    def of(batch):
+        smoothing = state.task.train.label_smoothing
+        return example_losses(state.task.loss, logits, batch, state.constants, smoothing)
+
     if 'partner' not in batch:
-        return each
+        return of(batch)
     own = mixing.own_shares(batch, state.view_seed, state.task.views)
-    others = {**batch, 'labels': batch['partner_labels']}
-    return own * each + (1 - own) * example_losses(state.task.loss, logits, others, state.constants)
+    return own * of(batch) + (1 - own) * of({**batch, 'labels': batch['partner_labels']})
 
 
 def _heavier_labels(state: TrainState, batch: Mapping) -> jax.Array:
@@ -218,7 +201,3 @@ def prepare(kind: str, settings: Views | None, constants: Mapping, view_seed, ba
 
 def _keys(seed: jax.Array) -> jax.Array:
     return jax.random.split(jax.random.key(seed, impl=PRNG))
-
-
-def _kernels(params):
-    return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == 'kernel', params)
