@@ -13,6 +13,8 @@ PHASE   all: search, teacher, logits, student, baseline, evaluate, decode and
         rates: the largest stable learning rate of each net, and short trials
         settings: every setting with its value, default and meaning
         verify: every file of --workdir against its digest
+        status: what lies in --workdir, and which experiment made it
+        clean: what no report refers to; with --yes, deletes it
 
 Each setting is a flag too: --config.students.mimic.train.learning_rate=0.01
 """
@@ -29,7 +31,6 @@ from mimic_jax.runtime import interrupt
 if __name__ == '__main__':  # the imports below take a moment, in which Ctrl-C may come
     interrupt.leave_at_once()
 
-import ml_collections
 from absl import app, flags, logging
 from ml_collections import config_flags
 
@@ -38,17 +39,11 @@ from mimic_jax.errors import UserError
 from mimic_jax.runtime import allocator, files
 from mimic_jax.runtime.address import without_password
 
-_PHASES = (
-    *('all', 'search', 'teacher', 'logits', 'student'),
-    *('baseline', 'evaluate', 'decode', 'report'),
-    *('plan', 'views', 'rates', 'export', 'predict', 'settings', 'verify'),
-)
-
 _CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'The experiment, FILE.py or FILE.py:PRESET,PRESET.', lock_config=True
 )
 _WORKDIR = flags.DEFINE_string('workdir', 'runs', 'Where artifacts and reports are kept.')
-_PHASE = flags.DEFINE_enum('phase', 'all', _PHASES, 'What to run.')
+_PHASE = flags.DEFINE_enum('phase', 'all', command_line.PHASES, 'What to run.')
 _STUDENT = flags.DEFINE_string('student', None, 'Which of config.students to export or predict by.')
 _FORMAT = flags.DEFINE_enum('format', 'jax', ('jax', 'onnx'), 'What to export a student as.')
 _INPUT = flags.DEFINE_string('input', None, 'What to predict: images, an array, or recordings.')
@@ -58,20 +53,13 @@ _COMPILE_FOR = flags.DEFINE_string(
     'compile_for', None, 'Chips to plan for, such as tpu:v5e:2x4 or cuda:h100.'
 )
 _EXPERIMENTS = flags.DEFINE_list('experiments', [], 'Finished experiments to report together.')
+_YES = flags.DEFINE_bool('yes', False, 'Delete what --phase=clean lists.')
 _VERSION = flags.DEFINE_bool('version', False, 'Print the versions of mimic_jax, Python and jax.')
 _DISTRIBUTED = flags.DEFINE_string(
     'distributed',
     None,
     'One process of several: auto (TPU pods, SLURM, MPI) or HOST:PORT,COUNT,ID.',
 )
-_READ_BY = {
-    'student': ('export', 'predict'),
-    'format': ('export',),
-    'input': ('predict',),
-    'output': ('predict', 'views'),
-    'compile_for': ('plan',),
-    'experiments': ('report',),
-}
 
 
 def main(_) -> None:
@@ -90,8 +78,8 @@ def main(_) -> None:
             _join()
         if _PHASE.value == 'settings':
             _print_settings()
-        elif _PHASE.value == 'verify':
-            _verify()
+        elif _PHASE.value in command_line.OF_WORKDIR:
+            _of_workdir()
         elif flags.FLAGS['experiments'].present:
             _gather(shown)
         else:
@@ -117,8 +105,10 @@ def main(_) -> None:
 def _join() -> None:
     from mimic_jax.runtime import hosts
 
-    if _PHASE.value == 'verify' or flags.FLAGS['experiments'].present:
-        raise UserError('--distributed is for a run; verify and reports together take one process')
+    if _PHASE.value in command_line.OF_WORKDIR or flags.FLAGS['experiments'].present:
+        raise UserError(
+            '--distributed is for a run; status, clean, verify and reports together take one process'
+        )
     hosts.initialize(_DISTRIBUTED.value)
 
 
@@ -174,12 +164,18 @@ def _print_settings() -> None:
     print(describe.values(_CONFIG.value))
 
 
-def _verify() -> None:
+def _of_workdir() -> None:
+    """Looks at a whole workdir, whichever experiments made it."""
     from mimic_jax.artifacts import verify
+    from mimic_jax.reporting import inventory, terminal
     from mimic_jax.runtime.progress import Progress
 
-    watch = functools.partial(Progress().count, 'checking artifacts')
-    if not verify.run(files.expand(_WORKDIR.value), watch=watch):
+    workdir = files.expand(_WORKDIR.value)
+    if _PHASE.value == 'status':
+        print(inventory.status(workdir, terminal.width()))
+    elif _PHASE.value == 'clean':
+        inventory.clean(workdir, _YES.value)
+    elif not verify.run(workdir, watch=functools.partial(Progress().count, 'checking artifacts')):
         sys.exit(1)
 
 
@@ -207,11 +203,9 @@ def _parse(argv: list[str]) -> list[str]:
             sys.exit(0)
         if rest[1:]:
             raise UserError(f'unexpected argument {rest[1]!r}; every setting is a --flag=value')
-        for name, phases in _READ_BY.items():
-            if flags.FLAGS[name].present and _PHASE.value not in phases:
-                raise UserError(f'--{name} is for --phase={" and ".join(phases)} alone')
-        if _PHASE.value == 'verify' and not flags.FLAGS['config'].present:
-            return rest  # which looks at a whole workdir
+        command_line.check_phase(_PHASE.value, flags.FLAGS)
+        if _PHASE.value in command_line.OF_WORKDIR and not flags.FLAGS['config'].present:
+            return rest
         if _NAME.value and Path(_NAME.value).name != _NAME.value:
             raise UserError(f'--name={_NAME.value} must be a folder’s name, without a path')
         if flags.FLAGS['experiments'].present:
@@ -221,11 +215,7 @@ def _parse(argv: list[str]) -> list[str]:
         if not flags.FLAGS['config'].present:
             raise UserError('no experiment given; say --config=experiments/digits_student.py')
         command_line.check_file(_file())
-        config = _CONFIG.value  # a file that could not be loaded fails here
-        if not isinstance(config, ml_collections.ConfigDict):
-            raise UserError(
-                f'--config={_file()}: get_config must return an ml_collections.ConfigDict'
-            )
+        command_line.check_config(_CONFIG.value, _file())  # a file that cannot be loaded fails here
     except (flags.Error, UserError, OSError) as error:
         _fail(command_line.one_line(error))
     except (KeyError, AttributeError, ImportError, SyntaxError) as error:

@@ -98,6 +98,7 @@ def run(
       UserError: bad input of any kind, or an input of the phase that is not there.
       Interrupted: asked to stop; everything up to here is on disk.
     """
+    store.opened.clear()
     wanted = PHASES if phase == 'all' else (phase,)
     checked = experiments.read(settings)
     searched = _checked(checked, wanted, source, output)

@@ -127,6 +127,8 @@ MISTAKES = [
     (['--phase=report', '--experiments=a', '--workdir=FOLDER'], ["'a'", 'has none', 'run one']),
     ([DIGITS, '--name=a/b'], ['--name=a/b', 'folder']),
     ([DIGITS, '--student=mimic'], ['--student', '--phase=export and predict']),
+    ([DIGITS, '--yes'], ['--yes', '--phase=clean']),
+    (['--phase=status', '--workdir=FOLDER/none'], ['no folder']),
     ([DIGITS, '--format=onnx'], ['--format', '--phase=export']),
     ([DIGITS, '--phase=export', '--input=x'], ['--input', '--phase=predict']),
     ([DIGITS, '--workdri=x'], ['workdri', 'workdir']),
@@ -276,9 +278,9 @@ def test_help_fits_a_screen_and_names_phases_and_flags():
     assert process.returncode == 0
     assert 24 <= len(lines) <= 40 and max(map(len, lines)) <= 80
     said = process.stdout.partition('Flags:')[0]
-    for word in (*main._PHASES, '--config.'):
+    for word in (*command_line.PHASES, '--config.'):
         assert word in said
-    for name in (*main._READ_BY, 'config', 'phase', 'workdir', 'name'):
+    for name in (*command_line.READ_BY, 'config', 'phase', 'workdir', 'name'):
         assert f'  --{name}: ' in process.stdout
 
 

@@ -97,6 +97,8 @@ def test_run_writes_one_artifact_a_member_cache_and_student_seed(finished):
         records = [json.loads(line) for line in (path / 'metrics.jsonl').read_text().splitlines()]
         assert any('loss' in record for record in records)
         assert any('validation_accuracy' in record for record in records)
+    named = json.loads((workdir / 'tiny' / 'report.json').read_text())['artifacts']
+    assert set(named) == {path.name for path in workdir.glob('*-*')}, 'data too'
     found = {
         path.parent.relative_to(workdir / 'tensorboard').as_posix()
         for path in workdir.glob('tensorboard/**/events.*')

@@ -214,6 +214,8 @@ RUN_BY = [
     ('digits_student.py --distributed', 'tests/hosts_test.py', '--distributed={where}'),
     ('--phase=report --experiments=', '.ci/long', '--experiments=rate_0.01,rate_0.03,rate_0.1'),
     ('main --phase=verify$', '.ci/long', '--phase=verify'),
+    ('main --phase=status$', '.ci/run', '--phase=status'),
+    ('main --phase=clean$', '.ci/run', '--phase=clean'),
     SMOKES,
     ('timit_student.py', '.ci/long', 'timit_student.py:smoke'),
     ('timit_folds.py', 'tests/timit_folds_test.py', 'timit_folds'),

@@ -23,13 +23,13 @@ def hold(folder: Path, say: Callable[[str], None]) -> Iterator[Callable[[], bool
     dead process, or of one that was suspended for longer, runs out. Yields a function that returns
     whether this process still holds the lock.
     """
-    home = folder.parent / '.locks'
+    home = _home(folder)
     home.mkdir(parents=True, exist_ok=True)
-    holder = home / f'{folder.name}.holder'
+    by = home / f'{folder.name}.holder'
 
     def wait() -> None:
         try:
-            who = holder.read_text(errors='replace')
+            who = by.read_text(errors='replace')
         except OSError:  # the holder has just released it
             who = 'another process'
         say(f'{folder.name} is being made by {who}; waiting for it')
@@ -57,9 +57,9 @@ def hold(folder: Path, say: Callable[[str], None]) -> Iterator[Callable[[], bool
 
         def forget() -> None:
             if is_ours():
-                holder.unlink(missing_ok=True)
+                by.unlink(missing_ok=True)
 
-        holder.write_text(f'process {os.getpid()} on {socket.gethostname()}')
+        by.write_text(f'process {os.getpid()} on {socket.gethostname()}')
         held.callback(forget)
         yield is_ours
 
@@ -77,6 +77,20 @@ def is_held(folder: Path) -> bool:
         return True
     except OSError:  # such as a full disk; making the artifact reports it
         return False
+
+
+def holder(folder: Path) -> str:
+    """The process that is making the artifact, in words; '' where none is."""
+    if not (_home(folder) / f'{folder.name}.lock').exists() or not is_held(folder):
+        return ''
+    try:
+        return (_home(folder) / f'{folder.name}.holder').read_text(errors='replace')
+    except OSError:  # it has just begun, or released it
+        return 'another process'
+
+
+def _home(folder: Path) -> Path:
+    return folder.parent / '.locks'
 
 
 class _Held(Exception):

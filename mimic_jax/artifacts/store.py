@@ -12,6 +12,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -22,6 +23,9 @@ from mimic_jax.runtime import hosts, interrupt
 FORMAT = 2  # raise when the content of artifact folders, or of recipes, changes its meaning
 
 CONFIG, MANIFEST, MARKER = 'config.json', 'manifest.json', 'COMPLETE'
+
+_NAME = re.compile('[a-z]+-[0-9a-f]{12}')
+opened: set[Path] = set()  # folders that this process made or read since a run began
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +90,7 @@ def make(
     """
     interrupt.check()
     folder = workdir / recipe.name
+    opened.add(folder.resolve())
     if hosts.count() > 1 and not together:
         name = hosts.first(lambda: make(workdir, recipe, build, say).name)
         _check_same(recipe, name)
@@ -150,6 +155,11 @@ def _check_same(recipe: Recipe, name: str) -> None:
         )
 
 
+def folders(workdir: Path) -> list[Path]:
+    """The folders of a workdir that have an artifact's name, in the names' order."""
+    return sorted(path for path in workdir.iterdir() if _NAME.fullmatch(path.name))
+
+
 def is_complete(folder: Path) -> bool:
     return (folder / MARKER).is_file()
 
@@ -185,6 +195,7 @@ def manifest(folder: Path) -> dict:
 
     Raises UserError that names the file that is missing, cut or changed.
     """
+    opened.add(folder.resolve())
     return json.loads(_verified_manifest(folder.resolve()))
 
 

@@ -1,13 +1,10 @@
 """Checks every artifact of a workdir, whatever made it."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
 from mimic_jax.artifacts import store
 from mimic_jax.errors import UserError
-
-_NAME = re.compile('[a-z]+-[0-9a-f]{12}')
 
 
 def run(
@@ -31,7 +28,7 @@ def run(
     """
     if not workdir.is_dir():
         raise UserError(f'--workdir={workdir} is no folder; give the one that holds the artifacts')
-    folders = sorted(path for path in workdir.iterdir() if _NAME.fullmatch(path.name))
+    folders = store.folders(workdir)
     bad = unfinished = files = 0
     outdated = []
     for number, folder in enumerate(folders, 1):

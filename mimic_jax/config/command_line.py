@@ -9,12 +9,31 @@ import re
 import runpy
 import textwrap
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+import ml_collections
 
 from mimic_jax import __version__
 from mimic_jax.config import shipped
 from mimic_jax.errors import UserError
+
+PHASES = (
+    *('all', 'search', 'teacher', 'logits', 'student'),
+    *('baseline', 'evaluate', 'decode', 'report'),
+    *('plan', 'views', 'rates', 'export', 'predict'),
+    *('settings', 'verify', 'status', 'clean'),
+)
+OF_WORKDIR = ('verify', 'status', 'clean')  # phases that look at a whole workdir and need no config
+READ_BY = {  # flags that some phases alone read
+    'student': ('export', 'predict'),
+    'format': ('export',),
+    'input': ('predict',),
+    'output': ('predict', 'views'),
+    'compile_for': ('plan',),
+    'experiments': ('report',),
+    'yes': ('clean',),
+}
 
 _FLAG = re.compile(r'flag --(?P<name>\S+?)=(?P<value>.*?): (?P<reason>.*)', re.DOTALL)
 _KINDS = {
@@ -64,6 +83,19 @@ def help_for(words: Iterable[str], about: str, flags: Iterable) -> str:
 def versions() -> str:
     jax = importlib.metadata.version('jax')  # jax itself is slow to import
     return f'mimic_jax {__version__}, Python {platform.python_version()}, jax {jax}'
+
+
+def check_phase(phase: str, flags: Mapping) -> None:
+    """Raises UserError where a flag is given that the phase does not read."""
+    for name, phases in READ_BY.items():
+        if flags[name].present and phase not in phases:
+            raise UserError(f'--{name} is for --phase={" and ".join(phases)} alone')
+
+
+def check_config(config: object, path: str) -> None:
+    """Raises UserError where a file's `get_config` returns no config."""
+    if not isinstance(config, ml_collections.ConfigDict):
+        raise UserError(f'--config={path}: get_config must return an ml_collections.ConfigDict')
 
 
 def check_file(path: str) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import platform
 from collections.abc import Set
+from pathlib import Path
 
 import jax
 
@@ -61,6 +62,7 @@ def run(
         'date': datetime.date.today().isoformat(),
         'costs': spent,
         'warnings': _warnings(session, plan),
+        'artifacts': _artifacts(session.workdir, plan, part),
         'settings': html_provenance.flat(config),
         'students': {
             name: {'artifacts': [net.recipe.name for net in seeds]}
@@ -81,6 +83,14 @@ def run(
     page = html_report.page(answers, result, [folder / name for name in names], config)
     store.write_atomically(folder / 'report.html', page)
     return result
+
+
+def _artifacts(workdir: Path, plan: Plan, part: Part) -> dict[str, str]:
+    """All artifacts that the experiment was made of, and what each is; '' for data."""
+    here = workdir.resolve()
+    used = {folder.name: '' for folder in store.opened if folder.parent == here}
+    groups = costs.made(plan, part).values()
+    return used | {recipe.name: what for group in groups for what, recipe in group}
 
 
 def _check(session: Session, plan: Plan, part: Part) -> None:
