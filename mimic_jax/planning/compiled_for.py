@@ -48,25 +48,25 @@ class Cost:
 def costs(plan: Plan, placement: Placement, target: Target) -> Iterator[Cost]:
     """The costs of each different net's calls.
 
-    placement: of the data on the target's mesh.
+    placement: of the data on the target's mesh; on an abstract one programs are only lowered.
     """
-    seen = set()
-    asked = {member.name: cache for cache in plan.caches.values() for member in cache.members}
-    data = placement.data
-    for net in plan.nets():
-        if net.task in seen:
-            continue
-        seen.add(net.task)
-        yield _cost(net, 'train', net.task.steps, placement, target)
-        size = placement.run.evaluation_batch_size
-        if net.name in asked:
-            cache = asked[net.name]
+    different = {net.task: net for net in reversed(list(plan.nets()))}
+    for net in reversed(different.values()):
+        yield from costs_of(net, plan, placement, target)
+
+
+def costs_of(net: NetPlan, plan: Plan, placement: Placement, target: Target) -> Iterator[Cost]:
+    """The costs of a net's training step, and of labelling where a cache asks it, else of evaluation."""
+    yield _cost(net, 'train', net.task.steps, placement, target)
+    size, data = placement.run.evaluation_batch_size, placement.data
+    for cache in plan.caches.values():
+        if any(member.name == net.name for member in cache.members):
             calls = -(-len(cache.examples) // size) * cache.settings.views
             yield _cost(net, 'label', calls, placement, target, cache.views)
-        else:
-            splits = (data.splits[name] for name in net.evaluation.config['splits'])
-            calls = sum(-(-len(split) // size) for split in splits)
-            yield _cost(net, 'evaluate', calls, placement, target)
+            return
+    splits = (data.splits[name] for name in net.evaluation.config['splits'])
+    calls = sum(-(-len(split) // size) for split in splits)
+    yield _cost(net, 'evaluate', calls, placement, target)
 
 
 def _cost(
@@ -75,8 +75,9 @@ def _cost(
     with backend.compiling_for(target.backend):
         traced = getattr(programs, program)(net, placement, *arguments)
     lowered = traced.lower(lowering_platforms=(target.chip.platform,))
+    compiled = not isinstance(placement.mesh, jax.sharding.AbstractMesh)
     arrays, state = _held(placement, target), _bytes_a_chip(programs.state(net, placement))
-    exchanged, compiled = {}, target.chip.platform == 'tpu'
+    exchanged = {}
     if compiled:
         memory, flops, traffic, exchanged = _by_compiler(lowered)
     else:

@@ -87,6 +87,10 @@ class Target:
         """
         if self.chip.platform == 'tpu':
             return sharding.make_mesh(model_axis, self._tpu_devices())
+        return self.abstract_mesh(model_axis)
+
+    def abstract_mesh(self, model_axis: int = 1) -> AbstractMesh:
+        """A mesh of its shape without devices, for which programs can be lowered alone."""
         shape = sharding.mesh_shape(self.chips, model_axis)
         return AbstractMesh(shape, sharding.AXES, axis_types=(AxisType.Auto,) * 2)
 
