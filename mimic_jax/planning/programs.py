@@ -21,7 +21,8 @@ def train(net: NetPlan, placement: Placement):
     steps = batches.steps(len(net.examples), size)
     fed = placement.epoch_shapes(size, steps, _teacher(net, placement))
     count = min(placement.steps_per_call, steps)
-    return loop._train_call(placement.mesh).trace(state(net, placement), fed, count)
+    call = loop._train_call(placement.mesh, placement.run.norms)
+    return call.trace(state(net, placement), fed, count)
 
 
 def evaluate(net: NetPlan, placement: Placement):
