@@ -30,7 +30,8 @@ import numpy as np
 import record
 
 from mimic_jax.data.settings import Views
-from mimic_jax.mimic import logit_cache
+from mimic_jax.mimic import cache_layout, cache_writer
+from mimic_jax.mimic.packing import Packing
 from mimic_jax.models import nets
 from mimic_jax.models.counts import count
 from mimic_jax.runtime import allocator, compiled
@@ -159,7 +160,9 @@ def reading(folder: Path, repeats: int) -> list[dict]:
     view = random.normal(size=(ROWS, CLASSES)).astype(np.float16)
     cache = folder / 'cache'
     cache.mkdir()
-    logit_cache.write(cache, np.arange(ROWS), CLASSES, 1, 'float16', [lambda: lambda _: view])
+    layout = cache_layout.layout(ROWS, 1, Packing('float16', CLASSES))
+    members = [lambda: lambda _, rows: view[rows].astype(np.float32)]
+    cache_writer.write(cache, np.arange(ROWS), layout, members)
     stored = sum(path.stat().st_size for path in (cache / 'views').rglob('*') if path.is_file())
     np.save(folder / 'dense.npy', view)
     kinds = [('values', np.float16, CLASSES), ('classes', np.int16, CLASSES), ('seed', np.uint32)]
@@ -169,7 +172,8 @@ def reading(folder: Path, repeats: int) -> list[dict]:
     order = random.permutation(ROWS)
 
     def ours():
-        opened = logit_cache._read(cache, 0, view.shape, 'float16')
+        (part,) = layout.parts(0)
+        opened = layout.packing.unpack(cache_layout.read(cache, part, layout.packing))
         return [opened[order[start : start + BATCH]] for start in range(0, ROWS, BATCH)]
 
     def mapped():
@@ -210,7 +214,7 @@ def writing(folder: Path, repeats: int) -> dict:
         return forward(teacher, 'image', VIEWS, variables, {'inputs': {}}, 0, batch)
 
     def member(number):
-        def logits(view):
+        def logits(view, rows=None):
             parts = [
                 call(variables[number], images[start : start + size], index[:size] + start, view)
                 for start in range(0, len(images), size)
@@ -227,7 +231,8 @@ def writing(folder: Path, repeats: int) -> dict:
     def write():
         with tempfile.TemporaryDirectory(dir=folder) as inside:
             members = [lambda number=number: member(number) for number in range(2)]
-            logit_cache.write(Path(inside), index, CLASSES, 4, 'float16', members)
+            layout = cache_layout.layout(len(index), 4, Packing('float16', CLASSES), len(index))
+            cache_writer.write(Path(inside), index, layout, members)
 
     seconds = {'bare': [], 'write': []}
     for turn in range(repeats + 1):

@@ -87,12 +87,12 @@ def watch(name: str, count: int, workdir: Path, queue) -> None:
 
 def look_after(name: str, look) -> None:
     """Has `look` called after every checkpoint, block of views, or net."""
-    from mimic_jax.mimic import logit_cache
+    from mimic_jax.mimic import cache_writer
     from mimic_jax.training import checkpoint, loop
 
     of, function = {
         'steps': (checkpoint.Checkpoints, 'save'),
-        'views': (logit_cache, '_save'),
+        'views': (cache_writer, '_save'),
         'nets': (loop, 'run'),
     }[name]
     original = getattr(of, function)

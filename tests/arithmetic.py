@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mimic_jax.config.fields import Entries
-from mimic_jax.data import preprocess, views
+from mimic_jax.data import preprocess, tta, views
 from mimic_jax.data.settings import Views
 from mimic_jax.models import absorb, layers, net, nets
 from mimic_jax.training import plateau, schedules, train_step
@@ -132,7 +132,10 @@ def outputs() -> dict[str, dict[str, list]]:
             'plateau': _plateau(),
             **{f'preprocess {kind}': _preprocess(kind) for kind in preprocess.KINDS},
         },
-        'views': {name: _view(settings) for name, settings in VIEWS.items()},
+        'views': {
+            **{name: _view(settings) for name, settings in VIEWS.items()},
+            **{f'mean over {kind}': _transformed(kind) for kind in tta.TRANSFORMS},
+        },
     }
 
 
@@ -281,6 +284,12 @@ def _view(settings: dict) -> list:
     batch |= {'view': 3, 'partner': partner, 'partner_inputs': batch['inputs'][partner]}
     taken = jax.jit(views.of_batch, static_argnums=2)(batch, 7, Views(**settings))
     return _digest(np.asarray(taken, np.float64))
+
+
+def _transformed(kind: str) -> list:
+    images = jnp.asarray(_batch()['inputs'], jnp.float32)
+    parts = tta.TRANSFORMS[kind]
+    return _digest(sum(part.weight * tta.apply(part, images) for part in parts))
 
 
 def main() -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from mimic_jax.artifacts import store
 from mimic_jax.errors import UserError
-from mimic_jax.mimic import logit_cache
+from mimic_jax.mimic import cache_layout, cache_writer, logit_cache
+from mimic_jax.mimic.packing import Packing
 from mimic_jax.runtime import interrupt
 
 EXAMPLES = np.array([7, 3, 11, 5, 2], np.int32)
@@ -25,22 +26,25 @@ def member(offset: float, calls=None):
     """A teacher whose logits tell view, example and class apart."""
 
     def load():
-        def logits(view):
+        def logits(view, rows=slice(None)):
             if calls is not None:
                 calls.append(view)
             grid = np.arange(len(EXAMPLES) * CLASSES, dtype=np.float32)
-            return offset + 100 * view + grid.reshape(len(EXAMPLES), CLASSES)
+            return (offset + 100 * view + grid.reshape(len(EXAMPLES), CLASSES))[rows]
 
         return logits
 
     return load
 
 
+def layout(views=VIEWS, dtype='float16', examples=EXAMPLES, classes=CLASSES):
+    return cache_layout.layout(len(examples), views, Packing(dtype, classes))
+
+
 def write(folder, members=None, views=VIEWS, dtype='float16'):
     folder.mkdir(exist_ok=True)
-    statistics = logit_cache.write(
-        folder, EXAMPLES, CLASSES, views, dtype, members or [member(0.0), member(1.0)]
-    )
+    members = members or [member(0.0), member(1.0)]
+    statistics = cache_writer.write(folder, EXAMPLES, layout(views, dtype), members)
     store.seal(folder, {**statistics, 'cache': {**FACTS, 'dtype': dtype}, 'seconds': 0})
     return folder
 
@@ -120,7 +124,7 @@ def test_a_cache_of_something_else_is_refused_by_field(written, field, value, na
 
 
 def test_interrupted_writing_resumes_at_the_first_missing_view(tmp_path, written, monkeypatch):
-    monkeypatch.setattr(logit_cache, 'BLOCK_VIEWS', 1)
+    monkeypatch.setattr(cache_writer, 'BLOCK_PARTS', 1)
     folder = tmp_path / 'logits-2'
     folder.mkdir()
     calls = []
@@ -128,18 +132,16 @@ def test_interrupted_writing_resumes_at_the_first_missing_view(tmp_path, written
     def dies_at_view_2():
         logits = member(0.0)()
 
-        def failing(view):
+        def failing(view, rows):
             if view == 2:
                 raise interrupt.Interrupted
-            return logits(view)
+            return logits(view, rows)
 
         return failing
 
     with pytest.raises(interrupt.Interrupted):
-        logit_cache.write(
-            folder, EXAMPLES, CLASSES, VIEWS, 'float16', [dies_at_view_2, member(1.0)]
-        )
-    assert logit_cache.views_written(folder, VIEWS) == 2
+        cache_writer.write(folder, EXAMPLES, layout(), [dies_at_view_2, member(1.0)])
+    assert [part.view for part in layout().written(folder)] == [0, 1]
     write(folder, [member(0.0, calls), member(1.0)])
     assert calls == [2, 3]
     whole, resumed = (logit_cache.open_cache(path, FACTS) for path in (written, folder))
@@ -157,7 +159,7 @@ def test_members_are_held_one_at_a_time(tmp_path):
     most = []
 
     class Net:
-        def __call__(self, view):
+        def __call__(self, view, rows):
             gc.collect()
             most.append(len(alive))
             return np.zeros((len(EXAMPLES), CLASSES), np.float32)
@@ -169,12 +171,12 @@ def test_members_are_held_one_at_a_time(tmp_path):
 
     folder = tmp_path / 'logits-3'
     folder.mkdir()
-    logit_cache.write(folder, EXAMPLES, CLASSES, VIEWS, 'float16', [load] * 5)
+    cache_writer.write(folder, EXAMPLES, layout(), [load] * 5)
     assert max(most) <= 2  # the one in use, and the one before it until it is overwritten
 
 
 def test_logits_beyond_float16_are_refused_and_fit_float32(tmp_path):
-    big = [lambda: lambda view: np.full((len(EXAMPLES), CLASSES), 70000.0, np.float32)]
+    big = [lambda: lambda view, rows: np.full((len(EXAMPLES), CLASSES), 70000.0, np.float32)]
     with pytest.raises(UserError, match='float32'):
         write(tmp_path / 'narrow', big)
     cache = logit_cache.open_cache(write(tmp_path / 'wide', big, dtype='float32'), {})
@@ -182,7 +184,7 @@ def test_logits_beyond_float16_are_refused_and_fit_float32(tmp_path):
 
 
 def test_logits_that_are_not_finite_are_refused(tmp_path):
-    bad = [lambda: lambda view: np.full((len(EXAMPLES), CLASSES), np.nan, np.float32)]
+    bad = [lambda: lambda view, rows: np.full((len(EXAMPLES), CLASSES), np.nan, np.float32)]
     with pytest.raises(UserError, match='not finite'):
         write(tmp_path / 'bad', bad)
 
@@ -211,7 +213,8 @@ def test_float16_takes_20_bytes_a_sample_and_view_at_10_classes(tmp_path):
     folder.mkdir()
     examples = np.arange(20000, dtype=np.int32)
     noise = np.random.default_rng(0).normal(size=(20000, 10)).astype(np.float32)
-    logit_cache.write(folder, examples, 10, 2, 'float16', [lambda: lambda view: noise + view])
+    planned = layout(2, 'float16', examples, 10)
+    cache_writer.write(folder, examples, planned, [lambda: lambda view, rows: noise[rows] + view])
     written = sum(p.stat().st_size for p in (folder / 'views').rglob('*') if p.is_file())
     assert written / (2 * 20000) <= 20.5
 
@@ -226,10 +229,10 @@ def test_manifest_is_bound_to_its_marker(copied):
 
 
 def test_damage_between_two_sittings_is_found_or_harmless(tmp_path, written, monkeypatch):
-    monkeypatch.setattr(logit_cache, 'BLOCK_VIEWS', 1)
+    monkeypatch.setattr(cache_writer, 'BLOCK_PARTS', 1)
     half, members = tmp_path / 'half', [member(0.0), member(1.0)]
     half.mkdir()
-    logit_cache.write(half, EXAMPLES, CLASSES, 2, 'float16', members)
+    cache_writer.write(half, EXAMPLES, layout(2), members)
     files = [path for path in sorted((half / 'views' / '1').rglob('*')) if path.is_file()]
     found = 0
     for number, path in enumerate(files):
@@ -255,7 +258,7 @@ def test_damage_between_two_sittings_is_found_or_harmless(tmp_path, written, mon
 def test_views_that_changed_places_between_two_sittings_are_refused(tmp_path):
     half = tmp_path / 'half'
     half.mkdir()
-    logit_cache.write(half, EXAMPLES, CLASSES, 2, 'float16', [member(0.0)])
+    cache_writer.write(half, EXAMPLES, layout(2), [member(0.0)])
     views = half / 'views'
     for old, new in (('0', 'x'), ('1', '0'), ('x', '1')):
         (views / old).rename(views / new)

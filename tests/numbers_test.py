@@ -11,7 +11,16 @@ from mimic_jax.artifacts import store
 from mimic_jax.data import prepare
 from mimic_jax.data.settings import Data
 from mimic_jax.errors import NotFinite, UserError
-from mimic_jax.mimic import ensemble, evaluate, logit_cache, students, teachers
+from mimic_jax.mimic import (
+    cache_layout,
+    cache_writer,
+    ensemble,
+    evaluate,
+    logit_cache,
+    students,
+    teachers,
+)
+from mimic_jax.mimic.packing import Packing
 from mimic_jax.runtime.progress import Progress
 from mimic_jax.training import loop, train_step
 
@@ -59,9 +68,9 @@ def test_a_cache_in_float16_ends_at_its_largest_number(tmp_path):
     def write(name, number):
         (tmp_path / name).mkdir()
         said = np.full((4, 3), number, np.float32)
-        logit_cache.write(
-            tmp_path / name, np.arange(4), 3, 1, 'float16', [lambda: lambda view: said]
-        )
+        layout = cache_layout.layout(4, 1, Packing('float16', 3))
+        members = [lambda: lambda view, rows: said[rows]]
+        cache_writer.write(tmp_path / name, np.arange(4), layout, members)
 
     for sign in (1, -1):
         write(f'fits{sign}', sign * 65504.0)
@@ -99,9 +108,9 @@ def stand_in(net, scale):
     """A cache of random logits of that size, class 0 without any."""
     logits = np.random.default_rng(0).normal(size=(len(net.examples), 10)).astype(np.float32)
     logits[:, 0] = 0
-    cache = logit_cache.LogitCache(
-        Path(), net.examples, 2, 10, 'float32', logits.mean(0), logits.std(0), {}
-    )
+    layout = cache_layout.layout(len(logits), 2, Packing('float32', 10))
+    facts = {'mean': logits.mean(0), 'deviation': logits.std(0)}
+    cache = logit_cache.opened(Path(), net.examples, layout, facts)
     cache._kept.update({view: logits * np.float32(scale) for view in range(2)})
     return cache
 

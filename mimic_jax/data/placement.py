@@ -174,7 +174,8 @@ class Placement:
             rows, leading = len(part[0]['index']), len(part) > 1
             shares = [{**item, 'view': np.int32(view)} for item in self._shares(part)]
             gathered = [batches.gather(host, item) for item in shares]
-            mapped.release(self.data.inputs)
+            for array in host.values():
+                mapped.release(array)
             tree = batches.stack(gathered) if leading else gathered[0]
             return len(part), Given(self._placed(tree, rows, int(leading)))
 

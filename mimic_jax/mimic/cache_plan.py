@@ -5,8 +5,12 @@ import dataclasses
 import numpy as np
 
 from mimic_jax.artifacts.store import Recipe
+from mimic_jax.data import tta
 from mimic_jax.data.settings import Views
+from mimic_jax.mimic import cache_layout
+from mimic_jax.mimic.cache_layout import Layout
 from mimic_jax.mimic.external_plan import OwnPlan
+from mimic_jax.mimic.packing import Packing
 from mimic_jax.mimic.settings import Logits
 from mimic_jax.runtime.progress import ASKING
 from mimic_jax.training.plan import NetPlan
@@ -26,6 +30,13 @@ class CachePlan:
     members: tuple[NetPlan, ...]
     examples: np.ndarray
     own: OwnPlan | None = None
+
+    def layout(self, num_classes: int, batch_size: int) -> Layout:
+        """Of the cache's files.  batch_size: of the batches that it is labelled in."""
+        settings = self.settings
+        top = settings.top if settings.dtype == 'topk' else 0
+        packing = Packing(settings.dtype, num_classes, top)
+        return cache_layout.layout(len(self.examples), settings.views, packing, batch_size)
 
     @property
     def teachers(self) -> tuple[NetPlan | OwnPlan, ...]:
@@ -49,4 +60,7 @@ class CachePlan:
     def work(self) -> float:
         """Forward FLOPs of all members on all views; of a teacher of one's own, answers."""
         passes = len(self.examples) * self.settings.views
-        return float(passes) if self.own else passes * sum(member.flops for member in self.members)
+        if self.own:
+            return float(passes)
+        asked = passes * len(tta.TRANSFORMS[self.settings.tta])
+        return asked * sum(member.flops for member in self.members)

@@ -19,20 +19,26 @@ from mimic_jax.runtime import backend, compiled, hosts, sharding
 from mimic_jax.training import checkpoint
 from mimic_jax.training.plan import NetPlan
 from mimic_jax.training.session import Session
-from mimic_jax.training.train_step import Task, forward
+from mimic_jax.training.train_step import Task, forward, mean_forward
 
 
-def load(session: Session, plan: NetPlan | OwnPlan, done: Callable[[], None] = lambda: None):
+def load(
+    session: Session,
+    plan: NetPlan | OwnPlan,
+    done: Callable[[], None] = lambda: None,
+    average: str = 'none',
+):
     """A finished net as `logits(ids, view, settings, view_seed) -> [n, K]` float32 on the host.
 
     A teacher made elsewhere answers likewise.
 
     ids: padded batches of indices.  settings: of the view, None for the examples as they are.
-    done: called after every batch.
+    done: called after every batch.  average: a name of `tta.TRANSFORMS`, which a net's logits are the
+    mean over.
     """
     if isinstance(plan, OwnPlan):
         return external_teacher.load(session, plan, done)
-    return _logits(session, plan.task, variables(session, plan), done)
+    return _logits(session, plan.task, variables(session, plan), done, average)
 
 
 def load_absorbed(session: Session, plan: NetPlan):
@@ -78,7 +84,13 @@ def plain_forward(net, kind: str, variables, constants, inputs) -> jax.Array:
     return forward(net, kind, None, variables, constants, 0, {'inputs': inputs})
 
 
-def _logits(session: Session, task: Task, variables, done: Callable[[], None] = lambda: None):
+def _logits(
+    session: Session,
+    task: Task,
+    variables,
+    done: Callable[[], None] = lambda: None,
+    average: str = 'none',
+):
     call = _forward_call(session.mesh)
 
     def logits(ids, view: int = 0, settings=None, view_seed: int = 0) -> np.ndarray:
@@ -94,6 +106,7 @@ def _logits(session: Session, task: Task, variables, done: Callable[[], None] = 
                     session.constants,
                     np.uint32(view_seed),
                     fed,
+                    average,
                 )
             )
             if len(outputs) > 2:  # not further ahead of the device than two batches
@@ -105,9 +118,11 @@ def _logits(session: Session, task: Task, variables, done: Callable[[], None] = 
     return logits
 
 
-def cache_batches(session: Session, cache: CachePlan, view: int) -> list[dict]:
-    """The batches that a view of a cache's examples is labelled in."""
-    ids = session.placement.in_order(cache.examples)
+def cache_batches(
+    session: Session, cache: CachePlan, view: int, rows: slice = slice(None)
+) -> list[dict]:
+    """The batches that a view of a cache's examples, or of some rows of them, is labelled in."""
+    ids = session.placement.in_order(cache.examples[rows])
     return mixing.with_partners(ids, cache.views, cache.views.seed, view, cache.examples)
 
 
@@ -160,10 +175,12 @@ def open_checked(session: Session, cache: CachePlan) -> logit_cache.LogitCache:
 
 def _check_rows(session: Session, cache: CachePlan, opened: logit_cache.LogitCache) -> None:
     """UserError where rows of the first and the last view are not what the teachers say of them."""
-    members = [load(session, teacher) for teacher in cache.teachers]
+    average = cache.settings.tta
+    members = [load(session, teacher, average=average) for teacher in cache.teachers]
 
     def recomputed(view: int):
-        first = cache_batches(session, cache, view)[:1]
+        size = session.run.evaluation_batch_size
+        first = cache_batches(session, cache, view, slice(size))
         rows = np.arange(int(first[0]['mask'].sum()))
         total = np.zeros((len(rows), opened.num_classes), np.float32)
         for logits in members:
@@ -188,6 +205,8 @@ def _own_facts(session: Session, cache: CachePlan) -> dict:
         },
         'views': cache.settings.views,
         'dtype': cache.settings.dtype,
+        **({'top': cache.settings.top} if cache.settings.dtype == 'topk' else {}),
+        **({'tta': cache.settings.tta} if cache.settings.tta != 'none' else {}),
         'num_classes': session.data.num_classes,
         'preprocess': session.data.preprocess,
     }
@@ -195,10 +214,10 @@ def _own_facts(session: Session, cache: CachePlan) -> dict:
 
 @functools.cache
 def _forward_call(mesh):
-    def forward_call(net, kind, settings, variables, constants, view_seed, fed: Fed):
+    def forward_call(net, kind, settings, variables, constants, view_seed, fed: Fed, average):
         batch = fed.batch(fed.items, 0)
-        return forward(net, kind, settings, variables, constants, view_seed, batch)
+        return mean_forward(net, kind, settings, variables, constants, view_seed, batch, average)
 
     # Several processes each want all of the logits, and are sent those of the others.
     placed = sharding.replicated(mesh) if sharding.spans_processes(mesh) else None
-    return compiled.jit(forward_call, static_argnums=(0, 1, 2), out_shardings=placed)
+    return compiled.jit(forward_call, static_argnums=(0, 1, 2, 7), out_shardings=placed)

@@ -1,16 +1,16 @@
 """Holds what a teacher made elsewhere says against the known labels, once its cache is written."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from mimic_jax.mimic import external_checks, external_teacher, logit_cache
+from mimic_jax.mimic import external_checks, external_teacher
 from mimic_jax.mimic import external_plan as own_plan
 from mimic_jax.mimic.cache_plan import CachePlan
 from mimic_jax.mimic.external_checks import FEWEST, Verdict
 from mimic_jax.mimic.external_plan import OwnPlan
+from mimic_jax.mimic.logit_cache import LogitCache
 from mimic_jax.training.session import Session
 
 ASKED = 1000  # validation examples that a function or model is asked about at most
@@ -35,15 +35,16 @@ class _Held(NamedTuple):
     rows: np.ndarray | None = None  # the examples that rows should be of; None for all of the data
 
 
-def hold(session: Session, cache: CachePlan, folder: Path, statistics: dict) -> dict:
+def hold(session: Session, cache: CachePlan, kept: LogitCache) -> dict:
     """The manifest's `checked`, an entry a view and split, and its `warnings`, a line each.
 
+    kept: the cache, just written.
     Of files every view is looked at, and the validation rows that they have. A function or a model is
     looked at in the first view, and asked about validation examples where that has too few labels.
     """
     own = cache.own
     files = own.settings.kind == 'logits'
-    each = _from_files(session, own) if files else _asked(session, cache, folder, statistics)
+    each = _from_files(session, own) if files else _asked(session, cache, kept)
     checked, problems = [], {}
     for held in each:
         verdict = _judged(session, own, held)
@@ -99,18 +100,9 @@ def _of_split(session: Session, split: str, view: int, array, examples: np.ndarr
     return _Held(split, view, array, known)
 
 
-def _asked(session: Session, cache: CachePlan, folder: Path, statistics: dict) -> Iterator[_Held]:
-    written = logit_cache.LogitCache(
-        folder=folder,
-        examples=cache.examples,
-        views=cache.settings.views,
-        num_classes=session.data.num_classes,
-        dtype=cache.settings.dtype,
-        facts={},
-        **{key: np.asarray(value, np.float32) for key, value in statistics.items()},
-    )
+def _asked(session: Session, cache: CachePlan, kept: LogitCache) -> Iterator[_Held]:
     labels = session.data.labels[cache.examples]
-    yield _Held('train', 0, written.view(0).astype(np.float32), labels)
+    yield _Held('train', 0, kept.view(0).astype(np.float32), labels)
     if (labels >= 0).sum() < FEWEST:
         examples = session.data.splits['validation'][:ASKED]
         logits = external_teacher.load(session, cache.own)

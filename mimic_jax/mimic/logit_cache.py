@@ -1,75 +1,25 @@
-"""The logit cache: what an ensemble says of every transfer example on every view.
+"""The logit cache: what an ensemble says of every transfer example on every view, opened and checked.
 
-A cache stores no pixels: a view is replayed from (seed, view number, example index). Each view is an
-Orbax checkpoint `views/<number>` of {logits: [M, K]}, row i for the i-th transfer example, which the
-array `examples.npy` [M] names. The manifest's `cache` says what the logits are of.
+A cache stores no pixels: a view is replayed from (seed, view number, example index). `cache_layout` has
+its files, `packing` the form of a row. The manifest's `cache` says what the logits are of.
 """
 
 import dataclasses
-import functools
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from mimic_jax.artifacts import digests, store
+from mimic_jax.artifacts import store
+from mimic_jax.data import mapped
 from mimic_jax.errors import UserError
-from mimic_jax.runtime import hosts, interrupt
-from mimic_jax.training import checkpoint
+from mimic_jax.mimic import cache_layout
+from mimic_jax.mimic.cache_layout import EXAMPLES, Layout
+from mimic_jax.mimic.packing import Packing
 
-VIEWS, EXAMPLES = 'views', 'examples.npy'
-BLOCK_BYTES = 256 << 20  # of float32 sums held while an ensemble streams by
-BLOCK_VIEWS = 16  # a kill costs at most so many views
-FLOAT16_MAX = 65504.0
-KEPT_BYTES = 2 << 30  # of views kept in memory once read
-
-Member = Callable[[], Callable[[int], np.ndarray]]
-
-
-def write(
-    folder: Path,
-    examples: np.ndarray,
-    num_classes: int,
-    views: int,
-    dtype: str,
-    members: Sequence[Member],
-) -> dict:
-    """Writes the views that `folder` does not hold yet; returns the statistics of all.
-
-    members: each loads one member and returns `logits(view) -> [M, K]`. They are loaded one at a
-    time and added into a float32 sum, so memory does not grow with their number. Where a run has
-    several processes, all ask the members and process 0 writes.
-
-    Returns {mean, deviation: a list of K each, over all examples and views}.
-
-    Raises:
-      UserError: logits that are not finite, or beyond float16's range when that is the dtype; a disk
-        that does not take a view, or gives back another than was written.
-      Interrupted: asked to stop; the views written so far stay.
-    """
-    hosts.first(lambda: np.save(folder / EXAMPLES, examples))
-    shape = (len(examples), num_classes)
-    missing = hosts.first(lambda: _missing(folder, views))
-    size = max(1, min(BLOCK_VIEWS, BLOCK_BYTES // (4 * shape[0] * shape[1])))
-    for start in range(0, len(missing), size):
-        block = missing[start : start + size]
-        sums = np.zeros((len(block), *shape), np.float32)
-        for load in members:
-            logits = load()
-            for total, view in zip(sums, block, strict=True):
-                total += logits(view)
-        sums /= len(members)
-        with interrupt.deferred():
-            means = dict(zip(block, sums, strict=True))
-            hosts.first(functools.partial(_save, folder, means, dtype))
-        hosts.check_stop()
-        interrupt.check()
-    return hosts.first(lambda: _statistics(folder, views, shape, dtype))
-
-
-def views_written(folder: Path, views: int) -> int:
-    """How many of the views an earlier sitting has finished."""
-    return views - len(_missing(folder, views))
+KEPT_BYTES = 2 << 30  # of views kept once read
+MEMORY_BYTES = 1 << 30  # of a view that is held in memory; a larger one is a memory-mapped file
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -78,23 +28,63 @@ class LogitCache:
 
     folder: Path
     examples: np.ndarray
-    views: int
-    num_classes: int
-    dtype: str
+    layout: Layout
     mean: np.ndarray
     deviation: np.ndarray
     facts: Mapping
     _kept: dict = dataclasses.field(default_factory=dict)
 
+    @property
+    def views(self) -> int:
+        return self.layout.views
+
+    @property
+    def num_classes(self) -> int:
+        return self.layout.packing.classes
+
+    @property
+    def dtype(self) -> str:
+        return self.layout.packing.dtype
+
     def view(self, number: int) -> np.ndarray:
-        """The logits [M, K] of a view, in the cache's dtype."""
+        """The logits [M, K] of a view: float16 where the cache's dtype is that, otherwise float32.
+
+        A view of more than 1 GiB comes as a memory-mapped file that is gone when the array is.
+        """
         if number not in self._kept:
-            shape = (len(self.examples), self.num_classes)
-            logits = _read(self.folder, number, shape, self.dtype)
-            if len(self._kept) * logits.nbytes > KEPT_BYTES:
+            logits = self._read(number)
+            if (len(self._kept) + 1) * logits.nbytes > KEPT_BYTES and self._kept:
                 self._kept.pop(next(iter(self._kept)))
             self._kept[number] = logits
         return self._kept[number]
+
+    def rows(self, number: int, rows: np.ndarray) -> np.ndarray:
+        """The logits [R, K] of some rows of a view, of which only their parts are read."""
+        if number in self._kept:
+            return self._kept[number][rows]
+        packing = self.layout.packing
+        found = np.zeros((len(rows), packing.classes), packing.unpacked)
+        for part in self.layout.parts(number):
+            inside = (rows >= part.rows.start) & (rows < part.rows.stop)
+            if inside.any():
+                logits = packing.unpack(cache_layout.read(self.folder, part, packing))
+                found[inside] = logits[rows[inside] - part.rows.start]
+        return found
+
+    def _read(self, number: int) -> np.ndarray:
+        packing, parts = self.layout.packing, self.layout.parts(number)
+        if len(parts) == 1:
+            return packing.unpack(cache_layout.read(self.folder, parts[0], packing))
+        shape = (self.layout.examples, packing.classes)
+        if np.prod(shape) * packing.unpacked.itemsize <= MEMORY_BYTES:
+            logits = np.empty(shape, packing.unpacked)
+        else:
+            with _scratch(self.folder) as file:
+                logits = np.memmap(file, packing.unpacked, 'w+', shape=shape)
+        for part in parts:
+            logits[part.rows] = packing.unpack(cache_layout.read(self.folder, part, packing))
+            mapped.release(logits)
+        return logits
 
     def check_rows(
         self,
@@ -111,14 +101,20 @@ class LogitCache:
         Raises:
           UserError: a row differs.
         """
+        packing = self.layout.packing
         for view in sorted({0, self.views - 1}):
             rows, logits = recomputed(view)
-            kept = self.view(view)[rows]
+            kept, today = self.rows(view, rows), packing.unpack(packing.pack(logits))
             if exact:
-                good = np.array_equal(kept, logits.astype(kept.dtype))
+                good = np.array_equal(kept, today)
             else:
                 close = 0.01 * float(self.deviation.mean())
-                good = np.allclose(kept.astype(np.float32), logits, rtol=0.01, atol=close)
+                if packing.dtype == 'int8':  # a byte more or less
+                    close += float(np.abs(logits).max()) / 127
+                if packing.dtype == 'topk':  # where two are nearly equal either may be kept
+                    kept, today = np.sort(kept, axis=1), np.sort(today, axis=1)
+                kept, today = kept.astype(np.float32), today.astype(np.float32)
+                good = np.allclose(kept, today, rtol=0.01, atol=close)
             if not good:
                 raise UserError(
                     f'{self.folder}: view {view} is not what the teacher says of these examples'
@@ -151,16 +147,16 @@ def open_cache(folder: Path, expected: Mapping) -> LogitCache:
             'use the workdir and config that made it, or delete it'
         )
     examples = np.load(folder / EXAMPLES, allow_pickle=False)
-    return LogitCache(
-        folder=folder,
-        examples=examples,
-        views=cache['views'],
-        num_classes=cache['num_classes'],
-        dtype=cache['dtype'],
-        mean=np.asarray(facts['mean'], np.float32),
-        deviation=np.asarray(facts['deviation'], np.float32),
-        facts=facts,
-    )
+    packing = Packing(cache['dtype'], cache['num_classes'], cache.get('top', 0))
+    # Without `part_rows`: an older version's, whose views are whole.
+    planned = Layout(len(examples), cache['views'], packing, facts.get('part_rows', len(examples)))
+    return opened(folder, examples, planned, facts)
+
+
+def opened(folder: Path, examples: np.ndarray, planned: Layout, facts: Mapping) -> LogitCache:
+    """A cache by what is known of it.  facts: of its manifest, or the statistics of one being made."""
+    mean, deviation = (np.asarray(facts[key], np.float32) for key in ('mean', 'deviation'))
+    return LogitCache(folder, examples, planned, mean, deviation, facts)
 
 
 def _difference(expected, found, field: str):
@@ -180,72 +176,9 @@ def _difference(expected, found, field: str):
     return next(filter(None, differences), None)
 
 
-def _path(folder: Path, view: int) -> Path:
-    return (folder / VIEWS / str(view)).resolve()
-
-
-def _missing(folder: Path, views: int) -> list[int]:
-    # Orbax renames a finished view into place, so what is there is whole.
-    known = digests.read(folder)
-    return [
-        view
-        for view in range(views)
-        if _entry(view) not in known or not _path(folder, view).exists()
-    ]
-
-
-def _save(folder: Path, means: Mapping[int, np.ndarray], dtype: str) -> None:
-    """Writes views, each converted on its own: a block of them may be large."""
-    new = {
-        _entry(view): checkpoint.digest(_checked(mean, dtype, folder, view))
-        for view, mean in means.items()
-    }
-    digests.write(folder, {**digests.read(folder), **new})
-    told = checkpoint.one_line(folder / VIEWS, 'written', checkpoint.MAKE_ROOM)
-    with told, checkpoint.by_itself() as checkpointer:
-        for view, mean in means.items():
-            logits = _checked(mean, dtype, folder, view)
-            # By force: a view without a digest is an older version's, or was damaged with it.
-            checkpointer.save(_path(folder, view), {'logits': logits}, force=True)
-
-
-def _entry(view: int) -> str:
-    return f'{VIEWS}/{view}'
-
-
-def _read(folder: Path, view: int, shape: tuple[int, int], dtype: str) -> np.ndarray:
-    path = _path(folder, view)
-    mend = f'delete {path} and run again'
-    with checkpoint.one_line(path, 'read', mend), checkpoint.by_itself() as checkpointer:
-        return checkpointer.restore(path, {'logits': np.zeros(shape, dtype)})['logits']
-
-
-def _checked(logits: np.ndarray, dtype: str, folder: Path, view: int) -> np.ndarray:
-    if not np.isfinite(logits).all():
-        raise UserError(
-            f'{folder}: the ensemble gives logits that are not finite on view {view}; lower its '
-            "members' train.learning_rate or set their train.clip_norm"
-        )
-    largest = float(np.abs(logits).max())
-    if dtype == 'float16' and largest > FLOAT16_MAX:
-        raise UserError(
-            f'{folder}: a logit of {largest:.6g} on view {view} does not fit float16 (at most '
-            f"{FLOAT16_MAX:.0f}); set the cache's dtype to float32"
-        )
-    return logits.astype(dtype)
-
-
-def _statistics(folder: Path, views: int, shape: tuple[int, int], dtype: str) -> dict:
-    total, squares = np.zeros(shape[1]), np.zeros(shape[1])
-    known = digests.read(folder)
-    for view in range(views):
-        logits = _read(folder, view, shape, dtype)
-        if checkpoint.digest(logits) != known.get(_entry(view)):
-            path = _path(folder, view)
-            raise UserError(f'{path} is not what was written there; delete it and run again')
-        logits = logits.astype(np.float64)
-        total += logits.sum(0)
-        squares += np.square(logits).sum(0)
-    mean = total / (views * shape[0])
-    variance = np.maximum(squares / (views * shape[0]) - np.square(mean), 0)
-    return {'mean': mean.tolist(), 'deviation': np.sqrt(variance).tolist()}
+def _scratch(folder: Path):
+    """A file of no name, beside the cache or, where nothing may be written there, elsewhere."""
+    try:
+        return tempfile.TemporaryFile(dir=folder.parent)
+    except OSError:
+        return tempfile.TemporaryFile()

@@ -1,12 +1,16 @@
 """Writes down what an ensemble says of the transfer examples, view by view."""
 
-import functools
 import json
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+
 from mimic_jax.artifacts import store
-from mimic_jax.mimic import ensemble, external_labels, logit_cache
+from mimic_jax.data import batches
+from mimic_jax.mimic import cache_writer, ensemble, external_labels, logit_cache
+from mimic_jax.mimic.cache_layout import Layout, Part
 from mimic_jax.mimic.cache_plan import CachePlan
 from mimic_jax.runtime import hosts
 from mimic_jax.training.session import Session
@@ -34,32 +38,36 @@ def run(session: Session, cache: CachePlan) -> Path:
 
 
 def _write(folder: Path, session: Session, cache: CachePlan) -> dict:
-    start = time.monotonic()
-    written = hosts.first(lambda: _circumstances(folder, session, cache))
-    batches_of = functools.partial(ensemble.cache_batches, session, cache)
-    calls = len(cache.teachers) * len(batches_of(0))  # a view
-    steps = cache.settings.views * calls
-    done = logit_cache.views_written(folder, cache.settings.views) * calls
+    start, size = time.monotonic(), session.run.evaluation_batch_size
+    layout = cache.layout(session.data.num_classes, size)
+    written = hosts.first(lambda: _circumstances(folder, session, layout))
+
+    def calls(parts: Iterable[Part]) -> int:
+        return len(cache.teachers) * sum(batches.steps(part.count, size) for part in parts)
+
+    steps, done = calls(layout.all_parts()), calls(layout.written(folder))
     with session.progress.task(
         f'logits {cache.name}', cache.kind_of_work, steps, cache.work / steps, done
     ) as bar:
 
         def loader(teacher):
             def load():
-                logits = ensemble.load(session, teacher, bar.advance)
-                return lambda view: logits(batches_of(view), view, cache.views, cache.views.seed)
+                logits = ensemble.load(session, teacher, bar.advance, cache.settings.tta)
+
+                def of_part(view: int, rows: slice) -> np.ndarray:
+                    ids = ensemble.cache_batches(session, cache, view, rows)
+                    return logits(ids, view, cache.views, cache.views.seed)
+
+                return of_part
 
             return load
 
-        statistics = logit_cache.write(
-            folder,
-            cache.examples,
-            session.data.num_classes,
-            cache.settings.views,
-            cache.settings.dtype,
-            [loader(teacher) for teacher in cache.teachers],
-        )
-    held = external_labels.hold(session, cache, folder, statistics) if cache.own else {}
+        members = [loader(teacher) for teacher in cache.teachers]
+        statistics = cache_writer.write(folder, cache.examples, layout, members)
+    held = {}
+    if cache.own:
+        kept = logit_cache.opened(folder, cache.examples, layout, statistics)
+        held = external_labels.hold(session, cache, kept)
     return {
         **statistics,
         **held,
@@ -69,10 +77,10 @@ def _write(folder: Path, session: Session, cache: CachePlan) -> dict:
     }
 
 
-def _circumstances(folder: Path, session: Session, cache: CachePlan) -> list[dict]:
+def _circumstances(folder: Path, session: Session, layout: Layout) -> list[dict]:
     """Those under which the views were written, this sitting's among them, each once."""
     path, here = folder / SITTINGS, ensemble.where_written(session)
-    begun = logit_cache.views_written(folder, cache.settings.views) > 0
+    begun = bool(layout.written(folder))
     try:
         before = json.loads(path.read_text()) if begun else []
     except (OSError, ValueError):  # an older version's, or damaged: nobody knows any more

@@ -8,7 +8,7 @@ import numpy as np
 
 from mimic_jax.artifacts.store import Recipe
 from mimic_jax.config.fields import differing, filled
-from mimic_jax.data import batches, views
+from mimic_jax.data import batches, tta, views
 from mimic_jax.data.dataset import Dataset
 from mimic_jax.data.settings import Data, OwnViews, own_views
 from mimic_jax.data.settings import Views as ViewSettings
@@ -166,6 +166,7 @@ def _cache(name: str, settings: Logits, common: ViewSettings, data: Dataset, mem
     chosen = tuple(members[member] for member in settings.members)
     examples = transfer_set(name, settings, data)
     own, augmentation = None, cache_views(name, settings, common, data)
+    _check_answers(settings, data, f'config.logits.{name}')
     if settings.source.path:
         own = own_plan.make(name, settings, augmentation, examples, data)
     inputs = _inputs(data, augmentation)
@@ -179,9 +180,24 @@ def _cache(name: str, settings: Logits, common: ViewSettings, data: Dataset, mem
         },
         data=data.fingerprint,
         reads=tuple(member.recipe.name for member in chosen),
-        versions=_view_version(augmentation),
+        versions=_view_version(augmentation, settings.tta),
     )
     return CachePlan(name, recipe, settings, augmentation, chosen, examples, own)
+
+
+def _check_answers(settings: Logits, data: Dataset, where: str) -> None:
+    """UserError unless a cache's answers can be averaged and kept as its settings have it."""
+    tta.check(settings.tta, data.input_shape, f'{where}.tta')
+    if settings.tta != 'none' and settings.source.path:
+        raise UserError(
+            f"{where}.tta averages a net's answers, and this cache has a teacher made elsewhere; set it "
+            "to 'none' and let the teacher average"
+        )
+    if settings.dtype == 'topk' and settings.top >= data.num_classes:
+        raise UserError(
+            f'{where}.top is {settings.top}, but there are {data.num_classes} classes; keep fewer, or '
+            "set dtype to 'float16'"
+        )
 
 
 def transfer_set(name: str, settings: Logits, data: Dataset) -> np.ndarray:
@@ -331,5 +347,6 @@ def _versions(net: Net, augmentation: ViewSettings) -> dict[str, int]:
     }
 
 
-def _view_version(augmentation: ViewSettings) -> dict[str, int]:
-    return {} if views.is_identity(augmentation) else {'view': views.VERSION}
+def _view_version(augmentation: ViewSettings, average: str = 'none') -> dict[str, int]:
+    plain = views.is_identity(augmentation) and average == 'none'
+    return {} if plain else {'view': views.VERSION}

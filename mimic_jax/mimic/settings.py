@@ -131,7 +131,25 @@ class Logits:
         rules.up_to(100_000),
     )
     augmentation: OwnViews = named_elsewhere(OwnViews())
-    dtype: str = setting('float16', 'What logits are kept in.', choices=('float16', 'float32'))
+    tta: str = setting(
+        'none',
+        "What each teacher's logits are the mean over, of every view. 'mirror': the image and its mirror "
+        "image. 'mirror_shift': half of that, and half of both moved by a pixel along each diagonal "
+        '(Jordan 2024).',
+        choices=('none', 'mirror', 'mirror_shift'),
+    )
+    dtype: str = setting(
+        'float16',
+        "What logits are kept in. 'int8': a byte each, and a scale for each row. 'topk': the `top` largest "
+        'of each row in float16, and one number for all others.',
+        choices=('float16', 'float32', 'int8', 'topk'),
+    )
+    top: int = setting(
+        10,
+        "How many logits of a row 'topk' keeps; fewer than there are classes.",
+        rules.FROM_1,
+        read=(lambda logits: logits.dtype == 'topk', "where dtype is 'topk'"),
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from mimic_jax.artifacts import store
 from mimic_jax.config.fields import as_json
-from mimic_jax.reporting import costs, html_page, tables
+from mimic_jax.reporting import caches, costs, html_page, tables
 from mimic_jax.reporting.answers import Answers
 from mimic_jax.runtime.address import without_password
 from mimic_jax.training.plan import NetPlan
@@ -31,6 +31,8 @@ def cost(answers: Answers, report: dict) -> Iterator[str]:
     yield html_page.paragraph(text, 'soft')
     if report['rows']:
         yield html_page.table(tables.timing_cells(report))
+    if report.get('caches'):
+        yield html_page.table([caches.HEADER, *caches.cells(report)])
 
 
 def flops(answers: Answers) -> dict[str, float]:

@@ -12,7 +12,15 @@ import jax
 from mimic_jax.artifacts import store
 from mimic_jax.mimic import latency
 from mimic_jax.mimic.plan import Plan
-from mimic_jax.reporting import costs, figures, grids, html_provenance, html_report, tables
+from mimic_jax.reporting import (
+    caches,
+    costs,
+    figures,
+    grids,
+    html_provenance,
+    html_report,
+    tables,
+)
 from mimic_jax.reporting.answers import Answers
 from mimic_jax.reporting.part import PLAIN, Part
 from mimic_jax.reporting.settings import Report, Row
@@ -61,6 +69,7 @@ def run(
         'seconds': round(sum(cost['seconds'] for cost in spent.values()), 1),
         'date': datetime.date.today().isoformat(),
         'costs': spent,
+        'caches': caches.facts(session, plan),
         'warnings': _warnings(session, plan),
         'artifacts': _artifacts(session.workdir, plan, part),
         'settings': html_provenance.flat(config),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from mimic_jax.ops import metrics
 from mimic_jax.ops.text import aligned
-from mimic_jax.reporting import grids
+from mimic_jax.reporting import caches, grids
 from mimic_jax.reporting.rows import by_source, of_speech
 
 
@@ -110,6 +110,9 @@ def page(report: dict, pictures: Sequence[str]) -> str:
         names = ', '.join(cost['artifacts'])
         costs.append(f'| {phase} | {names} | {cost["seconds"]:g} | {cost["bytes"] / 2**20:.1f} |')
     parts.append('\n'.join(costs))
+    if report.get('caches'):
+        lines = [caches.HEADER, tuple('---' for _ in caches.HEADER), *caches.cells(report)]
+        parts.append('\n'.join(f'| {" | ".join(line)} |' for line in lines))
     parts.append(f'`{report["command"]}`, {report["machine"]}, {report["date"]}.')
     return '\n\n'.join(parts) + '\n'
 

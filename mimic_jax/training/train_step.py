@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from mimic_jax.data import mixing, preprocess, views
+from mimic_jax.data import mixing, preprocess, tta, views
 from mimic_jax.data.draws import PRNG
 from mimic_jax.data.settings import Views
 from mimic_jax.models.contract import Net
@@ -137,6 +137,28 @@ def forward(net: Net, kind: str, settings: Views | None, variables, constants, v
     """Logits [B, K] of a batch, on its view, or unaugmented where `settings` is None."""
     inputs = prepare(kind, settings, constants, view_seed, batch)
     return net.apply(variables, inputs, train=False)
+
+
+def mean_forward(
+    net: Net,
+    kind: str,
+    settings: Views | None,
+    variables,
+    constants,
+    view_seed,
+    batch,
+    average: str,
+):
+    """`forward`, of which the mean over the transforms `tta.TRANSFORMS[average]` of the view is taken."""
+    if average == 'none':
+        return forward(net, kind, settings, variables, constants, view_seed, batch)
+    seen = batch['inputs'] if settings is None else views.of_batch(batch, view_seed, settings)
+    total = 0.0
+    for transform in tta.TRANSFORMS[average]:
+        moved, raw_type = tta.apply(transform, seen), batch['inputs'].dtype
+        inputs = preprocess.apply(kind, constants['inputs'], moved, raw_type)
+        total += transform.weight * net.apply(variables, inputs, train=False)
+    return total
 
 
 def example_losses(
