@@ -32,7 +32,7 @@ from mimic_jax.export import plan as exporting
 from mimic_jax.mimic import ensemble, logit_cache
 from mimic_jax.mimic.logit_cache import LogitCache
 from mimic_jax.mimic.plan import Plan
-from mimic_jax.runtime import allocator, compiled
+from mimic_jax.runtime import allocator, compiled, interrupt
 from mimic_jax.training import metrics_log
 from mimic_jax.training.plan import NetPlan
 from mimic_jax.training.session import Session
@@ -54,7 +54,9 @@ def load_experiment(path: str | Path, **changes) -> ml_collections.ConfigDict:
     path, _, names = str(path).partition(':')
     file = Path(shipped.find(path)).expanduser()
     if not file.is_file():
-        raise UserError(f'there is no experiment {path}; there are {", ".join(shipped.names())}')
+        near = shipped.nearest(path)
+        rest = f'did you mean {near}?' if near else f'there are {", ".join(shipped.names())}'
+        raise UserError(f'there is no experiment {path}; {rest}')
     module = _module(file)
     if not hasattr(module, 'get_config'):
         raise UserError(f'{file} has no get_config; write one that returns a ConfigDict')
@@ -91,9 +93,10 @@ def run(
     experiment = name or getattr(config, '_experiment', 'experiment')
     folder = Path(workdir).expanduser()
     command = f'mimic_jax.run: {experiment}'
-    finished = pipeline.run(
-        config, workdir=folder, experiment=experiment, phase=phase, command=command
-    )
+    with interrupt.handled():
+        finished = pipeline.run(
+            config, workdir=folder, experiment=experiment, phase=phase, command=command
+        )
     if finished is None:
         return Result([], None, folder, None, None)
     session, plan = finished

@@ -4,8 +4,11 @@
 class UserError(ValueError):
     """Bad input: the message is one line that says what is wrong, where, and what to do.
 
-    `mimic_jax.main` prints it without a traceback and exits with status 2.
+    `mimic_jax.main` prints it without a traceback and exits with status 2; so does a notebook's cell.
     """
+
+    def _render_traceback_(self) -> list[str]:  # by this name IPython asks what to show
+        return [f'error: {self}']
 
 
 class NotFinite(UserError):

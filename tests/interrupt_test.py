@@ -4,11 +4,13 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 from conftest import ROOT
 
+from mimic_jax.errors import UserError
 from mimic_jax.runtime import interrupt
 from mimic_jax.runtime.interrupt import Interrupted
 
@@ -105,6 +107,40 @@ def test_code_can_ask_itself_to_stop():
     with pytest.raises(Interrupted), interrupt.deferred():
         interrupt.request()
         interrupt.check()
+
+
+def test_a_block_has_its_own_handlers_and_gives_the_old_ones_back():
+    """As in a notebook, whose kernel has a handler of its own."""
+    taken = []
+    for number in BOTH:
+        signal.signal(number, lambda number, frame: taken.append(number))
+    for _ in range(2):  # the second time nothing is left of the first
+        with pytest.raises(Interrupted), interrupt.handled():
+            signal.raise_signal(signal.SIGINT)
+        assert taken == [] and not interrupt.requested()
+    with interrupt.handled():
+        interrupt.check()
+    signal.raise_signal(signal.SIGINT)
+    assert taken == [signal.SIGINT]
+
+
+def test_outside_of_the_main_thread_a_block_changes_nothing():
+    before, found = signal.getsignal(signal.SIGINT), []
+
+    def work():
+        with interrupt.handled():
+            found.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [before]
+
+
+def test_a_notebook_shows_a_line():
+    (said,) = Interrupted()._render_traceback_()
+    assert said.startswith('stopped; nothing is lost') and '\n' not in said
+    assert UserError('no such file')._render_traceback_() == ['error: no such file']
 
 
 class Dying:

@@ -4,6 +4,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 from mimic_jax.data import sources
 from mimic_jax.data.settings import Data
@@ -247,3 +248,12 @@ def test_an_unknown_source_is_refused(data, message):
     with pytest.raises(UserError) as caught:
         sources.identity(data)
     assert message in str(caught.value)
+
+
+def test_the_words_on_scaled_digits_are_true():
+    """Against scikit-learn's own array."""
+    ours = sources.load(Data(name='digits')).inputs
+    theirs = load_digits().images
+    assert (theirs.min(), theirs.max()) == (0, 16)
+    assert sources.SCALED['digits'] == 'scikit-learn’s 0 to 16, times 15'
+    np.testing.assert_array_equal(ours[..., 0], theirs * 15)

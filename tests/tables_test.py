@@ -163,3 +163,17 @@ def test_page_without_a_pair_to_compare_has_no_headline():
 )
 def test_an_ensembles_nets_in_a_line(models, line):
     assert rows.ensemble_model(models) == line
+
+
+def test_a_report_says_what_inputs_and_classes_are():
+    inputs = {
+        'shape': [8, 8, 1], 'dtype': 'uint8', 'least': 0.0, 'largest': 240.0, 'looked_at': 200,
+        'classes': [str(number) for number in range(30)],
+    }  # fmt: skip
+    raw, classes = tables.remarks({'data': {'inputs': inputs, 'scaled': 'of 16'}})
+    assert raw == (
+        'Raw inputs: 8 × 8 × 1 uint8, from 0 to 240 in the first 200 training examples (of 16).'
+    )
+    assert classes.startswith('Classes in order: 0, 1, 2') and '10 more' in classes
+    assert len(tables.remarks({'data': {'inputs': {**inputs, 'classes': []}}})) == 1
+    assert tables.remarks({'data': {}}) == []

@@ -72,6 +72,21 @@ class Dataset:
         """What a report says of the data beside the sizes of its splits."""
         return {} if self.twins is None else {'twins': dict(self.twins)}
 
+    def described(self, most: int = 1000) -> dict:
+        """What raw inputs are like: `shape`, `dtype`, and the `least` and `largest` value of the first
+        training examples, `looked_at` of them; `classes`: their names by number.
+        """
+        chosen = np.sort(self.splits['train'][:most])
+        values = np.asarray(self.inputs[chosen])
+        return {
+            'shape': list(self.inputs.shape[1:]),
+            'dtype': str(values.dtype),
+            'least': float(values.min()),
+            'largest': float(values.max()),
+            'looked_at': len(chosen),
+            'classes': list(self.class_names),
+        }
+
     def original(self, inputs: np.ndarray) -> np.ndarray:
         """Inputs [B, ...] of `arrays` as the source had them: what a program made elsewhere expects."""
         return self.centre.undo(inputs)

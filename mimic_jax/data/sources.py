@@ -21,6 +21,9 @@ NAMES = (
     *(f'sklearn:{name}' for name in TABLES),
 )
 
+# Values that are not those of the original, by config.data.name.
+SCALED = {'digits': 'scikit-learn’s 0 to 16, times 15'}
+
 # Kinds of data set that other rooms bring, by config.data.name: each prepares its Dataset itself.
 REGISTERED: dict[str, Callable[[Data, Path, Progress], Dataset]] = {}
 
@@ -101,7 +104,7 @@ def _load_digits() -> Source:
 
     images, labels = load_digits(return_X_y=True)
     # 15 grey levels a step: 0 … 16 become 0 … 240, the nearest whole multiple within uint8.
-    inputs = (images.reshape(-1, 8, 8, 1) * 15).astype(np.uint8)
+    inputs = (images.reshape(-1, 8, 8, 1) * 15).astype(np.uint8)  # SCALED says so to people
     labels = labels.astype(np.int32)
     return Source(inputs, labels, inputs[:0], inputs[:0], labels[:0], 10, tuple('0123456789'))
 

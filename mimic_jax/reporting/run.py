@@ -10,6 +10,7 @@ from pathlib import Path
 import jax
 
 from mimic_jax.artifacts import store
+from mimic_jax.data import sources
 from mimic_jax.mimic import latency
 from mimic_jax.mimic.plan import Plan
 from mimic_jax.reporting import (
@@ -80,6 +81,8 @@ def run(
         'data': {
             'examples': {name: len(rows) for name, rows in session.data.splits.items()},
             'unlabelled_removed': session.data.removed,  # equal to a validation or test image
+            'inputs': session.data.described(),
+            'scaled': sources.SCALED.get(config.data.name, ''),
             **session.data.facts(),
         },
     }

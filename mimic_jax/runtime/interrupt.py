@@ -5,11 +5,15 @@ import os
 import shlex
 import signal
 import sys
+import threading
 from collections.abc import Iterable
 
 
 class Interrupted(Exception):
     """A person or a scheduler asked the run to stop."""
+
+    def _render_traceback_(self) -> list[str]:  # by this name IPython asks what to show
+        return ['stopped; nothing is lost: run the same cell to go on']
 
 
 class _Request:
@@ -38,6 +42,26 @@ def install() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _handle)
     sys.unraisablehook = _unraisable
+
+
+@contextlib.contextmanager
+def handled():
+    """A block in which signals are handled as by `install`; afterwards as before, in a notebook say.
+
+    Does nothing outside of the main thread, which alone may handle signals.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    hook, _Request.pending = sys.unraisablehook, False
+    install()
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        sys.unraisablehook, _Request.pending = hook, False
 
 
 def install_for_many() -> None:
