@@ -47,7 +47,7 @@ SLOW = frozenset(
         *('numbers', 'onnx_writer', 'own_teacher', 'pipeline', 'plateau', 'pooling', 'predict'),
         *('preprocess', 'readme_runs', 'search', 'search_phase', 'settings_flags'),
         *('statistics', 'student_search', 'timit_pipeline', 'train', 'train_step'),
-        *('ahead', 'planning'),
+        *('ahead', 'labelling', 'mixing', 'pixels', 'planning', 'resize'),
         *('transfer', 'untrusted', 'urban_views', 'views', 'viterbi', 'winograd'),
     ]
 )  # fmt: skip

@@ -28,6 +28,7 @@ class Dataset:
     split equal one of the second in every value; `dropped`: how many training examples were left out
     for it. None where nobody looked.
     centre: what was taken off the features of a table before they became float32.
+    fit: how images of other sizes were made one size (`image_files.decode`).
     """
 
     inputs: np.ndarray
@@ -41,6 +42,7 @@ class Dataset:
     class_names: tuple[str, ...] = ()
     twins: Mapping[str, int] | None = None
     centre: Centre = dataclasses.field(default_factory=Centre)
+    fit: str = 'none'
 
     unit: ClassVar[str] = 'examples'  # what a report calls them
 

@@ -54,15 +54,18 @@ def decode(
     shape: tuple[int, ...],
     like: str = '',
     note: Note = lambda what, name: None,
+    fit: str = 'none',
 ) -> np.ndarray:
     """One image [H, W, C] uint8 of a file, path or stream, in any format that Pillow opens.
 
     It is turned as its EXIF or XMP orientation says. Palettes become RGB, or RGBA where a colour is
     transparent; single bits become grey levels 0 and 255; a transparent grey level or colour becomes a
     channel of its own. No other conversion is made. An image of another size is refused before any of
-    its pixels is decoded.
+    its pixels is decoded, unless `fit` says how it is resized.
 
     like: the image whose shape it must have, to be named in an error.
+    fit: 'cut': the largest centred part of the wanted proportions is resized, by Pillow's bicubic filter,
+    which averages where it makes smaller; 'stretch': all of it; 'none': nothing is.
     note: called with `FRAMES` or `DEPTH` and the name where the file holds more than is kept.
 
     Raises:
@@ -80,13 +83,17 @@ def decode(
 
     try:
         with Image.open(file) as image:
-            check_size(image.size, (wanted, wanted[::-1]))  # it may have to be turned yet
+            if fit == 'none':
+                check_size(image.size, (wanted, wanted[::-1]))  # it may have to be turned yet
+            elif image.size[0] * image.size[1] > LARGEST:
+                raise _too_large(name)
             if image.format in PROGRAMS:
                 raise UserError(f'{name} is {image.format}, which is a program to run; {mend}')
             if ';16' in str(image.tile) and image.mode in MODES.values():
                 note(DEPTH, name)
             turned = _upright(image)
-            check_size(turned.size, (wanted,))
+            if fit == 'none':
+                check_size(turned.size, (wanted,))
             pixels = _pixels(turned, shape[2])
             if pixels is None:
                 alpha = ', with transparency' * ('transparency' in turned.info)
@@ -96,7 +103,7 @@ def decode(
                 )
             if _has_frames(image):
                 note(FRAMES, name)
-            return pixels.reshape(shape)
+            return _resized(pixels, wanted, fit).reshape(shape)
     except (UserError, Interrupted):
         raise
     except UnidentifiedImageError:
@@ -129,6 +136,22 @@ def shape_of(file: Path | BinaryIO, name: str) -> tuple[int, int, int]:
         raise UserError(
             f'{name} is no image that Pillow can read ({type(error).__name__}); remove it'
         ) from None
+
+
+def _resized(pixels: np.ndarray, wanted: tuple[int, int], fit: str) -> np.ndarray:
+    """Pixels [H, W] or [H, W, C] in the wanted width and height."""
+    height, width = pixels.shape[:2]
+    if (width, height) == wanted:
+        return pixels
+    box = (0.0, 0.0, float(width), float(height))
+    if fit == 'cut':
+        scale = min(width / wanted[0], height / wanted[1])
+        left, top = (width - scale * wanted[0]) / 2, (height - scale * wanted[1]) / 2
+        box = (left, top, width - left, height - top)
+    image = Image.fromarray(
+        pixels.squeeze(-1) if pixels.ndim == 3 and pixels.shape[-1] == 1 else pixels
+    )
+    return np.asarray(image.resize(wanted, Image.Resampling.BICUBIC, box=box))
 
 
 def _check_header(image: Image.Image, name: str) -> None:

@@ -50,8 +50,10 @@ def described(root: str) -> str:
     return f'{files.printable(root)} has {"; ".join(parts)}'
 
 
-def load(root: str) -> Source:
+def load(root: str, size: int = 0, fit: str = 'cut') -> Source:
     """All images, uint8 of the first one's size and channels; classes in the order of their names.
+
+    size, fit: where size is above 0, images of any size are resized to a square of that side.
 
     `folder_layout` says which folders are splits; those of validation and test are the source's own.
     Of a class all files below its folder are read, hidden ones aside, in any format that Pillow opens.
@@ -65,14 +67,15 @@ def load(root: str) -> Source:
     splits = {split: classes for split, (_, classes) in folder_layout.find(folder).splits.items()}
     names = tuple(splits['train'])
     first = folder / next(iter(splits['train'].values()))[0]
-    noted = Noted()
+    noted, shape = Noted(), image_files.shape_of(first, str(first))
     read = functools.partial(
         _labelled,
         folder,
         names=names,
-        shape=image_files.shape_of(first, str(first)),
+        shape=(size, size, shape[2]) if size else shape,
         first=first,
         noted=noted,
+        fit=fit if size else 'none',
     )
     inputs, labels = read(splits['train'])
     test_inputs, test_labels = read(splits.get('test', {}))
@@ -98,6 +101,7 @@ def _labelled(
     shape: tuple[int, ...],
     first: Path,
     noted: Noted,
+    fit: str,
 ) -> tuple[Streamed, np.ndarray]:
     paths = [folder / name for found in classes.values() for name in found]
     labels = [names.index(name) for name, found in classes.items() for _ in found]
@@ -107,7 +111,10 @@ def _labelled(
         for start in range(0, len(paths), size):
             part = paths[start : start + size]
             yield np.stack(
-                [image_files.decode(path, str(path), shape, str(first), noted) for path in part]
+                [
+                    image_files.decode(path, str(path), shape, str(first), noted, fit)
+                    for path in part
+                ]
             )
 
     return Streamed((len(paths), *shape), chunks), np.array(labels, np.int32)

@@ -58,7 +58,10 @@ def run(data: Data, workdir: Path, progress: Progress) -> Dataset:
         transferred=facts['transferred'],
     )
     dataset = dataclasses.replace(
-        dataset, class_names=tuple(facts['class_names']), centre=Centre.from_json(centre)
+        dataset,
+        class_names=tuple(facts['class_names']),
+        centre=Centre.from_json(centre),
+        fit=facts.get('fit', 'none'),
     )
     for line in (*_found(data), *remarks.lines(dataset, data, facts)):
         progress.say(line)
@@ -119,6 +122,7 @@ def _build(folder: Path, data: Data, progress: Progress) -> dict:
         'class_names': list(source.class_names),
         'noted': [*source.noted.lines(), *noted.lines()],
         'centre': source.centre.as_json(),
+        'fit': data.fit if data.size else 'none',
         'merged': {str(column): list(counts) for column, counts in source.merged.items()},
         'seconds': round(time.monotonic() - start, 3),
     }

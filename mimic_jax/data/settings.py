@@ -6,6 +6,10 @@ from mimic_jax.config import rules
 from mimic_jax.config.fields import Rule, filled, optional, setting
 
 _TIMIT: Rule = (lambda data: data.name in ('timit', 'flite'), "of 'timit' and 'flite'")
+_DECODED: Rule = (
+    lambda data: data.name == 'folder' or data.name.startswith('tfds:'),
+    "of 'folder' and 'tfds:NAME'",
+)
 _FOLDS: Rule = (
     lambda data: data.name in ('timit', 'flite') and data.split == 'fold',
     "where split is 'fold'",
@@ -47,6 +51,13 @@ class Transfer:
         rules.FROM_0,
         read=rules.kinds('npz', 'folder', 'tfds', 'munge'),
     )
+    fit: str = setting(
+        'none',
+        "Images of other sizes than the data set's own. 'none': they are refused. 'cut': the largest "
+        "centred part of the data set's proportions is resized. 'stretch': all of it is.",
+        choices=('none', 'cut', 'stretch'),
+        read=rules.kinds('folder', 'tfds'),
+    )
     swap: float = setting(
         0.5,
         "MUNGE's p: the probability that a feature takes its nearest neighbour's value.",
@@ -82,6 +93,23 @@ class Data:
         '',
         'The file or folder to read; for TFDS and CIFAR-10 the folder of TFDS data sets, by default '
         '$TFDS_DATA_DIR or ~/tensorflow_datasets.',
+    )
+    size: int = setting(
+        0,
+        'The side in pixels of a square that every image is resized to when it is read; 0: all images must '
+        'have one size.',
+        rules.FROM_0,
+        read=_DECODED,
+    )
+    fit: str = setting(
+        'cut',
+        "How images are resized to `size`. 'cut': the largest centred square of each. 'stretch': all of "
+        'it.',
+        choices=('cut', 'stretch'),
+        read=(
+            lambda data: data.size and _DECODED[0](data),
+            f'where size is above 0, {_DECODED[1]}',
+        ),
     )
     train: int = setting(0, 'Training examples; 0 for all that remain.', rules.FROM_0)
     layout: str = setting(

@@ -47,14 +47,18 @@ def identity(data: Data) -> dict:
         case 'npz':
             return npz.identity(data)
         case 'folder':
-            return image_folder.identity(data.root)
+            return {**image_folder.identity(data.root), **_resized(data)}
     kind, _, name = data.name.partition(':')
     if kind == 'tfds':
-        return tfds_labelled.identity(name, data.root)
+        return {**tfds_labelled.identity(name, data.root), **_resized(data)}
     if kind == 'sklearn' and name in TABLES:
         return {'name': data.name, 'version': 1}
     known = (*NAMES, *REGISTERED)
     raise UserError(f'config.data.name is {data.name!r}; {nearest(data.name, known)}')
+
+
+def _resized(data: Data) -> dict:
+    return {'size': data.size, 'fit': data.fit} if data.size else {}
 
 
 def described(data: Data) -> str:
@@ -80,9 +84,9 @@ def load(data: Data, progress: Callable[[str, int, int], None] | None = None) ->
         case 'sklearn':
             return _load_table(name)
         case 'tfds':
-            return tfds_labelled.load(name, data.root)
+            return tfds_labelled.load(name, data.root, data.size, data.fit)
         case 'folder':
-            return image_folder.load(data.root)
+            return image_folder.load(data.root, data.size, data.fit)
         case 'cifar10':
             arrays = cifar10.load(data.root or None, progress)
             return Source(

@@ -48,11 +48,13 @@ def described(name: str, root: str) -> str:
     return f'{files.printable(folder)}: splits that are not read: {files.few(unread)}'
 
 
-def load(name: str, root: str) -> Source:
+def load(name: str, root: str, size: int = 0, fit: str = 'cut') -> Source:
     """The splits 'train' and, as the source's own test split, 'test' or else 'validation'.
 
     Images are uint8, of the first one's size and channels; labels those of the feature 'label' or
     else of the only feature that is a class; the classes' names are the data set's.
+
+    size, fit: where size is above 0, images of any size are resized to a square of that side.
 
     Raises:
       UserError: as `identity`; no images or no classes among the features; here or while the images
@@ -80,8 +82,10 @@ def load(name: str, root: str) -> Source:
             f'{folder} has the features {", ".join(sorted(kinds))}, not one image and one class an '
             'example; choose a data set of image classification'
         )
-    reader = _Reader(folder, image, label, kinds[label].num_classes)
+    fit = fit if size else 'none'
+    reader = _Reader(folder, image, label, kinds[label].num_classes, fit)
     shape = reader.shape(sources['train'])
+    shape = (size, size, shape[2]) if size else shape
     inputs, labels = reader.split('train', sources['train'], lengths['train'], shape)
     nothing = np.empty((0, *shape), np.uint8)
     test_inputs, test_labels = nothing, labels[:0]
@@ -103,9 +107,9 @@ def load(name: str, root: str) -> Source:
 class _Reader:
     """Reads a prepared data set's records: encoded images by the feature `image`, their `label`."""
 
-    def __init__(self, folder: Path, image: str, label: str, num_classes: int):
+    def __init__(self, folder: Path, image: str, label: str, num_classes: int, fit: str):
         self._folder, self._image, self._label = folder, image, label
-        self._num_classes = num_classes
+        self._num_classes, self._fit = num_classes, fit
         self.noted = Noted()
 
     def shape(self, source) -> tuple[int, int, int]:
@@ -135,6 +139,7 @@ class _Reader:
                             shape,
                             'the first image',
                             self.noted,
+                            self._fit,
                         )
                         for number, record in zip(numbers, records, strict=True)
                     ]

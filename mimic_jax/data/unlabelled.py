@@ -31,6 +31,8 @@ def identity(settings: Transfer) -> dict:
       UserError: nothing there to read.
     """
     common = {'kind': settings.kind, 'limit': settings.limit}
+    if settings.fit != 'none' and settings.kind in ('folder', 'tfds'):
+        common['fit'] = settings.fit
     match settings.kind:
         case 'npz':
             return {**common, 'sha256': store.file_digest(_path(settings, Path.is_file))}
@@ -76,7 +78,7 @@ def load(
     noted = Noted() if noted is None else noted
 
     def decode(file, name: str) -> np.ndarray:
-        return image_files.decode(file, name, shape, note=noted)
+        return image_files.decode(file, name, shape, note=noted, fit=settings.fit)
 
     match settings.kind:
         case 'npz':

@@ -70,7 +70,8 @@ def _classified(session: Session, probabilities: Ask, facts: dict, source: Path)
     shape, dtype = tuple(facts['input']['shape'][1:]), np.dtype(facts['input']['dtype'])
     names, parts = [], []
     centre = Centre.from_json(facts['input'].get('centre', {}))
-    count, chunks = raw_files.examples(source, shape, dtype, exporting.BATCH, centre)
+    fit = facts['input'].get('fit', 'none')
+    count, chunks = raw_files.examples(source, shape, dtype, exporting.BATCH, centre, fit)
     for some, inputs in chunks:
         names += some
         parts.append(probabilities(inputs))

@@ -1,4 +1,4 @@
-"""Examples that a person has in files: images and arrays, checked and never resized."""
+"""Examples that a person has in files: images and arrays, checked, and resized as the data were."""
 
 import warnings
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,12 @@ _NOTHING = Centre()
 
 
 def examples(
-    path: Path, shape: tuple[int, ...], dtype: np.dtype, size: int, centre: Centre = _NOTHING
+    path: Path,
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    size: int,
+    centre: Centre = _NOTHING,
+    fit: str = 'none',
 ) -> tuple[int, Iterator[tuple[list[str], np.ndarray]]]:
     """How many examples `path` holds, and their names and raw inputs [n, ...], `size` at a time.
 
@@ -29,8 +34,9 @@ def examples(
     row's number.
     shape, dtype: of an example as the net takes it. uint8 must be that; other numbers become float32.
     centre: what was taken off the features that the net was trained on.
-    An image of another size is refused before any of its pixels is decoded. What an image says and is
-    not read, such as further frames, is told in a line on stderr.
+    fit: how images of another size are resized (`image_files.decode`).
+    Without it an image of another size is refused before any of its pixels is decoded. What an image
+    says and is not read, such as further frames, is told in a line on stderr.
 
     Raises:
       UserError: here or while iterating: nothing there, or what is no example of that shape, by name.
@@ -48,24 +54,24 @@ def examples(
     if len(shape) != 3 or dtype != np.uint8:
         raise UserError(f'{path} is no .npy or .npz file; the net takes {_wanted(shape, dtype)}')
     found = files.below(path)
-    return len(found), _images(found, shape, size)
+    return len(found), _images(found, shape, size, fit)
 
 
 def _images(
-    found: Mapping[str, Path], shape: tuple[int, ...], size: int
+    found: Mapping[str, Path], shape: tuple[int, ...], size: int, fit: str
 ) -> Iterator[tuple[list[str], np.ndarray]]:
     noted = Noted()
     for names in _chunks(list(found), size):
-        yield names, np.stack([_image(found[name], shape, noted) for name in names])
+        yield names, np.stack([_image(found[name], shape, noted, fit) for name in names])
     for line in noted.lines():
         files.say(line)
 
 
-def _image(path: Path, shape: tuple[int, ...], note: Noted) -> np.ndarray:
+def _image(path: Path, shape: tuple[int, ...], note: Noted, fit: str) -> np.ndarray:
     with warnings.catch_warnings():
         # Pillow warns of a header that promises very many pixels; its size is then refused in a line.
         warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-        return image_files.decode(path, str(path), shape, note=note)
+        return image_files.decode(path, str(path), shape, note=note, fit=fit)
 
 
 def _array(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:

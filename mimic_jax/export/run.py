@@ -107,6 +107,7 @@ def _write(folder: Path, session: Session, plan: ExportPlan) -> dict:
             'dtype': str(data.inputs.dtype),
             # (offset, scale) by column, which raw features are less and over before they are float32.
             **({'centre': data.centre.as_json()} if data.centre.columns else {}),
+            **({'fit': data.fit} if data.fit != 'none' else {}),
         },
         'format': plan.format,
         **exporting.runs_on(plan.format),
