@@ -41,7 +41,7 @@ SLOW = frozenset(
         *('absorb', 'accelerator', 'answers', 'api', 'arithmetic', 'artifact_names'),
         *('artifacts', 'backend', 'baseline', 'batch_norm', 'checkpoint', 'cifar10'),
         *('clipping', 'colour', 'compiled', 'convolution', 'corruption', 'device_memory'),
-        *('disk', 'docs', 'experiments', 'export', 'external_views', 'figures'),
+        *('disk', 'docs', 'experiments', 'export', 'external_views', 'figures', 'flax_net'),
         *('gaussian_process', 'hosts', 'imports', 'inputs_paths', 'inputs_pipeline'),
         *('interrupt', 'kmeans_features', 'layers', 'logit_cache', 'losses', 'net', 'notebook'),
         *('numbers', 'onnx_writer', 'own_teacher', 'pipeline', 'plateau', 'pooling', 'predict'),

@@ -89,7 +89,7 @@ def _digest(files: dict[str, str]) -> str:
 
 def _forget(files: dict[str, str]) -> None:
     """Lets a person's own modules be imported anew; libraries stay."""
-    for name in filter(_is_own, files):
+    for name in filter(is_own, files):
         parts = name.split('.')
         for count in range(1, len(parts) + 1):  # with the packages around it
             sys.modules.pop('.'.join(parts[:count]), None)
@@ -130,7 +130,7 @@ def _files(module: str, path: str, where: str) -> dict[str, str]:
     while waiting:
         name = waiting.pop()
         near = f'{name}.'.startswith(f'{package}.') if package else name == module
-        if name in files or not (near or _is_own(name)):
+        if name in files or not (near or is_own(name)):
             continue
         spec = _found(name)
         if spec is None:  # `from module import name`, where the name is no module
@@ -167,7 +167,7 @@ def _libraries() -> tuple[Path, ...]:
     return tuple(Path(path).resolve() for path in (*known, *site.getsitepackages()))
 
 
-def _is_own(module: str) -> bool:
+def is_own(module: str) -> bool:
     """Whether a module lies in no library."""
     top = module.partition('.')[0]
     if top == 'mimic_jax' or top in sys.stdlib_module_names:

@@ -119,7 +119,7 @@ def serialize(
     an example as the data has it.
 
     Raises:
-      UserError: more weights than a file holds.
+      UserError: more weights than a file holds, or a module of one's own that needs to know b.
     """
     size = sum(leaf.nbytes for leaf in jax.tree.leaves((variables, stats)))
     if size >= LARGEST:
@@ -139,9 +139,16 @@ def serialize(
         probabilities
     )  # arrays are its arguments, so that the file holds one copy
     example = jax.ShapeDtypeStruct((*jax.export.symbolic_shape('b'), *shape), dtype)
-    exported = jax.export.export(
-        jax.jit(lambda inputs: of_each(inputs, variables, stats)), platforms=PLATFORMS
-    )(example)
+    whole = jax.jit(lambda inputs: of_each(inputs, variables, stats))
+    try:
+        exported = jax.export.export(whole, platforms=PLATFORMS)(example)
+    except TypeError as error:
+        if isinstance(net, nets.NotationNet):
+            raise
+        raise UserError(
+            f'{net.name} cannot be exported for every number of examples ({str(error).splitlines()[0]}); '
+            'let it use x.shape[0], not len(x), and no number of examples in Python'
+        ) from error
     return bytes(exported.serialize())
 
 

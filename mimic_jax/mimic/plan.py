@@ -141,7 +141,7 @@ def member(name: str, settings: Member, common: ViewSettings, data: Dataset, whe
     own = 'config.views' if settings.views == OwnViews() else f'{where}.views'
     augmentation = _checked(own_views(settings.views, common), data, own)
     examples = data.drawn(settings.subset, settings.seed)
-    net = _made(settings.model, settings.train, data, where)
+    net = _made(settings, settings.model, data, where)
     recipe = Recipe(
         phase='teacher',
         config={**differing(settings), **net.identity(), **_inputs(data, augmentation)},
@@ -220,7 +220,7 @@ def _student(
     caches,
     where: str,
 ) -> NetPlan:
-    net = _made(_solved(student, data, where), student.train, data, where)
+    net = _made(student, _solved(student, data, where), data, where)
     cache = caches[student.logits] if student.target == 'logits' else None
     # A cache's name holds its views.
     drawn = ViewSettings() if cache else own_views(student.views, common)
@@ -312,14 +312,24 @@ def _net(
     )
 
 
-def _made(model: str, train: Train, data: Dataset, where: str) -> Net:
+def _made(settings: Member | Student, model: str, data: Dataset, where: str) -> Net:
+    train = settings.train
     if not model:
         raise UserError(f'{where}.model is empty; give a net such as 64c5-p2-1k')
-    return nets.of_spec(model, data.num_classes, train.dtype, train.init_scale, train.input_scale)
+    return nets.make(
+        model,
+        settings.model_args,
+        data.num_classes,
+        data.input_shape,
+        train.dtype,
+        train.init_scale,
+        train.input_scale,
+        where,
+    )
 
 
 def _solved(student: Student, data: Dataset, where: str) -> str:
-    if '?' not in student.model:
+    if '?' not in student.model or student.model.startswith(nets.OWN):
         return student.model
     if not student.budget:
         raise UserError(f'{where}.model has a "?" to solve; set {where}.budget to the parameters')

@@ -1,15 +1,20 @@
 """Settings of teachers, of their logit caches and of students."""
 
 import dataclasses
+from collections.abc import Mapping
 
 from mimic_jax.config import rules
-from mimic_jax.config.fields import Rule, named_elsewhere, setting
+from mimic_jax.config.fields import Rule, entries, named_elsewhere, setting
 from mimic_jax.data.settings import OwnViews
 from mimic_jax.training.settings import Loss, Train
 
 _RANKED: Rule = (lambda source: source.rank, 'where rank is above 0')
 _GIVEN: Rule = (lambda source: source.path, 'where path is given')
-_MODEL = "The net in the papers' notation, such as '64c5-p2-1k'; see docs on the notation."
+_MODEL = (
+    "The net in the papers' notation, such as '64c5-p2-1k'; or a Flax module of your own, Linen or NNX, "
+    "'flax:package.module:Name' (docs/own_net.md)."
+)
+_ARGS = "Arguments of a model of your own, such as {'width': 64}."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +42,7 @@ class Member:
     """A teacher: one net of an ensemble, trained on labels."""
 
     model: str = setting('', _MODEL)
+    model_args: Mapping[str, object] = entries(_ARGS)
     seed: int = setting(
         0, 'Draws initial parameters, order of examples, dropout, views and subset.', rules.SEED
     )
@@ -157,6 +163,7 @@ class Student:
     """A shallow net, trained on labels (the baseline) or on a cache's logits."""
 
     model: str = setting('', _MODEL)
+    model_args: Mapping[str, object] = entries(_ARGS)
     budget: float = setting(
         0.0,
         "The parameters that a '?' in the model is solved for; 0: none.",

@@ -2,12 +2,16 @@
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 
 import jax.numpy as jnp
 
+from mimic_jax.artifacts import objects
 from mimic_jax.errors import UserError
-from mimic_jax.models import absorb, counts, net
+from mimic_jax.models import absorb, counts, flax_net, net
 from mimic_jax.models.contract import Net, Size
+
+OWN = (flax_net.PREFIX, objects.PREFIX)  # what the names of a person's own modules begin with
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +59,48 @@ class NotationNet:
     def absorbed(self) -> 'NotationNet':
         """The net without its bottleneck; `absorb.absorb_variables` gives its variables."""
         return dataclasses.replace(self, spec=absorb.absorbed(self.spec))
+
+
+def make(
+    model: str,
+    args: Mapping,
+    num_classes: int,
+    input_shape: tuple[int, ...],
+    dtype: str = 'float32',
+    init_scale: float = 1.0,
+    input_scale: float = 1.0,
+    where: str = 'config',
+) -> Net:
+    """The net of a config.
+
+    model: a spec of the papers' notation; 'flax:package.module:Name', a person's own module, or the name
+    of one that was passed to the run.
+    args: of the own module.  input_shape: of one example.  dtype, init_scale: of the notation's nets;
+    a module of one's own computes and draws its parameters as it likes.
+    where: the net's place in the config, for errors.
+
+    Raises:
+      UserError: a bad spec or setting, an own module that is not there or cannot be made.
+    """
+    if not model.startswith(OWN):
+        if args:
+            raise UserError(
+                f"{where}.model_args is for a model of your own, 'flax:package.module:Name'; "
+                f'{model!r} takes none'
+            )
+        return of_spec(model, num_classes, dtype, init_scale, input_scale)
+    if '?' in model:
+        raise UserError(
+            f"{where}.model is {model!r}; ? is solved in the papers' notation alone, give the width in "
+            'model_args'
+        )
+    for name, value, default in (('dtype', dtype, 'float32'), ('init_scale', init_scale, 1.0)):
+        if value != default:
+            raise UserError(
+                f'{where}.train.{name} is {value!r}, but {model} is a module of your own, which sees to '
+                f'that itself; leave it at {default!r} and use model_args'
+            )
+    return flax_net.load(model, args, int(num_classes), input_shape, float(input_scale), where)
 
 
 def of_spec(

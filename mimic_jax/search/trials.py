@@ -6,7 +6,7 @@ import importlib.util
 import math
 import string
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +29,9 @@ Ask = Callable[[list[Member]], tuple[list[np.ndarray], np.ndarray]]
 def net_at(search: Search, point: Mapping[str, float | int]) -> Member | Student:
     """The search's member, or student, at a point of its space.
 
-    Values replace names in braces in its model, in Python's format notation
-    ('{filters}c3-d{drop:.3f}'), and the settings that `sets` names. The seed is drawn from the point:
+    Values replace names in braces in its model and in texts of its model_args, in Python's format
+    notation ('{filters}c3-d{drop:.3f}'), and the settings that `sets` names. An argument that is one
+    name in braces, '{width}', becomes the number itself. The seed is drawn from the point:
     nets of an ensemble differ, and equal points are the same artifact.
 
     Raises:
@@ -40,7 +41,8 @@ def net_at(search: Search, point: Mapping[str, float | int]) -> Member | Student
     _check_names(search)
     template, where = _template(search)
     settings = as_json(template)
-    settings['model'] = _filled(template.model, point, where)
+    settings['model'] = _filled(template.model, point, f'{where}.model')
+    settings['model_args'] = _filled_args(settings['model_args'], point, f'{where}.model_args')
     if isinstance(template, Student):
         settings['seeds'] = [_seed(template.seeds[0], point)]
     else:
@@ -195,13 +197,19 @@ def _template(search: Search) -> tuple[Member | Student, str]:
 
 def _check_names(search: Search) -> None:
     template, where = _template(search)
-    in_model = {name for _, name, _, _ in _parsed(template.model, where) if name is not None}
-    for name in in_model:
-        if name not in search.space:
-            raise UserError(
-                f'{where}.model names {{{name}}}, which config.search.space does not have; '
-                f'{nearest(name, search.space)}'
-            )
+    in_model = set()
+    texts = [
+        (template.model, 'model'),
+        *((text, 'model_args') for text in _texts(template.model_args)),
+    ]
+    for text, setting in texts:
+        for _, name, _, _ in _parsed(text, f'{where}.{setting}'):
+            if name is not None and name not in search.space:
+                raise UserError(
+                    f'{where}.{setting} names {{{name}}}, which config.search.space does not have; '
+                    f'{nearest(name, search.space)}'
+                )
+            in_model.add(name)
     for name in search.sets:
         if name not in search.space:
             raise UserError(
@@ -212,7 +220,7 @@ def _check_names(search: Search) -> None:
         if name not in in_model and name not in search.sets:
             raise UserError(
                 f'config.search.space.{name} is used by nothing; write {{{name}}} into {where}'
-                f'.model or name a setting in config.search.sets.{name}'
+                f'.model or its model_args, or name a setting in config.search.sets.{name}'
             )
 
 
@@ -221,7 +229,7 @@ def _parsed(model: str, where: str) -> list[tuple]:
         return list(string.Formatter().parse(model))
     except ValueError as error:
         raise UserError(
-            f'{where}.model {model!r} cannot be read: {error}; write {{name}} or {{name:.3f}}'
+            f'{where} {model!r} cannot be read: {error}; write {{name}} or {{name:.3f}}'
         ) from None
 
 
@@ -230,8 +238,29 @@ def _filled(model: str, point: Mapping, where: str) -> str:
         return model.format(**point)
     except (ValueError, TypeError, AttributeError) as error:
         raise UserError(
-            f'{where}.model {model!r} cannot be filled: {error}; write {{name}} or {{name:.3f}}'
+            f'{where} {model!r} cannot be filled: {error}; write {{name}} or {{name:.3f}}'
         ) from None
+
+
+def _filled_args(value, point: Mapping, where: str):
+    """Arguments of a model of one's own, nested, with every text filled."""
+    if isinstance(value, dict):
+        return {key: _filled_args(item, point, f'{where}.{key}') for key, item in value.items()}
+    if isinstance(value, list):
+        return [_filled_args(item, point, where) for item in value]
+    if not isinstance(value, str):
+        return value
+    named = [name for name in point if value == f'{{{name}}}']
+    return point[named[0]] if named else _filled(value, point, where)
+
+
+def _texts(value) -> Iterator[str]:
+    """Every text of nested arguments."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(item)
 
 
 def _set(net: dict, path: str, value: float | int, where: str, template: str) -> None:

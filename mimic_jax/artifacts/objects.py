@@ -1,0 +1,146 @@
+"""Python objects that were passed straight to a run, kept under names that are made of their content.
+
+'object:ResNet18-3f2a90c1d7e4' stands in a config, and so in recipes, for a module, a function or arrays.
+The same object in a later process has the same name, and what was made of it is found again.
+"""
+
+import ast
+import dataclasses
+import functools
+import hashlib
+import inspect
+import json
+import sys
+import textwrap
+import types
+from collections.abc import Mapping
+
+import numpy as np
+
+from mimic_jax.artifacts import source
+from mimic_jax.errors import UserError
+
+PREFIX = 'object:'
+_kept: dict[str, object] = {}
+_FLAXS = ('parent', 'name')  # fields of a Linen module that do not change what it computes
+_MAIN = '__main__'
+
+
+class _Nameless(Exception):
+    """What has no content to be named by."""
+
+
+def keep(thing, where: str, version: str = '') -> str:
+    """The name of an object, under which `kept` finds it as long as this process runs.
+
+    It is made of what the object computes: of a class or function the source files, or the text of what a
+    notebook defines and what that uses; of a Linen module its class and fields; of a torch module its
+    classes and parameters; of arrays their values. With a version it is made of that alone.
+    where: the object's place in the config, for errors.
+
+    Raises:
+      UserError: a lambda, a closure or another object that nothing names, without a version.
+    """
+    named = thing.func if isinstance(thing, functools.partial) else thing
+    label = getattr(named, '__name__', None) or type(named).__name__
+    try:
+        content = ['version', label, version] if version else _content(thing, ())
+    except _Nameless as error:
+        raise UserError(
+            f'{where} is {error}, which nothing names; give a version, to be changed whenever its answers '
+            'change, or write it as a class or function of a module'
+        ) from None
+    text = json.dumps(content, sort_keys=True)
+    letters = ''.join(letter for letter in label if letter.isidentifier()) or 'object'
+    name = f'{PREFIX}{letters}-{hashlib.sha256(text.encode()).hexdigest()[:12]}'
+    _kept[name] = thing
+    return name
+
+
+def kept(name: str, where: str):
+    """The object of a name; UserError where this process was not given it."""
+    if name not in _kept:
+        raise UserError(
+            f'{where} is {name!r}, an object that this process was not given; pass it to run again'
+        )
+    return _kept[name]
+
+
+def _content(thing, around: tuple):
+    """JSON that is equal for equal content.  around: what is being named already."""
+    if thing is None or isinstance(thing, bool | int | float | str | bytes):
+        return repr(thing)
+    if any(thing is each for each in around):
+        return 'itself'
+    inside = functools.partial(_content, around=(*around, thing))
+    if isinstance(thing, Mapping):
+        return ['mapping', *sorted((str(key), inside(item)) for key, item in thing.items())]
+    if isinstance(thing, list | tuple | set | frozenset):
+        return ['items', *map(inside, thing)]
+    if isinstance(thing, np.ndarray | np.generic) or hasattr(thing, '__jax_array__'):
+        return _array(thing)
+    if hasattr(thing, '__wrapped__') and not isinstance(thing, type):  # as a jitted function
+        return ['wrapped', inside(thing.__wrapped__)]
+    if isinstance(thing, functools.partial):
+        return ['partial', *map(inside, (thing.func, thing.args, thing.keywords))]
+    if isinstance(thing, types.ModuleType):
+        return ['module', thing.__name__]
+    if isinstance(thing, type | types.FunctionType | types.BuiltinFunctionType):
+        return _code(thing, inside)
+    if callable(getattr(thing, 'state_dict', None)):
+        return _torch(thing, inside)
+    if dataclasses.is_dataclass(thing):
+        return ['instance', inside(type(thing)), *_fields(thing, inside)]
+    if type(thing).__module__.startswith(('jax', 'numpy', 'ml_dtypes')):
+        return _array(thing) if hasattr(thing, 'shape') and hasattr(thing, 'dtype') else repr(thing)
+    raise _Nameless(f'a {type(thing).__name__}')
+
+
+def _array(array) -> list:
+    array = np.ascontiguousarray(array)
+    content = array.tolist() if array.dtype == object else array.tobytes()
+    digest = hashlib.sha256(content if isinstance(content, bytes) else repr(content).encode())
+    return ['array', str(array.dtype), list(array.shape), digest.hexdigest()]
+
+
+def _code(thing, inside) -> list:
+    """A class or function: by its module's sources, or by its text where a notebook defines it."""
+    module, name = getattr(thing, '__module__', None) or 'builtins', thing.__qualname__
+    library = not source.is_own(module) and module != _MAIN
+    if '<locals>' in name and library:  # as an initialiser of Flax: a library's closure
+        cells = getattr(thing, '__closure__', None) or ()
+        return ['closure', module, name, *(inside(cell.cell_contents) for cell in cells)]
+    if '<' in name:
+        raise _Nameless('a lambda' if '<lambda>' in name else f'the local {name}')
+    if library:
+        return ['library', module, name]
+    if module != _MAIN:
+        return ['source', name, source.identity(f'{module}:{name}', module)['sha256']]
+    try:
+        text = textwrap.dedent(inspect.getsource(thing))
+    except (OSError, TypeError):
+        raise _Nameless(f'{name}, whose source Python does not have') from None
+    known = vars(sys.modules[_MAIN])
+    words = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+    used = sorted(word for word in words if word in known and known[word] is not thing)
+    return ['text', text, *((word, inside(known[word])) for word in used)]
+
+
+def _fields(thing, inside) -> list:
+    """Of a dataclass's instance, as a Linen module is, the fields that are not at their default."""
+    found = []
+    for field in dataclasses.fields(thing):
+        value = getattr(thing, field.name)
+        if field.name not in _FLAXS and value is not field.default:
+            found.append((field.name, inside(value)))
+    return found
+
+
+def _torch(module, inside) -> list:
+    """A torch module: the classes of its parts, how they are put together, and its parameters."""
+    parts = sorted({type(part) for part in module.modules()}, key=lambda kind: kind.__qualname__)
+    state = {
+        name: _array(tensor.detach().cpu().float().numpy())
+        for name, tensor in module.state_dict().items()
+    }
+    return ['torch', repr(module), *map(inside, parts), sorted(state.items())]

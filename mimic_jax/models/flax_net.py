@@ -1,0 +1,323 @@
+"""A net that is a person's own Flax module, Linen or NNX: 'flax:my_nets:ResNet18'."""
+
+import dataclasses
+import functools
+import inspect
+import types
+from collections.abc import Callable, Mapping
+
+import flax
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from flax.core import FrozenDict, unfreeze
+
+from mimic_jax.artifacts import objects, source
+from mimic_jax.errors import UserError
+from mimic_jax.models.contract import Size
+from mimic_jax.runtime.interrupt import Interrupted
+
+PREFIX = 'flax:'
+_FLAXS = ('self', 'parent', 'name', 'rngs')  # arguments that nobody gives
+VERSION = 1  # part of the nets' names; raise it when the same module would be trained otherwise
+
+
+@dataclasses.dataclass(frozen=True)
+class FlaxNet:
+    """A net by import path; make it with `load`.
+
+    Attributes:
+      path: 'flax:package.module:Name', or the name of an object that was passed to the run.
+      args: what the factory is given, by name, hashable.
+      sha256: of the module's source files and of the person's own modules that they import; empty where
+        the name holds it.
+      num_classes, input_scale: as in `load`.
+      takes: which of 'train', 'deterministic' and 'mask' its `__call__` takes.
+      module: the Linen module; of an NNX module the one that Flax's bridge makes.
+      where: the net's place in the config, for errors.
+    """
+
+    path: str
+    args: tuple[tuple[str, object], ...]
+    sha256: str
+    num_classes: int
+    input_scale: float
+    takes: frozenset[str] = dataclasses.field(compare=False, repr=False)
+    module: nn.Module = dataclasses.field(compare=False, repr=False)
+    where: str = dataclasses.field(compare=False, repr=False)
+
+    @property
+    def is_nnx(self) -> bool:
+        """Whether the person's module is of NNX."""
+        return isinstance(self.module, nnx.bridge.ToLinen)
+
+    @property
+    def name(self) -> str:
+        args = ', '.join(f'{key}={value!r}' for key, value in self.args)
+        return f'{self.path}({args})' if args else self.path
+
+    @property
+    def versions(self) -> dict[str, int]:
+        return {'flax_net': VERSION}
+
+    def identity(self) -> dict:
+        return {'model': self.path, **({'sources': self.sha256} if self.sha256 else {})}
+
+    def init(self, key, input_shape):
+        params, dropout = jax.random.split(key)
+        inputs = jnp.zeros((1, *input_shape), jnp.float32)
+        variables = self.module.init(
+            {'params': params, 'dropout': dropout}, inputs, **self._mode(train=False, mask=None)
+        )
+        return _plain(variables)
+
+    def apply(self, variables, inputs, train=False, mask=None, rngs=None):
+        if self.is_nnx:
+            variables = _renamed(variables, _number)
+        inputs = jnp.asarray(inputs, jnp.float32)
+        if self.input_scale != 1:
+            inputs = inputs * self.input_scale
+        mode = self._mode(train, mask)
+        if not train:
+            return self.module.apply(variables, inputs, **mode).astype(jnp.float32)
+        kept = [name for name in variables if name != 'params']
+        if kept and mask is not None and 'mask' not in self.takes:
+            inputs = _padded_by_examples(inputs, mask)
+        # Streams of other names draw from 'params', as in Flax.
+        streams = {**rngs, 'params': rngs['dropout']} if rngs else None
+        outputs, updates = self.module.apply(variables, inputs, **mode, rngs=streams, mutable=kept)
+        return outputs.astype(jnp.float32), _plain(updates)
+
+    def describe(self, input_shape) -> Size:
+        return _size(self, tuple(input_shape))
+
+    def _mode(self, train: bool, mask) -> dict:
+        """The keyword arguments of a call: what the module takes of train, deterministic and mask."""
+        offered = {'train': train, 'deterministic': not train, 'mask': mask}
+        mode = {key: value for key, value in offered.items() if key in self.takes}
+        return {'nnx_method': _train if train else _evaluate, **mode} if self.is_nnx else mode
+
+
+def load(
+    path: str,
+    args: Mapping,
+    num_classes: int,
+    input_shape: tuple[int, ...],
+    input_scale: float,
+    where: str,
+) -> FlaxNet:
+    """The net at 'flax:package.module:Name': a Flax module's class, a function that returns one, or one.
+
+    path: may be the name of an object likewise (`objects.keep`).
+
+    args: keyword arguments of the class or function. `num_classes` and `input_shape`, of one example, are
+    added where it takes them; `rngs` of NNX is.
+    input_scale: a factor on the inputs.  where: the net's place in the config, for errors.
+
+    Raises:
+      UserError: no such module or name, arguments that do not fit, or what is no Flax module.
+    """
+    for key, value in args.items():
+        if not _is_plain(value):
+            raise UserError(
+                f'{where}.model_args.{key} is {type(value).__name__}; give numbers, strings, booleans, '
+                'None, or tuples of these'
+            )
+    if path.startswith(objects.PREFIX):
+        factory, sha256 = objects.kept(path, f'{where}.model'), ''
+    else:
+        place = path.removeprefix(PREFIX)
+        factory = source.load(place, f'{where}.model')
+        sha256 = source.identity(place, f'{where}.model')['sha256']
+    known = {'num_classes': num_classes, 'input_shape': tuple(input_shape)}
+    module, kind = _module(factory, args, known, path, where)
+    takes = frozenset(_parameters(kind.__call__)) & {'train', 'deterministic', 'mask'}
+    frozen = tuple((key, _frozen(value)) for key, value in sorted(args.items()))
+    return FlaxNet(path, frozen, sha256, num_classes, input_scale, takes, module, where)
+
+
+def _module(
+    factory, args: Mapping, known: Mapping, path: str, where: str
+) -> tuple[nn.Module, type]:
+    """The Linen module, and the class whose `__call__` answers."""
+    if isinstance(factory, nn.Module):
+        if args:
+            raise UserError(f'{where}.model_args are for a class; {path} is a module already')
+        return factory, type(factory)
+    if isinstance(factory, nnx.Module):
+        raise UserError(
+            f'{where}.model is an NNX module that has its parameters already; give its class, or '
+            'functools.partial of it, so that a seed can draw them'
+        )
+    if not callable(factory):
+        raise UserError(f'{where}.model is {path!r}, which is no Flax module; name one')
+    taken = _parameters(factory)
+    given = {key: _frozen(value) for key, value in args.items()}
+    bound = factory.keywords if isinstance(factory, functools.partial) else {}
+    missing = [key for key in known if key in taken and key not in {**given, **bound}]
+    given |= {key: known[key] for key in missing}
+    wanted = [key for key in args if key not in taken and 'kwargs' not in taken]
+    if wanted:
+        shown = ', '.join(key for key in taken if key not in _FLAXS)
+        raise UserError(
+            f'{where}.model_args has {wanted[0]!r}, which {path} does not take; it takes '
+            f'{shown or "nothing"}'
+        )
+    seeded = 'rngs' in taken
+
+    def make():
+        return (
+            nnx.eval_shape(lambda: factory(**given, rngs=nnx.Rngs(0)))
+            if seeded
+            else factory(**given)
+        )
+
+    made = _tried(make, f'{where}.model_args', f'{path} cannot be made')
+    if isinstance(made, nnx.Module) and not seeded:
+        raise UserError(
+            f'{where}.model is {path!r}, an NNX module that takes no rngs; let it take them, so that '
+            'its seed can draw its parameters'
+        )
+    if not isinstance(made, nnx.Module if seeded else nn.Module):
+        raise UserError(
+            f'{where}.model is {path!r}, which makes a {type(made).__name__} and no Flax module'
+        )
+    if seeded:
+        linen = nnx.bridge.ToLinen(factory, kwargs=FrozenDict(given), metadata_fn=None)
+        return linen, type(made)
+    return made, type(made)
+
+
+def _train(module: nnx.Module, inputs, **mode):
+    module.train()
+    return module(inputs, **mode)
+
+
+def _evaluate(module: nnx.Module, inputs, **mode):
+    module.eval()
+    return module(inputs, **mode)
+
+
+def _parameters(function: Callable) -> Mapping:
+    if isinstance(function, functools.partial):
+        return _parameters(function.func)
+    # The signature of an NNX class is its metaclass's.
+    is_class = isinstance(function, type)
+    try:
+        return inspect.signature(function.__init__ if is_class else function).parameters
+    except (TypeError, ValueError):
+        return types.MappingProxyType({})
+
+
+def _padded_by_examples(inputs: jax.Array, mask: jax.Array) -> jax.Array:
+    """A batch [B, ...] whose padding, at its end, repeats the real examples in turn.
+
+    For modules that take no mask: their batch statistics are nearly those of the real examples.
+    """
+    count = jnp.maximum(jnp.sum(mask > 0), 1)
+    rows = jnp.arange(len(inputs))
+    return inputs[jnp.where(mask > 0, rows, rows % count)]
+
+
+def _plain(variables) -> dict:
+    """Variables as nested dicts of arrays, without Flax's boxes; all names are texts, as in files."""
+    return _renamed(unfreeze(nn.meta.unbox(variables)), str)
+
+
+def _renamed(tree, rename: Callable):
+    """A tree of dicts with every key renamed."""
+    if not isinstance(tree, Mapping):
+        return tree
+    return {rename(key): _renamed(item, rename) for key, item in tree.items()}
+
+
+def _number(key: str) -> int | str:
+    """A place in a list, which NNX counts."""
+    return int(key) if key.isdigit() else key
+
+
+def _is_plain(value) -> bool:
+    if isinstance(value, Mapping):
+        return all(isinstance(key, str) and _is_plain(item) for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, bool | int | float | str)
+
+
+def _frozen(value):
+    if isinstance(value, Mapping):
+        return FrozenDict({key: _frozen(item) for key, item in value.items()})
+    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
+
+
+@functools.cache
+def _size(net: FlaxNet, input_shape: tuple[int, ...]) -> Size:
+    """Checks a net by tracing it on examples of a shape, without making an array."""
+    where = f'{net.where}.model'
+    tried = functools.partial(
+        _tried, where=where, what=f'{net.name} on examples of shape {list(input_shape)} fails'
+    )
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    init = functools.partial(net.init, input_shape=input_shape)
+    variables = tried(lambda: jax.eval_shape(init, key))
+    _check_variables(net, variables, where)
+    one, inputs = (jax.ShapeDtypeStruct((size, *input_shape), jnp.float32) for size in (1, 2))
+    try:
+        outputs = tried(lambda: jax.eval_shape(net.apply, variables, inputs))
+    except UserError as error:
+        if not isinstance(error.__cause__, flax.errors.InvalidRngError):
+            raise
+        raise UserError(
+            f'{where} is {net.path}, which draws dropout when it is asked; let its __call__ take train '
+            'or deterministic'
+        ) from None
+    _check_outputs(net, outputs, where)
+
+    def train(variables, inputs, mask, key):
+        return net.apply(variables, inputs, True, mask, {'dropout': key})
+
+    mask = jax.ShapeDtypeStruct((2,), jnp.float32)
+    tried(lambda: jax.eval_shape(train, variables, inputs, mask, key))
+    cost = jax.jit(net.apply).lower(variables, one).cost_analysis() or {}
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(variables['params']))
+    return Size(parameters, int(cost.get('flops', 0)), None)
+
+
+def _check_outputs(net: FlaxNet, outputs, where: str) -> None:
+    wanted, found = [2, net.num_classes], getattr(outputs, 'shape', None)
+    if found is None or list(found) != wanted:
+        shown = type(outputs).__name__ if found is None else f'shape {list(found)}'
+        raise UserError(
+            f'{where}: {net.name} gives {shown} for 2 examples; it must give logits of shape {wanted}, '
+            'one a class'
+        )
+
+
+def _check_variables(net: FlaxNet, variables: Mapping, where: str) -> None:
+    leaves = jax.tree_util.tree_leaves_with_path(variables.get('params', {}))
+    if not leaves:
+        raise UserError(f'{where} is {net.path}, which has no parameters to train')
+    for path, leaf in leaves:
+        if leaf.dtype != jnp.float32:
+            raise UserError(
+                f'{where} is {net.path}, whose parameter {jax.tree_util.keystr(path)} is {leaf.dtype}; '
+                'keep parameters in float32 (param_dtype), and compute in what you like (dtype)'
+            )
+    others = [name for name in variables if name != 'params']
+    if others and not net.is_nnx and not net.takes & {'train', 'deterministic'}:
+        raise UserError(
+            f'{where} is {net.path}, which keeps {others[0]}; let its __call__ take train, to tell '
+            'training from answering'
+        )
+
+
+def _tried(call: Callable, where: str, what: str):
+    """The call's result; whatever a person's module raises is a UserError in a line."""
+    try:
+        return call()
+    except (UserError, Interrupted):
+        raise
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+        raise UserError(f'{where}: {what} ({type(error).__name__}: {reason})') from error
