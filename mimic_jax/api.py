@@ -23,8 +23,8 @@ import scipy.special
 from absl import logging
 
 from mimic_jax import pipeline
-from mimic_jax.artifacts import source, store
-from mimic_jax.config import presets, shipped
+from mimic_jax.artifacts import objects, source, store
+from mimic_jax.config import passed, presets, shipped
 from mimic_jax.config.fields import nearest
 from mimic_jax.data.centring import Centre
 from mimic_jax.errors import UserError
@@ -71,14 +71,20 @@ def load_experiment(path: str | Path, **changes) -> ml_collections.ConfigDict:
 
 
 def run(
-    config: Mapping, workdir: str | Path = 'runs', name: str = '', phase: str = 'all'
+    config: Mapping,
+    workdir: str | Path = 'runs',
+    name: str = '',
+    phase: str = 'all',
+    data=None,
 ) -> 'Result':
     """Runs an experiment, or one phase of it; complete artifacts are reused.
 
-    config: from `load_experiment`, or a nested dict of what differs from the defaults.
+    config: from `load_experiment`, or a nested dict of what differs from the defaults. Flax modules may
+    stand for models, and functions or torch modules for a cache's `source`; see docs/python.md.
     workdir: the folder of artifacts and reports.  name: the report's folder; empty means the
     experiment's name.  phase: as `--phase`: 'all', 'teacher', 'logits', 'student', 'evaluate',
-    'report', …
+    'report', …  data: examples in the place of the config's, (X, y) or arrays by name; see
+    `mimic_jax.data.arrays.of`.
 
     Raises:
       UserError: bad input of any kind.
@@ -87,10 +93,12 @@ def run(
     allocator.keep_freed_memory()
     compiled.keep()
     logging.set_verbosity(logging.FATAL)  # Orbax logs every file that it touches
-    if not isinstance(config, ml_collections.ConfigDict):
-        config = presets.build(config)
     source.look_beside(getattr(config, '_file', None))
     experiment = name or getattr(config, '_experiment', 'experiment')
+    if data is not None:
+        config = passed.with_data(config, data)
+    if not isinstance(config, ml_collections.ConfigDict):
+        config = presets.build(passed.named(config))
     folder = Path(workdir).expanduser()
     command = f'mimic_jax.run: {experiment}'
     with interrupt.handled():
@@ -259,6 +267,10 @@ def _change(config: ml_collections.ConfigDict, setting: str, value) -> None:
             known = here if isinstance(here, ml_collections.ConfigDict) else ()
             raise UserError(f'{where} has no setting {key!r}; {nearest(key, known)}')
         here, where = here[key], f'{where}.{key}'
+    if callable(value):  # a module or function: its name stands for it
+        value = objects.keep(value, f'config.{setting}')
+        setting = f'{setting}.path' if last == 'source' else setting
+        value = (value,) if setting.endswith('.path') else value
     try:
         config.update_from_flattened_dict({setting: value})
     except (TypeError, ValueError):

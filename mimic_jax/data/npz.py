@@ -1,6 +1,6 @@
 """A person's own arrays in an .npz file, checked: images or features, labels, and what goes with them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +23,18 @@ _MOST_CHANNELS = 4  # of images that are shown; further ones are of instruments
 def identity(data: Data) -> dict:
     """What determines the arrays: the file's content, and how it is read."""
     path = path_of(data.root)
+    how = read_as(array_files.names(path), path, data)
+    return {'name': 'npz', 'sha256': store.file_digest(path), **how}
+
+
+def read_as(held: Collection[str], path: Path | str, data: Data) -> dict:
+    """How arrays of these names are read: a part of their identity."""
     how = {'layout': 'chw'} if data.layout == 'chw' else {}
-    if _validation(array_files.names(path), path):
+    if _validation(held, path):
         how['validation'] = 1
     if data.preprocess == 'feature':
         how['centring'] = CENTRING_VERSION
-    return {'name': 'npz', 'sha256': store.file_digest(path), **how}
+    return how
 
 
 def described(data: Data) -> str:
@@ -60,7 +66,11 @@ def load(path: Path, data: Data = _PLAIN) -> Source:
       UserError: a file that is no .npz, a missing key, lengths or shapes that do not agree, images that
         look channel-first, labels that are not whole numbers from 0, numbers that are not finite.
     """
-    arrays = array_files.read_npz(path)
+    return source(array_files.read_npz(path), path, data)
+
+
+def source(arrays: Mapping[str, np.ndarray], path: Path | str, data: Data) -> Source:
+    """`load` of arrays that are at hand.  path: their name in errors."""
     kind = next((key for key in KINDS if key in arrays), None)
     if kind is None or 'labels' not in arrays:
         raise UserError(f'{path} holds {sorted(arrays)}; it needs labels, and images or features')
@@ -94,7 +104,7 @@ def load(path: Path, data: Data = _PLAIN) -> Source:
 class _Reader:
     """Reads a file's arrays, each checked and as the first one is."""
 
-    def __init__(self, path: Path, arrays: Mapping[str, np.ndarray], kind: str, data: Data):
+    def __init__(self, path: Path | str, arrays: Mapping[str, np.ndarray], kind: str, data: Data):
         self._path, self._arrays, self._kind, self._data = path, arrays, kind, data
         self._like: tuple[int, ...] | None = None
         self.centre = Centre()
@@ -180,7 +190,7 @@ def looks_channel_first(shape: tuple[int, ...]) -> bool:
     return channels <= _MOST_CHANNELS < shortest and longest <= 4 * shortest
 
 
-def _validation(held, path: Path) -> str:
+def _validation(held, path: Path | str) -> str:
     """The word that arrays of a validation split begin with; empty where there are none."""
     keys = (*KINDS, 'labels')
     words = [word for word in VALIDATION if any(f'{word}_{key}' in held for key in keys)]
@@ -201,7 +211,9 @@ def path_of(root: str) -> Path:
     return path
 
 
-def _class_names(arrays: Mapping[str, np.ndarray], classes: int, path: Path) -> tuple[str, ...]:
+def _class_names(
+    arrays: Mapping[str, np.ndarray], classes: int, path: Path | str
+) -> tuple[str, ...]:
     names = arrays.get('class_names')
     if names is None:
         return ()

@@ -87,7 +87,8 @@ class Data:
         "'digits', 'cifar10', 'timit', 'flite' (a small synthetic corpus in TIMIT's layout), or a "
         "person's own: 'npz', arrays in the file `root`; 'folder', images below `root` in a folder a "
         "class; 'tfds:NAME', image classification from TensorFlow Datasets, prepared in array_record "
-        "files under `root`; 'sklearn:NAME', a table that comes with scikit-learn.",
+        "files under `root`; 'sklearn:NAME', a table that comes with scikit-learn; 'arrays', what was "
+        'passed to `mimic_jax.run`.',
     )
     root: str = setting(
         '',
@@ -117,7 +118,7 @@ class Data:
         "How images in an .npz file are laid out. 'hwc': [N, H, W, C]; 'chw': [N, C, H, W], which become "
         "[N, H, W, C]. 'auto': as 'hwc', but a shape that looks like 'chw' is refused.",
         choices=('auto', 'hwc', 'chw'),
-        read=(lambda data: data.name == 'npz', "of 'npz'"),
+        read=(lambda data: data.name in ('npz', 'arrays'), "of 'npz'"),
     )
     twins: str = setting(
         'keep',

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mimic_jax.artifacts import objects
 from mimic_jax.config.fields import nearest
 from mimic_jax.data import cifar10, image_folder, npz, tfds_labelled
 from mimic_jax.data.dataset import Dataset
@@ -46,6 +47,9 @@ def identity(data: Data) -> dict:
             return {'name': 'cifar10', 'version': '3.0.2'}
         case 'npz':
             return npz.identity(data)
+        case 'arrays':
+            held = objects.kept(data.root, 'config.data.root')
+            return {'name': 'arrays', 'object': data.root, **npz.read_as(held, 'data', data)}
         case 'folder':
             return {**image_folder.identity(data.root), **_resized(data)}
     kind, _, name = data.name.partition(':')
@@ -98,6 +102,8 @@ def load(data: Data, progress: Callable[[str, int, int], None] | None = None) ->
                 num_classes=10,
                 class_names=CIFAR10,
             )
+        case 'arrays':
+            return npz.source(objects.kept(data.root, 'config.data.root'), 'data', data)
         case _:
             return load_npz(npz.path_of(data.root), data)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mimic_jax.artifacts import source, store
+from mimic_jax.artifacts import objects, source, store
 from mimic_jax.data import array_files
 from mimic_jax.errors import UserError
 from mimic_jax.mimic import external_onnx_data
@@ -39,7 +39,8 @@ def identity(teacher: ExternalTeacher, where: str) -> dict:
         facts['layout'] = teacher.layout
     if teacher.kind == 'onnx':
         return {**facts, **_onnx_identity(path, teacher.output, where)}
-    source.identity(path, f'{where}.path')
+    if not path.startswith(objects.PREFIX):
+        source.identity(path, f'{where}.path')
     return {**facts, 'path': path, 'version': teacher.version}
 
 
@@ -74,6 +75,8 @@ def function(path: str, where: str) -> Callable:
     Raises:
       UserError: a module that cannot be imported, or that has no such function.
     """
+    if path.startswith(objects.PREFIX):
+        return objects.kept(path, f'{where}.path')
     found = source.load(path, f'{where}.path', anew=False)
     if not callable(found):
         raise UserError(f'{where}.path is {path!r}, which is no function; name one')

@@ -9,7 +9,7 @@ import numpy as np
 
 from mimic_jax.data import batches, preprocess, views
 from mimic_jax.data.settings import Views
-from mimic_jax.mimic import external_answers, external_onnx
+from mimic_jax.mimic import external_answers, external_onnx, external_torch
 from mimic_jax.mimic import external_plan as own_plan
 from mimic_jax.mimic.external_plan import OwnPlan
 from mimic_jax.mimic.settings import ExternalTeacher
@@ -99,6 +99,8 @@ def _apply(session: Session, plan: OwnPlan) -> external_onnx.Apply:
             session.progress.say,
         )
     found = external_answers.function(path, plan.where)
+    if external_torch.is_module(found):
+        return external_torch.as_function(found, plan.settings.layout == 'auto')
     if kind == 'callable':
         return found
     train = session.data.splits['train']

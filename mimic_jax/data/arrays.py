@@ -1,0 +1,57 @@
+"""Arrays or a table that were passed straight to a run, in the form of an .npz file's arrays."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mimic_jax.errors import UserError
+
+
+class Arrays(dict):
+    """Arrays by the names of an .npz file: `images` or `features`, `labels`, `class_names` and so on."""
+
+
+def of(data) -> Arrays:
+    """The arrays of (X, y), or of a dict of arrays by the names that an .npz file has them by.
+
+    X: uint8 images [N, H, W, C], features [N, F], or a pandas DataFrame of numbers.
+    y: whole numbers from 0, or texts, which become classes in their order; or the name of a column of X.
+
+    Raises:
+      UserError: another form, or a column of X that holds no numbers.
+    """
+    if isinstance(data, Mapping) and not hasattr(data, 'columns'):
+        return Arrays({key: np.asarray(value) for key, value in data.items()})
+    if not isinstance(data, list | tuple) or len(data) != 2:
+        raise UserError(
+            f'data is {type(data).__name__}; give (X, y), or a dict of arrays such as '
+            "{'images': X, 'labels': y}"
+        )
+    inputs, labels = data
+    if hasattr(inputs, 'columns'):
+        inputs, labels = _table(inputs, labels)
+    inputs, labels = np.asarray(inputs), np.asarray(labels)
+    found = Arrays({'images' if inputs.ndim == 4 else 'features': inputs})
+    if labels.dtype.kind in 'OUS':
+        names, labels = np.unique(labels.astype(str), return_inverse=True)
+        found['class_names'] = names
+    elif labels.dtype.kind == 'b':
+        labels = labels.astype(np.int32)
+    return Arrays({**found, 'labels': labels})
+
+
+def _table(frame, labels):
+    """The columns of a table as [N, F], without the one that holds the labels, and the labels."""
+    if isinstance(labels, str):
+        if labels not in frame.columns:
+            raise UserError(
+                f'data has no column {labels!r}; it has {", ".join(map(str, frame.columns))}'
+            )
+        frame, labels = frame.drop(columns=labels), frame[labels]
+    for name in frame.columns:
+        if getattr(frame[name].dtype, 'kind', 'O') not in 'fiub':
+            raise UserError(
+                f'data: the column {name!r} is {frame[name].dtype} and holds no numbers; encode it, as by '
+                'pandas.get_dummies, or leave it out'
+            )
+    return frame.to_numpy(np.float64), labels
