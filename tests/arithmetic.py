@@ -19,8 +19,8 @@ from mimic_jax.config.fields import Entries
 from mimic_jax.data import preprocess, tta, views
 from mimic_jax.data.settings import Views
 from mimic_jax.models import absorb, layers, net, nets
-from mimic_jax.training import plateau, schedules, train_step
-from mimic_jax.training.settings import LOSSES, Group, Loss, Train
+from mimic_jax.training import objective, plateau, schedules, train_step
+from mimic_jax.training.settings import LOSSES, Group, Loss, Term, Train
 
 FILE = Path(__file__).parent / 'arithmetic.json'
 CLASSES, BATCH = 3, 4
@@ -127,6 +127,7 @@ def outputs() -> dict[str, dict[str, list]]:
         'training': {
             **{f'loss {kind}': _loss(kind) for kind in LOSSES},
             'loss cross_entropy, smoothed': _loss('cross_entropy', smoothing=0.2),
+            'loss mix': _loss('mix', smoothing=0.1, progress=0.3),
             **{f'step, {name}': _steps(train) for name, train in TRAINS.items()},
             **{f'rate, {name}': _rates(settings) for name, settings in RATES.items()},
             'plateau': _plateau(),
@@ -222,6 +223,10 @@ def _batch() -> dict:
     }
 
 
+_MIX = Entries(
+    soft=Term('kl', temperature=4.0, temperature_end=1.0, weight=0.5, weight_end=2.0),
+    hard=Term('cross_entropy', weight=0.3),
+)
 _CONSTANTS = {
     'inputs': {},
     'logit_mean': np.array([0.1, -0.2, 0.3], np.float32),
@@ -231,10 +236,11 @@ _CONSTANTS = {
 
 def _loss(kind: str, **how) -> list:
     """Each example's loss and the gradient of their sum."""
-    loss, batch = Loss(kind=kind, scale=0.7, temperature=2.5, soft_weight=0.6), _batch()
+    loss = Loss(kind=kind, scale=0.7, temperature=2.5, soft_weight=0.6, terms=_MIX)
+    batch = _batch()
 
     def total(logits):
-        each = train_step.example_losses(loss, logits, batch, _CONSTANTS, **how)
+        each = objective.example_losses(loss, logits, batch, _CONSTANTS, **how)
         return jnp.sum(each), each
 
     gradient, each = jax.grad(total, has_aux=True)(_draw(BATCH, CLASSES, seed=3))

@@ -293,15 +293,19 @@ def test_target_and_loss_must_fit(target, kind, good):
         ('probabilities', {'kind': 'probabilities', 'scale': 0.25}),
         ('kl', {'kind': 'kl', 'temperature': 4.0}),
         ('hinton', {'kind': 'hinton', 'temperature': 4.0, 'soft_weight': 0.75}),
+        ('z_scores', {'kind': 'z_scores', 'temperature': 4.0}),
+        ('dkd', {'kind': 'dkd', 'temperature': 4.0, 'target_weight': 2.0}),
+        ('dist', {'kind': 'dist', 'temperature': 4.0, 'class_weight': 3.0}),
     ],
 )
 def test_a_loss_is_named_by_the_settings_it_reads(kind, expected):
     loss = Loss(kind=kind, scale=0.25, temperature=4.0, soft_weight=0.75)
+    loss = dataclasses.replace(loss, target_weight=2.0, class_weight=3.0, own='a:b')
     assert fields.differing(loss) == expected
 
 
 def test_every_loss_has_a_case_above():
-    assert len(LOSSES) == 6
+    assert len(LOSSES) == 9
 
 
 def test_a_run_is_named_as_it_was_before_there_was_an_input_scale():
@@ -620,7 +624,7 @@ def test_what_is_not_read_is_told_of_groups_and_entries_by_their_path():
         "config.students.labels.logits is 'ecnn' and is not used: it is read where target is "
         "'logits'",
         'config.students.mimic.loss.temperature is 4.0 and is not used: it is read where kind is '
-        "'kl' or 'hinton'",
+        "'kl', 'hinton', 'z_scores', 'dkd' or 'dist'",
     ]
     assert list(fields.unread(experiments.read(small()))) == []
     assert list(fields.unread(Experiment())) == []

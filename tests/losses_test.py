@@ -54,6 +54,52 @@ CASES['hinton, smoothed'] = (
     lambda g: losses.hinton(g, jnp.asarray(TEACHER), jnp.asarray(LABELS), 2.5, 0.3, 0.2),
     lambda g: 0.3 * CASES['kl'][1](g) + 0.7 * CASES['cross_entropy, smoothed'][1](g),
 )
+MASK = np.array([1.0, 1.0, 0.0])
+
+
+def z_scored(logits):
+    return (logits - logits.mean(1, keepdims=True)) / logits.std(1, keepdims=True)
+
+
+def divergence(teacher, student):
+    return special.rel_entr(teacher, student).sum(axis=-1)
+
+
+def decoupled(g, z, temperature, alpha, beta):
+    """Zhao et al. 2022, equations 1 to 7, example by example; the third's target is the teacher's."""
+    found = []
+    for student, teacher, label in zip(g, z, [0, 2, 1], strict=True):
+        p, q = special.softmax(student / temperature), special.softmax(teacher / temperature)
+        target = divergence(np.array([q[label], 1 - q[label]]), np.array([p[label], 1 - p[label]]))
+        p, q = np.delete(p, label), np.delete(q, label)
+        found.append(alpha * target + beta * divergence(q / q.sum(), p / p.sum()))
+    return temperature**2 * np.array(found)
+
+
+def correlated(g, z, temperature, mask, beta, gamma):
+    """Huang et al. 2022, equations 8 and 9, by NumPy's own correlation."""
+    p, q = special.softmax(g / temperature, 1), special.softmax(z / temperature, 1)
+    rows = np.array([1 - np.corrcoef(a, b)[0, 1] for a, b in zip(p, q, strict=True)])
+    real = mask > 0
+    columns = [1 - np.corrcoef(a, b)[0, 1] for a, b in zip(p[real].T, q[real].T, strict=True)]
+    return temperature**2 * (beta * rows + gamma * np.mean(columns))
+
+
+CASES['z_scores'] = (
+    lambda g: losses.kl_of_z_scores(g, jnp.asarray(TEACHER), 2.0),
+    lambda g: (
+        4
+        * divergence(special.softmax(z_scored(TEACHER) / 2, 1), special.softmax(z_scored(g) / 2, 1))
+    ),
+)
+CASES['dkd'] = (
+    lambda g: losses.decoupled(g, jnp.asarray(TEACHER), jnp.asarray(LABELS), 2.5, 0.7, 3.0),
+    lambda g: decoupled(g, TEACHER, 2.5, 0.7, 3.0),
+)
+CASES['dist'] = (
+    lambda g: losses.correlation_distance(g, jnp.asarray(TEACHER), jnp.ones(3), 2.5, 0.7, 3.0),
+    lambda g: correlated(g, TEACHER, 2.5, np.ones(3), 0.7, 3.0),
+)
 CASES['hinton'] = (
     lambda g: losses.hinton(g, jnp.asarray(TEACHER), jnp.asarray(LABELS), 2.5, 0.3),
     lambda g: 0.3 * CASES['kl'][1](g) + 0.7 * CASES['cross_entropy'][1](g),
@@ -198,7 +244,75 @@ def test_hinton_between_its_ends():
     np.testing.assert_allclose(quarter[2], 0.25 * soft[2], rtol=1e-6)  # unlabelled
 
 
-@pytest.mark.parametrize('name', ['squared_error_on_logits', 'kl_divergence'])
+def test_z_scores_forget_size_and_offset():
+    """Sun et al. 2024: a student that is the teacher's line has learned all."""
+    student = jnp.asarray(5 * TEACHER - 3)
+    loss = losses.kl_of_z_scores(student, jnp.asarray(TEACHER), 2.0)
+    np.testing.assert_allclose(loss, 0, atol=1e-6)
+    assert losses.kl_divergence(student, jnp.asarray(TEACHER), 2.0).min() > 0.1
+
+
+def test_z_scores_by_hand():
+    # (0, 2) and (3, 1): scores (−1, 1) and (1, −1). At T = 2, softmax(±½): e = 1 / (1 + exp(−1)).
+    loss = losses.kl_of_z_scores(jnp.array([[0.0, 2.0]]), jnp.array([[3.0, 1.0]]), 2.0)
+    high = 1 / (1 + np.exp(-1))
+    np.testing.assert_allclose(loss, [4 * (high - (1 - high)) * 1.0], rtol=1e-6)
+
+
+def test_dkds_parts_add_up_to_the_divergence():
+    """Zhao et al. 2022, equation 5: KL = target + (1 − teacher's probability of it) · others."""
+    student, teacher = jnp.asarray(STUDENT), jnp.asarray(TEACHER)
+    labels = jnp.array([0, 2, 1])
+    target = losses.decoupled(student, teacher, labels, 3.0, 1.0, 0.0)
+    others = losses.decoupled(student, teacher, labels, 3.0, 0.0, 1.0)
+    rest = 1 - special.softmax(TEACHER / 3, 1)[np.arange(3), labels]
+    whole = losses.kl_divergence(student, teacher, 3.0)
+    np.testing.assert_allclose(target + rest * others, whole, rtol=1e-5)
+    # Two classes have one other, which nothing is among.
+    two = losses.decoupled(student[:, :2], teacher[:, :2], jnp.array([0, 1, 0]), 1.0, 0.0, 1.0)
+    np.testing.assert_allclose(two, 0, atol=1e-7)
+
+
+def test_dist_by_hand():
+    """Probabilities (¼, ¾), (¾, ¼) against (½, ½), (¼, ¾): the first example's rows do not correlate."""
+    student = jnp.log(jnp.array([[1.0, 3.0], [3.0, 1.0]]))
+    teacher = jnp.log(jnp.array([[1.0, 1.0], [1.0, 3.0]]))
+    over_classes = losses.correlation_distance(student, teacher, jnp.ones(2), 1.0, 1.0, 0.0)
+    np.testing.assert_allclose(over_classes, [1, 2], atol=1e-6)  # ρ = 0 of a constant, and −1
+    over_examples = losses.correlation_distance(student, teacher, jnp.ones(2), 1.0, 0.0, 1.0)
+    np.testing.assert_allclose(over_examples, [2, 2], atol=1e-6)  # up where the teacher goes down
+
+
+def test_dist_leaves_padding_out():
+    student = np.array(STUDENT)
+    student[2] = [9.0, -9.0, 3.0]  # of padding, whose teacher's logits are as arbitrary
+
+    def loss(g):
+        mask = jnp.asarray(MASK)
+        return losses.correlation_distance(g, jnp.asarray(TEACHER), mask, 2.5, 0.7, 3.0) * mask
+
+    expected = correlated(student, TEACHER, 2.5, MASK, 0.7, 3.0)[:2]
+    np.testing.assert_allclose(loss(jnp.asarray(student))[:2], expected, rtol=1e-5)
+    gradient = jax.grad(lambda g: loss(g).sum())(jnp.asarray(student))
+    np.testing.assert_array_equal(gradient[2], 0)
+    assert np.abs(gradient[:2]).max() > 1e-3
+
+
+@pytest.mark.parametrize('name', ['kl_of_z_scores', 'correlation_distance', 'decoupled'])
+def test_equal_logits_give_finite_losses_and_gradients(name):
+    """A net whose output layer starts at 0, and a batch of one example."""
+    teacher, more = jnp.asarray(TEACHER), {'decoupled': [jnp.asarray(LABELS)]}
+    more['correlation_distance'] = [jnp.asarray(MASK)]
+    for student, target in ((jnp.zeros((3, 3)), teacher), (teacher, jnp.zeros((3, 3)))):
+        for rows in (3, 1):
+            given = [argument[:rows] for argument in (student, target, *more.get(name, []))]
+            loss = getattr(losses, name)
+            value = loss(*given)
+            gradient = jax.grad(lambda g, loss=loss, rest=given[1:]: loss(g, *rest).sum())(given[0])
+            assert np.isfinite(value).all() and np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize('name', ['squared_error_on_logits', 'kl_divergence', 'kl_of_z_scores'])
 def test_the_teacher_is_a_constant(name):
     loss = getattr(losses, name)
     gradient = jax.grad(lambda z: loss(jnp.asarray(STUDENT), z).sum())(jnp.asarray(TEACHER))

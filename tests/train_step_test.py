@@ -8,13 +8,13 @@ from mimic_jax.data.settings import Views
 from mimic_jax.models import nets
 from mimic_jax.runtime import sharding
 from mimic_jax.training.checkpoint import Checkpoints
+from mimic_jax.training.objective import example_losses
 from mimic_jax.training.schedules import learning_rate
 from mimic_jax.training.settings import LOSSES, Loss, Train
 from mimic_jax.training.train_step import (
     Task,
     create_train_state,
     eval_step,
-    example_losses,
     train_step,
 )
 

@@ -101,11 +101,7 @@ def _check_report(result: Experiment) -> None:
 def _check_student(student: Student, result: Experiment, where: str) -> None:
     if student.target == 'logits':
         _known(student.logits, result.logits, f'{where}.logits', 'config.logits')
-    if (student.loss.kind == 'cross_entropy') != (student.target == 'labels'):
-        raise UserError(
-            f'{where} has target {student.target!r} and loss.kind {student.loss.kind!r}; '
-            'labels go with cross_entropy, logits with the other losses'
-        )
+    _check_loss(student, where)
     if student.target == 'logits' and student.views != OwnViews():
         raise UserError(
             f'{where} learns from logits and has views of its own; it is shown the views of its cache: '
@@ -115,6 +111,34 @@ def _check_student(student: Student, result: Experiment, where: str) -> None:
         raise UserError(
             f"{where}.from_study.choice is 'greedy', which chooses members of an ensemble; set it "
             "to 'best'"
+        )
+
+
+def _check_loss(student: Student, where: str) -> None:
+    loss = student.loss
+    kinds = {f'{where}.loss': loss}
+    if loss.kind == 'mix':
+        kinds = {f'{where}.loss.terms.{name}': term for name, term in loss.terms.items()}
+    if not kinds:
+        raise UserError(
+            f"{where}.loss.kind is 'mix', but there are no terms; add {where}.loss.terms"
+        )
+    for at, each in kinds.items():
+        if each.kind == 'own' and not each.own:
+            raise UserError(
+                f"{at}.kind is 'own', but {at}.own is empty; write package.module:function"
+            )
+    names = {each.kind for each in kinds.values()}
+    fits = (
+        names <= {'cross_entropy', 'own'}
+        if student.target == 'labels'
+        else names != {'cross_entropy'}
+    )
+    if not fits:
+        of = f' of {", ".join(sorted(names))}' if loss.kind == 'mix' else ''
+        raise UserError(
+            f'{where} has target {student.target!r} and loss.kind {loss.kind!r}{of}; '
+            'labels go with cross_entropy, logits with the other losses'
         )
 
 

@@ -31,7 +31,8 @@ def different(each: Rule, what: str) -> Rule:
 
 def where(name: str, *values: str) -> Rule:
     """When a setting is read: where its group's setting `name` is one of `values`."""
-    words = ' or '.join(map(repr, values))
+    *others, last = map(repr, values)
+    words = f'{", ".join(others)} or {last}' if others else last
     return (lambda group: getattr(group, name) in values, f'where {name} is {words}')
 
 

@@ -19,7 +19,7 @@ from mimic_jax.mimic.external_plan import OwnPlan
 from mimic_jax.mimic.settings import Logits, Member, Student
 from mimic_jax.models import nets, notation
 from mimic_jax.models.contract import Net
-from mimic_jax.training import train_step
+from mimic_jax.training import objective, train_step
 from mimic_jax.training.plan import NetPlan
 from mimic_jax.training.settings import Loss, Train
 from mimic_jax.training.train_step import Task
@@ -222,6 +222,8 @@ def _student(
 ) -> NetPlan:
     net = _made(student, _solved(student, data, where), data, where)
     cache = caches[student.logits] if student.target == 'logits' else None
+    loss = objective.named(student.loss, f'{where}.loss', data.num_classes, cache is not None)
+    student = dataclasses.replace(student, loss=loss)
     # A cache's name holds its views.
     drawn = ViewSettings() if cache else own_views(student.views, common)
     drawn = _checked(drawn, data, f'{where}.views')

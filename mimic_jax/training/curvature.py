@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 
 from mimic_jax.runtime import compiled
-from mimic_jax.training.train_step import TrainState, example_losses, prepare
+from mimic_jax.training.objective import example_losses
+from mimic_jax.training.train_step import TrainState, prepare
 
 MOST_ITERATIONS = 100
 CLOSE = 1e-3  # relative change of the eigenvalue between two iterations that ends them

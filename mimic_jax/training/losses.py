@@ -93,10 +93,7 @@ def kl_divergence(
     student, teacher = _pair(logits, teacher_logits)
     student_log = jax.nn.log_softmax(student / temperature)
     teacher_log = jax.nn.log_softmax(teacher / temperature)
-    probabilities = jnp.exp(teacher_log)
-    # A class of probability 0 adds nothing, even where the logarithms are −∞ and differ by NaN.
-    terms = jnp.where(probabilities > 0, probabilities * (teacher_log - student_log), 0.0)
-    return temperature**2 * jnp.sum(terms, axis=1)
+    return temperature**2 * _divergence(teacher_log, student_log)
 
 
 def hinton(
@@ -121,8 +118,113 @@ def hinton(
     return soft_weight * soft + (1 - soft_weight) * hard
 
 
+def kl_of_z_scores(
+    logits: jax.Array, teacher_logits: jax.Array, temperature: float = 1.0
+) -> jax.Array:
+    """`kl_divergence` of each example's logits less their mean over classes, over their deviation.
+
+    Sun et al. 2024, §4 ('logit standardisation'): the student need not match the size of the teacher's
+    logits. The authors' code divides the squares by K − 1 for the deviation, not by K, which is
+    a temperature higher by √(K / (K − 1)).
+
+    Logits that are all equal are only centred.
+    Returns [B] float32.
+    """
+    student, teacher = map(_z_scores, _pair(logits, teacher_logits))
+    return kl_divergence(student, teacher, temperature)
+
+
+def decoupled(
+    logits: jax.Array,
+    teacher_logits: jax.Array,
+    labels: jax.Array,
+    temperature: float = 1.0,
+    target_weight: float = 1.0,
+    others_weight: float = 8.0,
+) -> jax.Array:
+    """T² · (α · KL of target against the rest + β · KL among the rest): DKD, Zhao et al. 2022, §3.
+
+    The two add up to `kl_divergence` where α is 1 and β is 1 − the teacher's probability of the target
+    (equation 5).
+
+    labels: [B] int, the targets; of an unlabelled example, −1, it is the teacher's most likely class.
+    target_weight, others_weight: α and β.
+    Returns [B] float32.
+    """
+    student, teacher = _pair(logits, teacher_logits)
+    classes = jnp.where(labels >= 0, labels, jnp.argmax(teacher, axis=1))
+    target = classes[:, None] == jnp.arange(logits.shape[1])
+
+    def parts(log_probabilities):
+        """log p of (target, rest) [B, 2], and of each class among the rest [B, K], 0 at the target."""
+        of_target = jnp.sum(jnp.where(target, log_probabilities, 0.0), axis=1)
+        rest = jax.nn.logsumexp(log_probabilities, axis=1, where=~target)
+        among = jnp.where(target, 0.0, log_probabilities - rest[:, None])
+        return jnp.stack([of_target, rest], axis=1), among
+
+    student_binary, student_among = parts(jax.nn.log_softmax(student / temperature))
+    teacher_binary, teacher_among = parts(jax.nn.log_softmax(teacher / temperature))
+    # At the target both logarithms are 0, whose divergence is 0.
+    of_target = _divergence(teacher_binary, student_binary)
+    among_rest = _divergence(teacher_among, student_among)
+    return temperature**2 * (target_weight * of_target + others_weight * among_rest)
+
+
+def correlation_distance(
+    logits: jax.Array,
+    teacher_logits: jax.Array,
+    mask: jax.Array,
+    temperature: float = 1.0,
+    class_weight: float = 1.0,
+    example_weight: float = 1.0,
+) -> jax.Array:
+    """T² · (β · (1 − ρ over classes) + γ · (1 − ρ over examples)): DIST, Huang et al. 2022, §3.
+
+    ρ is Pearson's correlation of softmax(g / T) and softmax(z / T): over the classes of each example
+    (equation 8), and over the real examples of the batch for each class, the mean over classes
+    (equation 9). The latter is the same number for every example. Where one side is constant, ρ is 0.
+
+    mask: [B], 0 for padding, which no example's loss depends on.
+    class_weight, example_weight: β and γ.
+    Returns [B] float32.
+    """
+    student, teacher = _pair(logits, teacher_logits)
+    chex.assert_shape(mask, logits.shape[:1])
+    student = jax.nn.softmax(student / temperature)
+    teacher = jax.nn.softmax(teacher / temperature)
+    over_classes = 1 - _correlation(student, teacher, jnp.ones_like(student), axis=1)
+    weights = jnp.broadcast_to(mask[:, None].astype(jnp.float32), student.shape)
+    over_examples = 1 - jnp.mean(_correlation(student, teacher, weights, axis=0))
+    return temperature**2 * (class_weight * over_classes + example_weight * over_examples)
+
+
 def _pair(logits: jax.Array, teacher_logits: jax.Array) -> tuple[jax.Array, jax.Array]:
     chex.assert_rank([logits, teacher_logits], 2)
     chex.assert_type([logits, teacher_logits], float)
     chex.assert_equal_shape([logits, teacher_logits])
     return logits.astype(jnp.float32), jax.lax.stop_gradient(teacher_logits.astype(jnp.float32))
+
+
+def _z_scores(logits: jax.Array) -> jax.Array:
+    centred = logits - jnp.mean(logits, axis=1, keepdims=True)
+    variance = jnp.mean(centred**2, axis=1, keepdims=True)
+    return centred / jnp.sqrt(jnp.where(variance > 0, variance, 1.0))
+
+
+def _divergence(teacher_log: jax.Array, student_log: jax.Array) -> jax.Array:
+    """Σ_k p_k (log p_k − log q_k), [B]."""
+    probabilities = jnp.exp(teacher_log)
+    # A class of probability 0 adds nothing, even where the logarithms are −∞ and differ by NaN.
+    terms = jnp.where(probabilities > 0, probabilities * (teacher_log - student_log), 0.0)
+    return jnp.sum(terms, axis=1)
+
+
+def _correlation(a: jax.Array, b: jax.Array, weights: jax.Array, axis: int) -> jax.Array:
+    """Pearson's correlation along an axis, 0 where a side is constant."""
+    total = jnp.maximum(jnp.sum(weights, axis=axis, keepdims=True), 1.0)
+    a = a - jnp.sum(weights * a, axis=axis, keepdims=True) / total
+    b = b - jnp.sum(weights * b, axis=axis, keepdims=True) / total
+    squares = jnp.sum(weights * a**2, axis=axis), jnp.sum(weights * b**2, axis=axis)
+    varies = (squares[0] > 0) & (squares[1] > 0)
+    norm_a, norm_b = (jnp.sqrt(jnp.where(varies, each, 1.0)) for each in squares)
+    return jnp.where(varies, jnp.sum(weights * a * b, axis=axis) / (norm_a * norm_b), 0.0)

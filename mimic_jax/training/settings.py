@@ -8,7 +8,7 @@ from mimic_jax.config import rules
 from mimic_jax.config.fields import Rule, entries, setting
 
 _SQUARED = ('logits', 'standardised_logits', 'probabilities')
-_SOFT = ('kl', 'hinton')
+_SOFT = ('kl', 'hinton', 'z_scores', 'dkd', 'dist')
 LOSSES = ('cross_entropy', *_SQUARED, *_SOFT)
 
 _MUON = rules.where('optimizer', 'muon')
@@ -190,15 +190,18 @@ class Train:
 
 
 @dataclasses.dataclass(frozen=True)
-class Loss:
-    """The training objective: the mean over examples of a loss of `mimic_jax.training.losses`."""
+class LossKind:
+    """A loss of `mimic_jax.training.losses`, or a person's own."""
 
     kind: str = setting(
         'cross_entropy',
         "'cross_entropy' reads the labels; the others read a teacher's logits. 'logits' (Ba & "
         "Caruana's equation 1), 'standardised_logits' and 'probabilities' are squared errors on "
-        "these, 'kl' is a divergence, 'hinton' adds soft and hard targets.",
-        choices=LOSSES,
+        "these, 'kl' is a divergence, 'hinton' adds soft and hard targets. 'z_scores': the divergence "
+        "of each example's standardised logits (Sun et al. 2024). 'dkd': of target and rest, and among "
+        "the rest (Zhao et al. 2022). 'dist': by correlations (Huang et al. 2022). 'own': a function "
+        "of one's own.",
+        choices=(*LOSSES, 'own'),
     )
     scale: float = setting(
         0.5,
@@ -212,9 +215,79 @@ class Loss:
         rules.POSITIVE,
         read=rules.kinds(*_SOFT),
     )
+    temperature_end: float | None = setting(
+        None,
+        'The temperature at the last step, reached on a line; none: it stays.',
+        rules.POSITIVE,
+        read=rules.kinds(*_SOFT),
+    )
     soft_weight: float = setting(
         0.5,
         "Hinton's λ, the weight of the soft targets; the labels' weight is 1 − λ.",
         rules.TO_1,
         read=rules.kinds('hinton'),
     )
+    target_weight: float = setting(
+        1.0,
+        "DKD's α, of the target class against the rest.",
+        rules.NOT_NEGATIVE,
+        read=rules.kinds('dkd'),
+    )
+    others_weight: float = setting(
+        8.0,
+        "DKD's β, of the classes among the rest.",
+        rules.NOT_NEGATIVE,
+        read=rules.kinds('dkd'),
+    )
+    class_weight: float = setting(
+        1.0,
+        "DIST's β, of the correlation over an example's classes.",
+        rules.NOT_NEGATIVE,
+        read=rules.kinds('dist'),
+    )
+    example_weight: float = setting(
+        1.0,
+        "DIST's γ, of the correlation over a class's examples in the batch.",
+        rules.NOT_NEGATIVE,
+        read=rules.kinds('dist'),
+    )
+    own: str = setting(
+        '',
+        "A loss of one's own, 'package.module:function': a JAX function of logits [B, K], the teacher's "
+        '[B, K] or None, labels [B] (−1: none) and mask [B] that gives one number an example.',
+        read=rules.kinds('own'),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Term(LossKind):
+    """A term of a mix of losses."""
+
+    weight: float = setting(1.0, 'The factor on it.', rules.NOT_NEGATIVE)
+    weight_end: float | None = setting(
+        None,
+        'The factor at the last step, reached on a line; none: it stays.',
+        rules.NOT_NEGATIVE,
+    )
+
+
+_KIND = LossKind.__dataclass_fields__['kind']
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss(LossKind):
+    """The training objective: the mean over examples of a loss of `mimic_jax.training.losses`."""
+
+    kind: str = setting(
+        _KIND.default,
+        f"{_KIND.metadata['meaning']} 'mix': the weighted sum of `terms`.",
+        choices=(*_KIND.metadata['choices'], 'mix'),
+    )
+    terms: Mapping[str, Term] = entries('The terms of a mix, by name.', read=rules.kinds('mix'))
+
+
+@dataclasses.dataclass(frozen=True)
+class NamedLoss(Loss):
+    """A loss with functions of a person's own, of which the sources are known."""
+
+    own_sha256: str = setting('', 'The digests of their sources.')

@@ -15,6 +15,7 @@ from mimic_jax.data.settings import Views
 from mimic_jax.models.contract import Net
 from mimic_jax.ops import metrics
 from mimic_jax.training import averages, clipping, losses
+from mimic_jax.training.objective import example_losses
 from mimic_jax.training.optimizers import optimizer
 from mimic_jax.training.settings import Loss, Train
 
@@ -161,42 +162,19 @@ def mean_forward(
     return total
 
 
-def example_losses(
-    loss: Loss, logits, batch: Mapping, constants: Mapping, smoothing: float = 0.0
-) -> jax.Array:
-    """The loss of each example, [B].  smoothing: of labels, in cross-entropies."""
-    labels, teacher = batch['labels'], batch.get('teacher_logits')
-    match loss.kind:
-        case 'cross_entropy':
-            return losses.cross_entropy(logits, labels, smoothing)
-        case 'logits':
-            return losses.squared_error_on_logits(logits, teacher, loss.scale)
-        case 'standardised_logits':
-            mean, deviation = constants['logit_mean'], constants['logit_deviation']
-            return losses.squared_error_on_standardised_logits(
-                logits, teacher, mean, deviation, loss.scale
-            )
-        case 'probabilities':
-            return losses.squared_error_on_probabilities(logits, teacher, loss.scale)
-        case 'kl':
-            return losses.kl_divergence(logits, teacher, loss.temperature)
-        case 'hinton':
-            return losses.hinton(
-                logits, teacher, labels, loss.temperature, loss.soft_weight, smoothing
-            )
-    raise ValueError(f'no loss of kind {loss.kind!r}')
-
-
 def _mixed_losses(state: TrainState, logits, batch: Mapping) -> jax.Array:
     """The loss of each example, [B]; of one that is mixed with another, of both labels by their shares."""
 
+    task = state.task
+    progress = state.step / max(task.steps - 1, 1)
+
     def of(batch):
-        smoothing = state.task.train.label_smoothing
-        return example_losses(state.task.loss, logits, batch, state.constants, smoothing)
+        smoothing = task.train.label_smoothing
+        return example_losses(task.loss, logits, batch, state.constants, smoothing, progress)
 
     if 'partner' not in batch:
         return of(batch)
-    own = mixing.own_shares(batch, state.view_seed, state.task.views)
+    own = mixing.own_shares(batch, state.view_seed, task.views)
     return own * of(batch) + (1 - own) * of({**batch, 'labels': batch['partner_labels']})
 
 

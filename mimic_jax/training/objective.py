@@ -1,0 +1,170 @@
+"""What training minimises: the table of losses, mixes of them, and how they change over training."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mimic_jax.artifacts import source
+from mimic_jax.errors import UserError
+from mimic_jax.training import losses
+from mimic_jax.training.settings import Loss, LossKind, NamedLoss
+
+
+class Given(NamedTuple):
+    """What a loss is computed from.
+
+    logits: [B, K].  teacher: the teacher's logits [B, K], None without one.  labels: [B].  mask: [B].
+    constants: of the training.  smoothing: of labels.  temperature: at this step.
+    """
+
+    logits: jax.Array
+    teacher: jax.Array | None
+    labels: jax.Array
+    mask: jax.Array
+    constants: Mapping
+    smoothing: float
+    temperature: jax.Array | float
+
+
+def _standardised(loss: LossKind, given: Given) -> jax.Array:
+    moments = given.constants['logit_mean'], given.constants['logit_deviation']
+    return losses.squared_error_on_standardised_logits(
+        given.logits, given.teacher, *moments, loss.scale
+    )
+
+
+def _own(loss: LossKind, given: Given) -> jax.Array:
+    function = source.load(loss.own, 'loss.own')
+    each = function(given.logits, given.teacher, given.labels, given.mask)
+    if jnp.shape(each) != given.labels.shape:
+        raise UserError(
+            f'loss.own is {loss.own!r}, which gives shape {list(jnp.shape(each))} for '
+            f'{len(given.labels)} examples; it must give one number an example'
+        )
+    return each.astype(jnp.float32)
+
+
+TABLE: Mapping[str, Callable[[LossKind, Given], jax.Array]] = {
+    'cross_entropy': lambda loss, given: losses.cross_entropy(
+        given.logits, given.labels, given.smoothing
+    ),
+    'logits': lambda loss, given: losses.squared_error_on_logits(
+        given.logits, given.teacher, loss.scale
+    ),
+    'standardised_logits': _standardised,
+    'probabilities': lambda loss, given: losses.squared_error_on_probabilities(
+        given.logits, given.teacher, loss.scale
+    ),
+    'kl': lambda loss, given: losses.kl_divergence(given.logits, given.teacher, given.temperature),
+    'hinton': lambda loss, given: losses.hinton(
+        given.logits,
+        given.teacher,
+        given.labels,
+        given.temperature,
+        loss.soft_weight,
+        given.smoothing,
+    ),
+    'z_scores': lambda loss, given: losses.kl_of_z_scores(
+        given.logits, given.teacher, given.temperature
+    ),
+    'dkd': lambda loss, given: losses.decoupled(
+        given.logits,
+        given.teacher,
+        given.labels,
+        given.temperature,
+        loss.target_weight,
+        loss.others_weight,
+    ),
+    'dist': lambda loss, given: losses.correlation_distance(
+        given.logits,
+        given.teacher,
+        given.mask,
+        given.temperature,
+        loss.class_weight,
+        loss.example_weight,
+    ),
+    'own': _own,
+}
+
+
+def example_losses(
+    loss: Loss,
+    logits: jax.Array,
+    batch: Mapping,
+    constants: Mapping,
+    smoothing: float = 0.0,
+    progress: jax.Array | float = 0.0,
+) -> jax.Array:
+    """The loss of each example, [B].
+
+    batch: labels [B], mask [B] and, for a student on logits, teacher_logits [B, K].
+    smoothing: of labels, in cross-entropies.  progress: of the training, from 0 at its first step to 1 at
+    its last, which temperatures and weights may follow.
+    """
+
+    def of(kind: LossKind) -> jax.Array:
+        temperature = _between(kind.temperature, kind.temperature_end, progress)
+        given = Given(
+            logits,
+            batch.get('teacher_logits'),
+            batch['labels'],
+            batch['mask'],
+            constants,
+            smoothing,
+            temperature,
+        )
+        return TABLE[kind.kind](kind, given)
+
+    if isinstance(loss, NamedLoss) and _own_digests(loss, 'loss') != loss.own_sha256:
+        raise UserError('a loss of your own was edited while the run went on; run again')
+    if loss.kind != 'mix':
+        return of(loss)
+    return sum(
+        _between(term.weight, term.weight_end, progress) * of(term) for term in loss.terms.values()
+    )
+
+
+def named(loss: Loss, where: str, num_classes: int, taught: bool) -> Loss:
+    """The settings, with the digests of a person's own functions where they have any.
+
+    taught: whether there are a teacher's logits.
+
+    Raises:
+      UserError: a function that is not there, fails, or gives another shape than one number an example.
+    """
+    digests = _own_digests(loss, where)
+    if not digests:
+        return loss
+    each = (num_classes + 1,)  # as many examples as classes would hide a loss a class
+    logits = jax.ShapeDtypeStruct((*each, num_classes), 'float32')
+    batch = {
+        'labels': jax.ShapeDtypeStruct(each, 'int32'),
+        'mask': jax.ShapeDtypeStruct(each, 'float32'),
+        **({'teacher_logits': logits} if taught else {}),
+    }
+    moments = dict.fromkeys(('logit_mean', 'logit_deviation'), np.ones(num_classes))
+    try:
+        jax.eval_shape(lambda *given: example_losses(loss, *given, moments), logits, batch)
+    except UserError:
+        raise
+    except Exception as error:  # whatever the function does
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f'{where} has a function of its own that fails ({reason})') from error
+    values = {name: getattr(loss, name) for name in Loss.__dataclass_fields__}
+    return NamedLoss(**values, own_sha256=digests)
+
+
+def _own_digests(loss: Loss, where: str) -> str:
+    """Of the functions of a person's own, in the order of their names; '' without any."""
+    own = {where: loss} if loss.kind == 'own' else {}
+    if loss.kind == 'mix':
+        terms = loss.terms.items()
+        own = {f'{where}.terms.{name}': term for name, term in terms if term.kind == 'own'}
+    return ' '.join(source.identity(kind.own, f'{at}.own')['sha256'] for at, kind in own.items())
+
+
+def _between(start: float, end: float | None, progress: jax.Array | float) -> jax.Array | float:
+    return start if end is None else start + (end - start) * progress
