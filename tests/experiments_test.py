@@ -241,8 +241,15 @@ def test_every_searched_student_of_urban_et_al_has_its_search(size):
     """Study, cache and data of the one experiment are those of the other, or it would refuse them."""
     table, search = (load_experiment(f'urban_{name}') for name in ('students', 'student_search'))
     whole = table.get_config(','.join(filter(None, (size, 'searched'))))
+    names = table.get_config(size).students
+    assert {name for name in whole.students if name in names} == {
+        name for name in names if 'labels' in name
+    }
     for name, student in whole.students.items():
-        family, _, budget = name.rpartition('_')
+        cell = name if name in names else name.rpartition('_')[0]
+        rank = 1 if cell == name else int(name[-1])
+        family, _, budget = cell.rpartition('_')
+        assert student.from_study.rank == rank <= 5
         found = search.get_config(','.join(filter(None, (size, family, budget))))
         assert found.search.study == student.from_study.study
         for part in ('data', 'views', 'logits'):
@@ -253,6 +260,20 @@ def test_every_searched_student_of_urban_et_al_has_its_search(size):
             expected = trials.source(theirs.members[member], theirs.search)
             assert trials.source(net, ours.search) == expected
         notation.solve(trials.largest(ours.search).model, found.search.student.budget)  # it fits
+
+
+def test_a_point_of_figure_1_of_urban_et_al_is_five_searched_nets():
+    chosen = experiments.read(load_experiment('urban_students').get_config('searched'))
+    rows = [chosen.report.rows[name] for name in chosen.report.order]
+    found = {}
+    for row in rows:
+        found.setdefault((row.curve, row.x), []).append(row.paper)
+    assert found['3 conv, 3 mp', 10e6] == [0.9184] * 5  # the paper's mean of five
+    assert found['3 conv, 3 mp, on labels', 10e6] == [0.912]
+    gap = chosen.report.gaps['compression_conv_1']
+    assert (gap.low, gap.high) == (('conv_1_labels',), ('conv_1_10M_1',))
+    (point,) = chosen.report.points.values()
+    assert (point.x, point.accuracy) == (70e6, 0.858)
 
 
 def test_the_search_for_a_student_has_the_ranges_of_urban_et_al():

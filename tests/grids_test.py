@@ -8,7 +8,7 @@ from conftest import tiny_digits
 from mimic_jax.config import experiment as experiments
 from mimic_jax.errors import UserError
 from mimic_jax.reporting import curve_figures, grids, tables
-from mimic_jax.reporting.settings import Gap, Report, Row
+from mimic_jax.reporting.settings import Gap, Point, Report, Row
 
 SETTINGS = Report(
     rows={
@@ -58,6 +58,29 @@ def test_a_grid_has_a_line_a_curve_and_a_column_an_x():
         '| 1 conv | – | 86.00 ± 0.10 (86.30) |',
         '| 1 conv, on labels | – | 84.00 |',
     ]
+
+
+def test_rows_of_one_place_are_one_cell_and_one_point():
+    """Mean and deviation of .60 and .64 by hand: .62 and .04 / √2. The gap ends at the mean."""
+    places = {'first': Row(curve='dense', x=1e6), 'second': Row(curve='dense', x=1e6)}
+    rows = {**places, 'conv': Row(curve='conv', x=1e6)}
+    star = Point('of another paper', 7e7, 0.858)
+    gap = Gap('gap', ('first',), ('conv',))
+    settings = Report(rows, tuple(rows), gaps={'gap': gap}, points={'star': star})
+    measured = [row('first', 0.6, std=0.3, paper=0.61), row('second', 0.64), row('conv', 0.8)]
+    (dense, conv) = grids.make(settings, measured)['rows']
+    (cell,) = dense['cells']
+    assert cell == {'mean': pytest.approx(0.62), 'std': pytest.approx(0.02828, abs=1e-5),
+                    'n': 2, 'paper': 0.61}  # fmt: skip
+    assert conv['cells'][0]['mean'] == 0.8
+    figure, axes = plt.subplots()
+    curve_figures.curves(axes, settings, measured)
+    shown = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
+    assert shown['of another paper'] == [[7e7, 85.8]]
+    points = [bar.lines[0].get_xydata().tolist() for bar in axes.containers]
+    assert points == [[[1e6, pytest.approx(62)]], [[1e6, pytest.approx(80)]]]
+    assert any('gap +18.0' in text.get_text() for text in axes.texts)
+    plt.close(figure)
 
 
 @pytest.mark.parametrize('x, text', [(100e3, '100k'), (31.6e6, '31.6M'), (4.0, '4'), (0.5, '0.5')])

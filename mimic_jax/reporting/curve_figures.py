@@ -1,6 +1,7 @@
 """Figures of a report's accuracies: over an axis that the config names, and member by member."""
 
 import itertools
+import statistics
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,19 +42,24 @@ def draw_curves(plt, settings: Report, rows: list[dict], path: Path) -> bool:
 def curves(axes, settings: Report, rows: list[dict], split: str = 'test') -> bool:
     """Accuracy of the rows that the config gives a curve and an x, mean ± deviation.
 
-    Speech shows phone accuracy, 1 − PER. A curve of one point has an open marker. Rows with `line`
-    are horizontal lines. Rows with `against` stand at the other row's accuracy, and a diagonal shows
-    where the two are equal. Arrows mark the config's gaps.
+    Speech shows phone accuracy, 1 − PER. A curve of one point has an open marker. Rows of one curve and
+    one x are one point, their means' mean ± deviation. Rows with `line` are horizontal lines. Rows with
+    `against` stand at the other row's accuracy, and a diagonal shows where the two are equal. Arrows
+    mark the config's gaps, stars the points of other papers.
     """
     found, places = defaultdict(list), {}
     placed = list(grids.placed(settings, rows))
     accuracies = {name: _accuracy(source, split) for name, _, source in placed}
+    shared = defaultdict(list)
     for name, row, _ in placed:
-        mean, deviation = accuracies[name]
         x = accuracies[row.against][0] if row.against else row.x
-        places[name] = (x, mean)
-        if row.curve:
-            found[row.curve].append((x, mean, deviation))
+        own = '' if row.curve and not row.against else name  # one that shares its point with none
+        shared[row.curve, x, own].append(name)
+    for (curve, x, _), names in shared.items():
+        mean, deviation = _together([accuracies[name] for name in names])
+        places.update(dict.fromkeys(names, (x, mean)))
+        if curve:
+            found[curve].append((x, mean, deviation))
     for label, points in found.items():
         x, mean, deviation = zip(*sorted(points), strict=True)
         fill = {'markerfacecolor': 'none'} if len(points) == 1 else {}
@@ -70,6 +76,9 @@ def curves(axes, settings: Report, rows: list[dict], split: str = 'test') -> boo
         axes.set_xscale('log')
         axes.set_xticks(sorted(set(spread)), [grids.short(x) for x in sorted(set(spread))])
         axes.minorticks_off()
+    for point in settings.points.values():
+        label = {'label': point.label, 'linestyle': 'none', 'color': 'black'}
+        axes.plot([point.x], [100 * point.accuracy], marker='*', **label)
     for number, gap in enumerate(settings.gaps.values()):
         _mark(axes, gap, places, 6 + 6 * number)
     spoken = f'phone accuracy on {split} (100 − PER), %'
@@ -87,6 +96,14 @@ def _accuracy(source: Mapping[str, dict], split: str) -> tuple[float, float]:
     measured = row['validation'] if split == 'validation' else row
     mean = 1 - measured['mean'] if 'per' in source else measured['mean']
     return 100 * mean, 100 * (measured['std'] or 0)
+
+
+def _together(points: list[tuple[float, float]]) -> tuple[float, float]:
+    """A single point's mean and deviation as they are; those of several points' means."""
+    if len(points) == 1:
+        return points[0]
+    means = [mean for mean, _ in points]
+    return statistics.mean(means), statistics.stdev(means)
 
 
 def _mark(axes, gap: Gap, places: Mapping[str, tuple[float, float]], aside: float) -> None:

@@ -1,5 +1,6 @@
 """A report's rows by curve and x: places in a figure, and a table with curves down and x across."""
 
+import statistics
 from collections.abc import Iterator, Sequence
 
 from mimic_jax.reporting.rows import by_source
@@ -21,14 +22,17 @@ def make(settings: Report, rows: Sequence[dict]) -> dict:
     """The rows with a curve: {'columns': [x], 'rows': [{'name': curve, 'cells': [cell]}]}.
 
     A cell is {'mean', 'std', 'n', 'paper'} of a source's first metric, or None where there is no row.
-    Curves keep the order of the rows; x rises.
+    Rows of one curve and one x share a cell, see `pooled`. Curves keep the order of the rows; x rises.
     """
-    found: dict[str, dict[float, dict]] = {}
+    measured: dict[str, dict[float, list[dict]]] = {}
     for _, row, source in placed(settings, rows):
         if row.curve:
-            measured = next(iter(source.values()))
-            cell = {key: measured[key] for key in ('mean', 'std', 'n', 'paper')}
-            found.setdefault(row.curve, {})[row.x] = cell
+            at = measured.setdefault(row.curve, {}).setdefault(row.x, [])
+            at.append(next(iter(source.values())))
+    found = {
+        curve: {x: pooled(cells) for x, cells in places.items()}
+        for curve, places in measured.items()
+    }
     columns = sorted({x for cells in found.values() for x in cells})
     return {
         'columns': columns,
@@ -37,6 +41,20 @@ def make(settings: Report, rows: Sequence[dict]) -> dict:
             for curve, cells in found.items()
         ],
     }
+
+
+def pooled(measured: Sequence[dict]) -> dict:
+    """One cell for rows of one place: a single row's own, or the mean and deviation of their means.
+
+    Nets of several recipes then count once each, whatever their number of seeds. The paper's figure is
+    the first row's.
+    """
+    first = {key: measured[0][key] for key in ('mean', 'std', 'n', 'paper')}
+    if len(measured) == 1:
+        return first
+    means = [row['mean'] for row in measured]
+    spread = {'mean': statistics.mean(means), 'std': statistics.stdev(means), 'n': len(means)}
+    return {**first, **spread}
 
 
 def table(grid: dict) -> str:

@@ -26,7 +26,9 @@ class Row:
     absorbed: bool = setting(
         False, "Multiply a student's bottleneck into the layer after it before measuring."
     )
-    curve: str = setting('', "The curve of the figure 'curves.png' that the row is a point of.")
+    curve: str = setting(
+        '', "The curve of the figure 'curves.png' that the row is a point of, or a part of."
+    )
     x: float = setting(0.0, "The row's x on its curve.")
     against: str = setting('', "The row whose accuracy is this row's x.")
     line: bool = setting(False, "Draw the row's accuracy as a line across the figure.")
@@ -52,6 +54,15 @@ class Gap:
 
 
 @dataclasses.dataclass(frozen=True)
+class Point:
+    """A printed result that 'curves.png' shows as a star beside what was measured."""
+
+    label: str = setting('', 'The name in the figure.')
+    x: float = setting(0.0, 'Its x.')
+    accuracy: float = setting(0.0, 'Its accuracy.', rules.TO_1)
+
+
+@dataclasses.dataclass(frozen=True)
 class Report:
     """What to tabulate and plot."""
 
@@ -64,6 +75,7 @@ class Report:
     )
     x_label: str = setting('', "The label of the x-axis of 'curves.png'.")
     gaps: Mapping[str, Gap] = entries("Distances that 'curves.png' marks.")
+    points: Mapping[str, Point] = entries("Other papers' results that 'curves.png' shows.")
     grid: bool = setting(
         False, 'Print a second table of the rows that have a `curve`: curves down, `x` across.'
     )
