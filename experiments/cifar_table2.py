@@ -24,11 +24,11 @@ cifar_student.py's, and are used where the workdir has them. What differs from t
   or any other images that `config.data.transfer` names. The natural substitute is ImageNet resized to
   32×32 (TFDS 'imagenet_resized/32x32').
 
-`:protocol` undoes what of this can be undone: contrast normalisation and whitening, no augmentation,
-stochastic pooling in the teachers, 49,000 images that train and 1,000 to watch, and 49,000 images from
-elsewhere that `config.data.transfer` names, an .npz file or another kind. The mimic learns on both, on the
-training images alone and on the others alone, in equally many steps. Section 3.2 holds that a mimic does
-best on images that its teacher was not trained on. To choose rates, set 40,000 and 10,000 first
+`:protocol` undoes what of this can be undone: contrast normalisation and whitening, no augmentation, plain
+momentum, stochastic pooling in the teachers, 49,000 images that train and 1,000 to watch, and 49,000 images
+from elsewhere that `config.data.transfer` names, an .npz file or another kind. The mimic learns on both, on
+the training images alone and on the others alone, in equally many steps. Section 3.2 holds that a mimic
+does best on images that its teacher was not trained on. To choose rates, set 40,000 and 10,000 first
 (`--config.data.train=40000 --config.data.validation=10000`); the paper prints none. `:small,protocol` has
 narrow nets, and 40,000 images of either kind.
 
@@ -162,6 +162,7 @@ def protocol(config):
     members = {name: net for name, net in config.members.items() if name.startswith('cnn')}
     for net in members.values():
         net.model = net.model.replace('-p', '-sp')
+        net.train.nesterov = False
         if small:
             net.train.epochs = 10
     config.members = members
@@ -170,6 +171,8 @@ def protocol(config):
     }
     labels, mimic = config.students.labels_128c, config.students.ecnn_mimic
     labels.train.epochs = 2 * passes
+    for net in (labels, mimic):
+        net.train.nesterov = False
     config.students = {'labels': labels}
     for name, splits in TRANSFER.items():
         student = mimic.copy_and_resolve_references()

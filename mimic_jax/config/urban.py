@@ -111,8 +111,11 @@ def teaching(size, study=''):
 
 
 def plateau(epochs, learning_rate, **settings):
-    """Training as in the paper: the rate is halved when the validation error stops falling."""
-    rates = {'learning_rate': learning_rate, 'schedule': 'plateau', 'warmup': 0.0}
+    """Training as in the paper: the rate is halved when the validation error stops falling.
+
+    The best weights are kept. Training goes on for 30 epochs behind them.
+    """
+    rates = {'learning_rate': learning_rate, 'schedule': 'plateau', 'warmup': 0.0, 'keep': 'best'}
     return {'epochs': epochs, **rates, **settings}
 
 

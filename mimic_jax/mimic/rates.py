@@ -38,7 +38,8 @@ def run(session: Session, plan: Plan, folder: Path) -> Path:
     A net has the largest eigenvalue of its Gauss–Newton matrix at its start, on its first batch; the
     largest learning rate at which its optimiser is stable there; and for three rates around that one
     its validation accuracy after about 200 steps with its own settings. Nets that differ only in
-    their seed are tried once. A student without its logit cache is not tried. What the file holds
+    their seed are tried once. Not tried are a student without its logit cache, and optimisers but SGD,
+    for which there is no such bound. What the file holds
     already is not computed again.
     """
     folder.mkdir(parents=True, exist_ok=True)
