@@ -54,6 +54,7 @@ from mimic_jax.reporting import answers, terminal
 from mimic_jax.reporting import run as report
 from mimic_jax.runtime import hosts, sharding
 from mimic_jax.runtime.progress import Progress
+from mimic_jax.search import report as search_report
 from mimic_jax.search import run as search
 from mimic_jax.search import trials
 from mimic_jax.speech import align, decode, transcribe
@@ -245,7 +246,7 @@ def _report(
     if isinstance(session.data, SpeechDataset):
         part = speech_report.Part(session, plan.alignments, plan.decodings)
     if checked.search.kind:
-        searched = trials.trained(checked.search, session.workdir)
+        searched = search_report.findings(checked.search, session.workdir)
     result = report.run(session, plan, checked.report, experiment, command, checked, searched, part)
     print(terminal.results(result['rows'], terminal.width()))
     for name in report.PAGES if terminal.width() else report.PAGES[-1:]:

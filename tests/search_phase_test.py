@@ -141,6 +141,11 @@ def test_an_ensemble_from_the_study_is_of_the_best_by_validation(searched, devic
         == (sorted(accuracy.values(), reverse=True)[:2])
     )
     report = json.loads((workdir / 'tiny' / 'report.json').read_text())
+    assert report['search']['trials'] == 3 and len(report['search']['best']) == 4
+    page = (workdir / 'tiny' / 'report.html').read_text()
+    assert 'trials have finished' in page
+    assert (workdir / 'tiny' / 'search_history.png').is_file()
+    assert page.count('src="data:image/png') >= 3
     names = {row['name'] for row in report['rows']}
     assert names >= {'best_1', 'best_2', 'ensemble', 'mimic'}
     costs = report['costs']

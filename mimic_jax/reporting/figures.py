@@ -1,5 +1,6 @@
 """The report's figures, as PNG files."""
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from mimic_jax.data import batches, mixing, preprocess, views
 from mimic_jax.mimic.plan import Plan
 from mimic_jax.reporting import curve_figures, pictures
 from mimic_jax.reporting.answers import Answers
+from mimic_jax.reporting.part import Searched
 from mimic_jax.reporting.rows import by_source, of_speech
 from mimic_jax.training import metrics_log
 from mimic_jax.training.plan import NetPlan
@@ -18,7 +20,9 @@ from mimic_jax.training.session import Session
 SHOWN = 8  # examples in the sheet of views, and views of each
 
 
-def draw(answers: Answers, report: dict, folder: Path) -> list[str]:
+def draw(
+    answers: Answers, report: dict, folder: Path, searched: Searched | None = None
+) -> list[str]:
     """Draws all figures into `folder`; returns their file names.  report: what report.json holds."""
     import matplotlib  # a second to import, needed for the report alone
 
@@ -47,7 +51,7 @@ def draw(answers: Answers, report: dict, folder: Path) -> list[str]:
         plt.close(figure)
     if curve_figures.draw_curves(plt, settings, report['rows'], folder / 'curves.png'):
         names.append('curves.png')
-    for name, figure in answers.part.draw():
+    for name, figure in itertools.chain(answers.part.draw(), searched.draw() if searched else ()):
         pictures.save(figure, folder / name)
         names.append(name)
         plt.close(figure)

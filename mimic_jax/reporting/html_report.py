@@ -18,6 +18,7 @@ from mimic_jax.reporting import (
 from mimic_jax.reporting.answers import Answers
 from mimic_jax.reporting.comparisons import Example
 from mimic_jax.reporting.html_plots import Series
+from mimic_jax.reporting.part import Searched
 from mimic_jax.training import metrics_log
 
 # Captions of the figures that the page shows as PNG; the page draws the other figures as SVG.
@@ -30,7 +31,13 @@ PICTURES = {
 }
 
 
-def page(answers: Answers, report: dict, pictures: Sequence[Path], config: object) -> str:
+def page(
+    answers: Answers,
+    report: dict,
+    pictures: Sequence[Path],
+    config: object,
+    searched: Searched | None = None,
+) -> str:
     """The page of a finished experiment.
 
     report: what report.json holds.  pictures: files of the figures beside it.  config: all settings.
@@ -48,6 +55,7 @@ def page(answers: Answers, report: dict, pictures: Sequence[Path], config: objec
         section('Training', _training(answers)),
         section('Agreement', *_agreement(answers, rows)),
         section('Where teacher and student disagree', *_disagreements(answers)),
+        section('Search', *_search(searched, pictures)),
         section('More pictures', *_pictures({**PICTURES, **answers.part.captions}, pictures)),
         section('Cost', *html_provenance.cost(answers, report)),
         section('What was made from what', *html_provenance.artifacts_made(answers)),
@@ -144,6 +152,16 @@ def _card(example: Example, names: Sequence[str]) -> tuple[str, list[str]]:
         said('student', example.student),
     ]
     return picture, texts
+
+
+def _search(searched: Searched | None, pictures: Sequence[Path]) -> Iterator[str]:
+    """The best trials of a search, and the figures of all."""
+    if searched is None or not searched.best:
+        return
+    head, *body = searched.best
+    yield html_page.paragraph(f'{searched.count} trials have finished; the best {len(body)}:')
+    yield html_page.table([head, *body])
+    yield from _pictures(searched.captions, pictures)
 
 
 def _pictures(captions: Mapping[str, str], paths: Sequence[Path]) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """What a kind of data adds to a report. The room that owns the kind implements a `Part`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from types import MappingProxyType
 from typing import Protocol
 
@@ -44,6 +44,22 @@ class Part(Protocol):
 
     def picture(self, example: np.ndarray) -> np.ndarray:
         """An example as an image [H, W, C], where it is one."""
+
+
+class Searched(Protocol):
+    """What a search adds to a report.
+
+    artifacts: names of those of its finished trials.  count: how many have finished.  best: the best of
+    them as lines of cells, the head first.  captions: of its figures, by file name.
+    """
+
+    artifacts: Set[str]
+    count: int
+    best: list[list[str]]
+    captions: Mapping[str, str]
+
+    def draw(self) -> Iterator[tuple[str, object]]:
+        """(file name, Matplotlib figure) of its figures; the caller saves and closes them."""
 
 
 class Plain:

@@ -4,7 +4,6 @@ import datetime
 import json
 import os
 import platform
-from collections.abc import Set
 from pathlib import Path
 
 import jax
@@ -23,7 +22,7 @@ from mimic_jax.reporting import (
     tables,
 )
 from mimic_jax.reporting.answers import Answers
-from mimic_jax.reporting.part import PLAIN, Part
+from mimic_jax.reporting.part import PLAIN, Part, Searched
 from mimic_jax.reporting.settings import Report, Row
 from mimic_jax.runtime import interrupt
 from mimic_jax.training import boards, metrics_log
@@ -39,12 +38,12 @@ def run(
     experiment: str,
     command: str,
     config: object,
-    searched: Set[str] | None = None,
+    searched: Searched | None = None,
     part: Part | None = None,
 ) -> dict:
     """Writes report.json, .md and .html and figures to `<workdir>/<experiment>/`; returns the report.
 
-    config: a dataclass of all settings, to be printed.  searched: see `costs.by_phase`.  part: what the
+    config: a dataclass of all settings, to be printed.  searched: what a search adds.  part: what the
     kind of data adds to the report.
     """
     part = part or PLAIN
@@ -58,7 +57,7 @@ def run(
         session.progress.count('timing answers', number, len(answers.chosen))
     folder = session.workdir / experiment
     folder.mkdir(parents=True, exist_ok=True)
-    spent = costs.by_phase(session.workdir, plan, part, searched)
+    spent = costs.by_phase(session.workdir, plan, part, searched and searched.artifacts)
     result = {
         'experiment': experiment,
         'rows': rows,
@@ -71,6 +70,7 @@ def run(
         'date': datetime.date.today().isoformat(),
         'costs': spent,
         'caches': caches.facts(session, plan),
+        **({'search': {'trials': searched.count, 'best': searched.best}} if searched else {}),
         'warnings': _warnings(session, plan),
         'artifacts': _artifacts(session.workdir, plan, part),
         'settings': html_provenance.flat(config),
@@ -90,9 +90,9 @@ def run(
     for net in plan.nets() if session.boards else ():
         artifact = session.workdir / net.recipe.name
         boards.copy(session.boards, net, artifact, metrics_log.read(artifact))
-    names = figures.draw(answers, result, folder)
+    names = figures.draw(answers, result, folder, searched)
     store.write_atomically(folder / 'report.md', tables.page(result, names))
-    page = html_report.page(answers, result, [folder / name for name in names], config)
+    page = html_report.page(answers, result, [folder / name for name in names], config, searched)
     store.write_atomically(folder / 'report.html', page)
     return result
 

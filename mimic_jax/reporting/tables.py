@@ -105,6 +105,9 @@ def page(report: dict, pictures: Sequence[str]) -> str:
     parts.extend(filter(None, (table(rows), rows and explanation(rows), notes(rows))))
     parts.extend(remarks(report))
     parts.append(timings(report))
+    if report.get('search', {}).get('best'):
+        parts.append(f'{report["search"]["trials"]} trials of the search have finished; the best:')
+        parts.append(aligned(report['search']['best']))
     parts.extend(f'![{name}]({name})' for name in pictures)
     costs = ['| phase | artifacts | seconds | MiB |', '|---|---|---|---|']
     for phase, cost in report['costs'].items():

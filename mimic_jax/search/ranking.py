@@ -55,15 +55,9 @@ def ranked(
     return found
 
 
-def artifacts(url: str | Path, name: str) -> set[str]:
-    """The names of the artifacts of a study's finished trials; empty where there is no study.
-
-    Raises:
-      UserError: the database is not reachable.
-    """
-    study = studies.find_study(url, name)
-    finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)) if study else ()
-    return {trial.user_attrs[ARTIFACT] for trial in finished if ARTIFACT in trial.user_attrs}
+def finished(study: optuna.Study | None) -> list[optuna.trial.FrozenTrial]:
+    """The trials of a study that have an outcome; none where there is no study."""
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)) if study else []
 
 
 def _check_cache(study: optuna.Study, found: list[dict], caches: Mapping[str, str]) -> None:

@@ -140,14 +140,6 @@ def found_students(
     return students
 
 
-def trained(search: Search, workdir: Path) -> set[str]:
-    """The names of the artifacts of a search's finished trials, in this workdir or elsewhere."""
-    require_optuna()
-    from mimic_jax.search import ranking
-
-    return ranking.artifacts(database(workdir, search.storage), search.study)
-
-
 def _wanted(
     nets: Mapping[str, Member | Student], search: Search
 ) -> dict[FromStudy, dict[str, int]]:
