@@ -97,7 +97,7 @@ def of(experiment: str):
         search = checked.search
         members = (
             trials.with_stand_ins(members, search)
-            if search.kind
+            if search.kind == 'member'
             else artifact_names._members(checked)
         )
     students = trials.known(checked.students)

@@ -47,8 +47,11 @@ _PHASE = flags.DEFINE_enum('phase', 'all', command_line.PHASES, 'What to run.')
 _STUDENT = flags.DEFINE_string('student', None, 'Which of config.students to export or predict by.')
 _FORMAT = flags.DEFINE_enum('format', 'jax', ('jax', 'onnx'), 'What to export a student as.')
 _INPUT = flags.DEFINE_string('input', None, 'What to predict: images, an array, or recordings.')
-_OUTPUT = flags.DEFINE_string('output', None, 'Where predictions go, .npz or .csv; or views.')
+_OUTPUT = flags.DEFINE_string(
+    'output', None, 'Where predictions go, .npz or .csv; or views; or an export.'
+)
 _NAME = flags.DEFINE_string('name', None, 'The report’s folder, if not the config file’s name.')
+_FROM = flags.DEFINE_string('from', None, 'An export to write anew, without its workdir.')
 _COMPILE_FOR = flags.DEFINE_string(
     'compile_for', None, 'Chips to plan for, such as tpu:v5e:2x4 or cuda:h100.'
 )
@@ -82,6 +85,8 @@ def main(_) -> None:
             _of_workdir()
         elif flags.FLAGS['experiments'].present:
             _gather(shown)
+        elif _FROM.value:
+            _export_again()
         else:
             _run(shown)
     except UserError as error:
@@ -179,6 +184,12 @@ def _of_workdir() -> None:
         sys.exit(1)
 
 
+def _export_again() -> None:
+    from mimic_jax.export import lasting
+
+    print(lasting.again(files.expand(_FROM.value), files.expand(_OUTPUT.value), _FORMAT.value))
+
+
 def _gather(command: str) -> None:
     from mimic_jax.reporting import gather, terminal
 
@@ -211,6 +222,8 @@ def _parse(argv: list[str]) -> list[str]:
         if flags.FLAGS['experiments'].present:
             if flags.FLAGS['config'].present:
                 raise UserError('--experiments takes finished reports; leave --config out')
+            return rest
+        if command_line.is_again(flags.FLAGS):
             return rest
         if not flags.FLAGS['config'].present:
             raise UserError('no experiment given; say --config=experiments/digits_student.py')

@@ -1,6 +1,7 @@
 """Exported students: read back without this package, and compared with the nets they come from."""
 
 import dataclasses
+import datetime
 import io
 import json
 import os
@@ -10,13 +11,14 @@ import sys
 import jax
 import numpy as np
 import pytest
-from conftest import random_variables, tiny_digits
+from conftest import random_variables, refusal, tiny_digits
 
 from mimic_jax import pipeline, plan
 from mimic_jax.artifacts import store
 from mimic_jax.config import experiment as experiments
 from mimic_jax.data import prepare, preprocess
 from mimic_jax.errors import UserError
+from mimic_jax.export import lasting
 from mimic_jax.export import plan as exporting
 from mimic_jax.export import run as export
 from mimic_jax.models import net
@@ -109,6 +111,69 @@ def test_the_file_is_loaded_without_the_package(opened, exported, tmp_path):
         np.testing.assert_allclose(said['all'], right, atol=1e-5)
         np.testing.assert_allclose(said['one'], right[:1], atol=1e-5)
         assert np.ptp(right, axis=0).max() > 0.1, 'answers that differ'
+
+
+def test_it_is_written_anew_from_what_lies_beside_it(opened, exported, tmp_path):
+    """Without the workdir; answers as the file's before, and a description that says the same."""
+    (tmp_path / 'moved').mkdir()
+    for name in (exporting.DESCRIPTION, lasting.WEIGHTS):  # the file itself may be unreadable
+        (tmp_path / 'moved' / name).write_bytes((exported / name).read_bytes())
+    said = lasting.again(tmp_path / 'moved', tmp_path / 'new', 'jax')
+    images = opened[0].data.inputs[:37]
+    before, after = (
+        exporting.ask(exporting.load(folder / exporting.FILE), images)
+        for folder in (exported, tmp_path / 'new')
+    )
+    np.testing.assert_allclose(after, before, atol=1e-6)
+    old, new = (
+        json.loads((folder / exporting.DESCRIPTION).read_text())
+        for folder in (exported, tmp_path / 'new')
+    )
+    assert {**new, 'bytes': 0} == {**old, 'bytes': 0}
+    written, until = (datetime.date.fromisoformat(new[n]) for n in ('written', 'promised_until'))
+    assert 180 < (until - written).days < 184 and new['promised_until'] in said
+    again = tmp_path / 'again'
+    assert 'those kept' in lasting.again(tmp_path / 'new' / exporting.FILE, again, 'onnx')
+    after = exporting.ask(exporting.load(again / exporting.FILES['onnx']), images)
+    np.testing.assert_allclose(after, before, atol=1e-5)
+
+
+def test_what_is_beside_it_is_needed_whole(exported, tmp_path):
+    folder, new = tmp_path / 'moved', tmp_path / 'new'
+    folder.mkdir()
+    assert 'cannot be read (No such file' in refusal(lasting.again, folder, new, 'jax')
+    described = json.loads((exported / exporting.DESCRIPTION).read_text())
+    (folder / exporting.DESCRIPTION).write_text(json.dumps({**described, 'net': None}))
+    assert 'is a module of your own' in refusal(lasting.again, folder, new, 'jax')
+    (folder / exporting.DESCRIPTION).write_text(json.dumps(described))
+    weights = (exported / lasting.WEIGHTS).read_bytes()
+    for damaged in (b'', weights[: len(weights) // 2], b'PK' + bytes(200)):
+        (folder / lasting.WEIGHTS).write_bytes(damaged)
+        assert f'{lasting.WEIGHTS} cannot be read' in refusal(lasting.again, folder, new, 'jax')
+    kept = lasting.read(exported / lasting.WEIGHTS)
+    lasting.write(folder, kept._replace(answers=np.roll(kept.answers, 1, axis=1)))
+    assert 'it is not written' in refusal(lasting.again, folder, new, 'jax')
+    assert not (new / exporting.FILE).exists()
+    lasting.write(folder, kept)
+    (new / 'mine').write_text('kept')
+    assert 'is there already' in refusal(lasting.again, folder, new, 'jax')
+    assert (new / 'mine').read_text() == 'kept'
+
+
+def test_a_program_that_this_jax_cannot_read_is_one_line(exported, tmp_path):
+    exporting_jax = jax.export.deserialize(bytearray((exported / exporting.FILE).read_bytes()))
+    foreign = dataclasses.replace(
+        exporting_jax, mlir_module_serialized=b'ML\xefRStableHLO_v99.0.0\x00'
+    )
+    path = tmp_path / exporting.FILE
+    path.write_bytes(bytes(foreign.serialize()))
+    (tmp_path / exporting.DESCRIPTION).write_text('{"jax": "9.9.9"}')
+    images = np.zeros((1, 8, 8, 1), np.uint8)
+    message = refusal(lambda: exporting.load(path)(images))
+    assert message.startswith(f'{path} cannot be read by jax {jax.__version__}; jax 9.9.9 wrote it')
+    assert '--phase=export --from=' in message
+    path.write_bytes(b'no program at all')
+    assert 'cannot be read by jax' in refusal(exporting.load, path)
 
 
 def test_the_export_says_what_it_is(exported):
@@ -260,3 +325,14 @@ def test_as_onnx(opened, monkeypatch):
     monkeypatch.setitem(sys.modules, 'onnxruntime', None)
     with pytest.raises(UserError, match=r'onnxruntime, which is not installed.*\.\[onnx\]'):
         exporting.make(made, session.data, file_format='onnx')
+
+
+def test_an_onnx_model_says_what_it_takes_and_what_its_classes_are_called(opened, tmp_path):
+    onnx = pytest.importorskip('onnx')
+    session, made = opened
+    folder = export.run(session, exporting.make(made, session.data, file_format='onnx'))
+    model = onnx.load(folder / 'student.onnx')
+    said = {entry.key: entry.value for entry in model.metadata_props}
+    assert json.loads(said['classes']) == list('0123456789')
+    assert json.loads(said['input']) == {'shape': ['b', 8, 8, 1], 'dtype': 'uint8'}
+    assert (said['preprocess'], said['model']) == ('scale', '32')

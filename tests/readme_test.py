@@ -205,6 +205,7 @@ RUN_BY = [
     ('digits_student.py --phase=export --format=onnx$', '.ci/run', '--phase=export --format=onnx'),
     ('digits_student.py --phase=predict', '.ci/run', '--phase=predict --input=digit.png'),
     ('digits_student.py --phase=rates$', 'tests/curvature_test.py', "phase='rates'"),
+    ('--phase=export --from=', 'tests/export_test.py', 'lasting.again'),
     ('digits_student.py --phase=plan$', 'tests/planning_test.py', "phase='plan'"),
     ('--compile_for=cuda:h100$', 'tests/planning_test.py', "compile_for='cuda:h100'"),
     ('--compile_for=tpu', '.ci/long', 'tpu:v5e:2x4'),

@@ -29,7 +29,8 @@ READ_BY = {  # flags that some phases alone read
     'student': ('export', 'predict'),
     'format': ('export',),
     'input': ('predict',),
-    'output': ('predict', 'views'),
+    'output': ('predict', 'views', 'export'),
+    'from': ('export',),
     'compile_for': ('plan',),
     'experiments': ('report',),
     'yes': ('clean',),
@@ -90,6 +91,22 @@ def check_phase(phase: str, flags: Mapping) -> None:
     for name, phases in READ_BY.items():
         if flags[name].present and phase not in phases:
             raise UserError(f'--{name} is for --phase={" and ".join(phases)} alone')
+
+
+def is_again(flags: Mapping) -> bool:
+    """Whether an export is to be written anew, which needs no config.
+
+    Raises:
+      UserError: --from without --output or beside --config; an export of a config with --output.
+    """
+    export, output = flags['from'].present, flags['output'].value
+    if export and (flags['config'].present or not output):
+        raise UserError('--from takes an export and --output=FOLDER; leave --config out')
+    if not export and output and flags['phase'].value == 'export':
+        raise UserError(
+            '--output is for an export --from another; other exports lie in the workdir'
+        )
+    return export
 
 
 def check_config(config: object, path: str) -> None:

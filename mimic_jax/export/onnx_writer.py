@@ -45,10 +45,12 @@ def serialize(
     stats: Mapping[str, np.ndarray],
     shape: tuple[int, ...],
     dtype: np.dtype,
+    described: Mapping[str, str],
 ) -> bytes:
     """The model of a net, `inputs` [b, ...] raw to `probabilities` [b, K] float32.
 
-    Arguments are those of `plan.serialize`. The model computes in float32, even for a bfloat16 net.
+    Arguments are those of `plan.serialize`; the model has `described` as its metadata. It computes
+    in float32, even for a bfloat16 net.
     Batch normalisation is multiplied into the layer before it.
     """
     from onnx import checker, helper
@@ -76,6 +78,7 @@ def serialize(
         ir_version=_IR_VERSION,
         producer_name='mimic_jax',
     )
+    helper.set_model_props(model, dict(described))
     checker.check_model(model)
     return model.SerializeToString()
 

@@ -5,6 +5,7 @@ serializes it, as StableHLO for each of `PLATFORMS`, or `onnx_writer` writes it.
 """
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -112,11 +113,12 @@ def serialize(
     shape: tuple[int, ...],
     dtype: np.dtype,
     file_format: str = 'jax',
+    described: Mapping[str, str] | None = None,
 ) -> bytes:
     """`probabilities(inputs)` of a net, [b, ...] raw to [b, K] float32, for every b.
 
     kind, stats: as `preprocess.apply` takes them.  variables, stats: on the host.  shape, dtype: of
-    an example as the data has it.
+    an example as the data has it.  described: what an ONNX model says of itself; see `metadata`.
 
     Raises:
       UserError: more weights than a file holds, or a module of one's own that needs to know b.
@@ -128,16 +130,15 @@ def serialize(
             f'{LARGEST:,}; export a smaller student'
         )
     if file_format == 'onnx':
-        return onnx_writer.serialize(net, kind, variables, stats, shape, dtype)
+        return onnx_writer.serialize(net, kind, variables, stats, shape, dtype, described or {})
 
     def probabilities(inputs: jax.Array, variables, stats) -> jax.Array:
         return jax.nn.softmax(
             ensemble.plain_forward(net, kind, variables, {'inputs': stats}, inputs)
         )
 
-    of_each = backend.for_each(
-        probabilities
-    )  # arrays are its arguments, so that the file holds one copy
+    # The arrays are its arguments, so that the file holds them once.
+    of_each = backend.for_each(probabilities)
     example = jax.ShapeDtypeStruct((*jax.export.symbolic_shape('b'), *shape), dtype)
     whole = jax.jit(lambda inputs: of_each(inputs, variables, stats))
     try:
@@ -156,7 +157,41 @@ def load(path: Path) -> Callable[[np.ndarray], jax.Array]:
     """The `probabilities(inputs)` of a file that `serialize` wrote, compiled once for a batch size."""
     if path.suffix == '.onnx':
         return onnx_writer.load(path)
-    return compiled.jit(jax.export.deserialize(bytearray(path.read_bytes())).call)
+    try:
+        call = compiled.jit(jax.export.deserialize(bytearray(path.read_bytes())).call)
+    except Exception as error:  # of whatever type this version of jax raises
+        raise _unreadable(path, error) from None
+
+    def probabilities(inputs: np.ndarray) -> jax.Array:
+        try:
+            return call(inputs)
+        except Exception as error:  # the program is read when it is first called
+            if 'deserializ' not in str(error).lower():
+                raise
+            raise _unreadable(path, error) from None
+
+    return probabilities
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    try:
+        written = f'jax {json.loads((path.parent / DESCRIPTION).read_text())["jax"]} wrote it'
+    except (OSError, ValueError, KeyError, TypeError):
+        written = 'it is damaged, or a newer jax wrote it'
+    said = str(error).partition('\n')[0][:100]
+    return UserError(
+        f'{path} cannot be read by jax {jax.__version__}; {written} ({said}); update jax, or write the '
+        'file anew with --phase=export --from=ITS_FOLDER --output=NEW_FOLDER'
+    )
+
+
+def metadata(described: Mapping) -> dict[str, str]:
+    """Of an export's description, what an ONNX model holds too: text, or JSON where it is a list."""
+    kept = {'model': described['model'], 'preprocess': described['preprocess']}
+    kept['input'] = json.dumps(described['input'])
+    if described['classes']:
+        kept['classes'] = json.dumps(described['classes'], ensure_ascii=False)
+    return kept
 
 
 def ask(call: Callable[[np.ndarray], jax.Array], inputs: np.ndarray) -> np.ndarray:

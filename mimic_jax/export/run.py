@@ -13,6 +13,7 @@ import scipy.special
 from mimic_jax.artifacts import store
 from mimic_jax.data import batches
 from mimic_jax.errors import UserError
+from mimic_jax.export import lasting
 from mimic_jax.export import plan as exporting
 from mimic_jax.export.plan import ExportPlan
 from mimic_jax.mimic import ensemble, latency
@@ -26,7 +27,8 @@ EXACT, ROUGH = 1e-4, 1e-2  # probabilities may differ by this; ROUGH where facto
 
 
 def run(session: Session, plan: ExportPlan) -> Path:
-    """Writes the artifact `export-<id>`: the file of `exporting.FILES`, and `export.json`, what is in it.
+    """Writes the artifact `export-<id>`: the file of `exporting.FILES`, `export.json`, which describes it,
+    and `weights.npz`, from which both are written anew (`lasting`).
 
     The file takes raw examples and gives probabilities; see `exporting.serialize`. It is read back
     and asked about test examples, and refused where a probability lies further from the trained net's
@@ -65,6 +67,7 @@ def summary(folder: Path) -> str:
         f'{folder / exporting.FILES[facts["format"]]}, {facts["bytes"]:,} bytes, {where}: '
         f'{facts["input"]["dtype"]} [{", ".join(map(str, facts["input"]["shape"]))}] → '
         f'probabilities [b, {facts["num_classes"]}]',
+        *([lasting.line(facts)] if facts['format'] == 'jax' else []),
     ]
     return '\n'.join(lines)
 
@@ -76,23 +79,7 @@ def _write(folder: Path, session: Session, plan: ExportPlan) -> dict:
     variables = jax.device_get(ensemble.variables(session, plan.net))
     if plan.exported != task.net:
         variables = absorb.absorb_variables(variables)
-    content = exporting.serialize(
-        plan.exported,
-        task.preprocess,
-        variables,
-        jax.device_get(session.constants['inputs']),
-        data.input_shape,
-        data.inputs.dtype,
-        plan.format,
-    )
-    path = folder / exporting.FILES[plan.format]
-    path.write_bytes(content)
-    call = exporting.load(path)
-    counted(done=1)
-    parity = _parity(session, plan, call)
-    counted(done=2)
-    latencies = _latency(session, plan, call)
-    counted(done=3)
+    stats = jax.device_get(session.constants['inputs'])
     facts = {
         'student': plan.name,
         'seed': plan.net.seed,
@@ -111,18 +98,34 @@ def _write(folder: Path, session: Session, plan: ExportPlan) -> dict:
         },
         'format': plan.format,
         **exporting.runs_on(plan.format),
-        'parity': parity,
-        'latency': latencies,
-        'bytes': len(content),
-        'jax': jax.__version__,
+        **lasting.facts(plan.exported),
     }
+    content = exporting.serialize(
+        *(plan.exported, task.preprocess, variables, stats, data.input_shape, data.inputs.dtype),
+        *(plan.format, exporting.metadata(facts)),
+    )
+    path = folder / exporting.FILES[plan.format]
+    path.write_bytes(content)
+    call = exporting.load(path)
+    counted(done=1)
+    parity, inputs, answers = _parity(session, plan, call)
+    lasting.write(folder, lasting.Kept(variables, stats, inputs, answers))
+    counted(done=2)
+    latencies = _latency(session, plan, call)
+    counted(done=3)
+    facts |= {'parity': parity, 'latency': latencies, 'bytes': len(content)}
     text = json.dumps(facts, indent=1, allow_nan=False)
     store.write_atomically(folder / exporting.DESCRIPTION, text)
     return {'seconds': round(time.monotonic() - start, 3)}
 
 
-def _parity(session: Session, plan: ExportPlan, call: Callable) -> dict:
-    """How far the file's probabilities lie from those of the net's own evaluation."""
+def _parity(
+    session: Session, plan: ExportPlan, call: Callable
+) -> tuple[dict, np.ndarray, np.ndarray]:
+    """How far the file's probabilities lie from those of the net's own evaluation.
+
+    Returns that, the raw examples [n, ...] that were asked about, and the net's answers [n, K].
+    """
     examples = session.data.splits['test'][:EXAMPLES]
     ids = session.placement.in_order(examples)
     expected = scipy.special.softmax(ensemble.load(session, plan.net)(ids), axis=1)
@@ -136,12 +139,13 @@ def _parity(session: Session, plan: ExportPlan, call: Callable) -> dict:
             f'the exported {plan.name} gives probabilities that differ from the trained net by '
             f'{difference:.1e}, more than {tolerance:g}; export it on a CPU, or report this'
         )
-    return {
+    facts = {
         'examples': len(examples),
         'max_difference': difference,
         'argmax_equal': bool((found.argmax(axis=1) == expected.argmax(axis=1)).all()),
         'tolerance': tolerance,
     }
+    return facts, inputs, expected
 
 
 def _latency(session: Session, plan: ExportPlan, call: Callable) -> list[dict]:

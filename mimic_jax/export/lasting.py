@@ -1,0 +1,172 @@
+"""What lasts of an export: its weights, and a description that rebuilds net and preprocessing from them.
+
+`jax.export` promises to read a file for six months, and a version of jax reads no file that a much newer
+one wrote. `weights.npz` and `export.json` lie beside the file for that reason: a later version of this
+package writes the file anew from them, without the workdir. NumPy's own format needs no package that the
+nets do not need anyway, and has been the same since 2008; safetensors would hold the same arrays.
+"""
+
+import dataclasses
+import datetime
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from mimic_jax.artifacts import store
+from mimic_jax.errors import UserError
+from mimic_jax.export import plan as exporting
+from mimic_jax.models import nets
+from mimic_jax.models.contract import Net
+
+WEIGHTS = 'weights.npz'
+ASKED = (
+    16  # examples that are kept with their answers, by which a file that is written anew is checked
+)
+PROMISED = datetime.timedelta(days=182)  # that jax reads a file of its own for
+TOLERANCE = 1e-2  # of a probability; another version of jax may order sums otherwise
+_NET, _STATISTICS, _INPUTS, _ANSWERS = 'net/', 'preprocess/', 'check/inputs', 'check/probabilities'
+
+
+class Kept(NamedTuple):
+    """variables, stats: as `exporting.serialize` takes them.  inputs [n, ...] raw, answers [n, K]."""
+
+    variables: Mapping
+    stats: Mapping[str, np.ndarray]
+    inputs: np.ndarray
+    answers: np.ndarray
+
+
+def write(folder: Path, kept: Kept) -> None:
+    """Writes `weights.npz`: net/params/conv_00/kernel and so on, preprocess/mean, and a check."""
+    arrays = {
+        **{_NET + path: leaf for path, leaf in _paths(kept.variables)},
+        **{_STATISTICS + name: array for name, array in kept.stats.items()},
+        _INPUTS: kept.inputs[:ASKED],
+        _ANSWERS: kept.answers[:ASKED],
+    }
+    with (folder / WEIGHTS).open('wb') as file:
+        np.savez(file, **{name: np.asarray(array) for name, array in arrays.items()})
+
+
+def read(path: Path) -> Kept:
+    """UserError where the file is not what `write` wrote."""
+    variables: dict = {}
+    stats, check = {}, {}
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            for name in arrays.files:
+                if name.startswith(_NET):
+                    *groups, last = name.removeprefix(_NET).split('/')
+                    here = variables
+                    for group in groups:
+                        here = here.setdefault(group, {})
+                    here[last] = arrays[name]
+                elif name.startswith(_STATISTICS):
+                    stats[name.removeprefix(_STATISTICS)] = arrays[name]
+                else:
+                    check[name] = arrays[name]
+        return Kept(variables, stats, check[_INPUTS], check[_ANSWERS])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        reason = getattr(error, 'strerror', None) or f'{type(error).__name__}: {error}'
+        raise UserError(
+            f'{path} cannot be read ({reason}); it is written beside an export, by this version or newer'
+        ) from None
+
+
+def facts(net: Net) -> dict:
+    """Of `export.json`: what rebuilds the net, and how long jax reads the file beside it."""
+    today = datetime.date.today()
+    rebuilt = dataclasses.asdict(net) if isinstance(net, nets.NotationNet) else None
+    return {
+        'net': rebuilt,
+        'jax': jax.__version__,
+        'written': today.isoformat(),
+        'promised_until': (today + PROMISED).isoformat(),
+    }
+
+
+def line(described: Mapping) -> str:
+    """What to know of the file's age, for the terminal."""
+    return (
+        f'jax {described["jax"]} and newer read the file, as jax promises until '
+        f'{described["promised_until"]}; {WEIGHTS} and {exporting.DESCRIPTION} beside it last, and '
+        f'--phase=export --from=FOLDER --output=NEW writes it anew'
+    )
+
+
+def again(source: Path, output: Path, file_format: str) -> str:
+    """Writes an export anew from its weights and description, in the new folder `output`.
+
+    source: the export's folder, or a file in it.
+    The file's answers are held against those that were kept. Returns lines for the terminal.
+
+    Raises:
+      UserError: files that are missing or damaged, a net that cannot be rebuilt, other answers, a folder
+        that holds files already.
+    """
+    folder = source if source.is_dir() else source.parent
+    described = _description(folder / exporting.DESCRIPTION)
+    kept = read(folder / WEIGHTS)
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise UserError(f'--output={output} is there already; give a new folder')
+    net = nets.of_spec(**described['net'])
+    shape, dtype = described['input']['shape'][1:], np.dtype(described['input']['dtype'])
+    content = exporting.serialize(
+        *(net, described['preprocess'], kept.variables, kept.stats, tuple(shape), dtype),
+        *(file_format, exporting.metadata(described)),
+    )
+    output.mkdir(parents=True, exist_ok=True)
+    path = output / exporting.FILES[file_format]
+    store.write_atomically(path, content)
+    found = exporting.ask(exporting.load(path), kept.inputs)
+    difference = float(np.abs(found - kept.answers).max())
+    if not difference <= TOLERANCE:  # NaN too
+        path.unlink()
+        raise UserError(
+            f'{path} would give probabilities that differ by {difference:.1e} from those kept in '
+            f'{folder / WEIGHTS}, more than {TOLERANCE:g}; it is not written'
+        )
+    described = {**described, **facts(net), 'format': file_format, 'bytes': len(content)}
+    described = {
+        key: value for key, value in described.items() if key not in ('platforms', 'opset')
+    }
+    described |= exporting.runs_on(file_format)
+    write(output, kept)
+    store.write_atomically(output / exporting.DESCRIPTION, json.dumps(described, indent=1))
+    return '\n'.join(
+        [
+            f'{described["model"]}: probabilities of {len(kept.inputs)} examples within '
+            f'{difference:.1e} of those kept with its weights',
+            f'{path}, {len(content):,} bytes',
+            *([line(described)] if file_format == 'jax' else []),
+        ]
+    )
+
+
+def _description(path: Path) -> dict:
+    try:
+        described = json.loads(path.read_text())
+        net, _ = described['net'], described['input']['shape']
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = getattr(error, 'strerror', None) or f'{type(error).__name__}: {error}'
+        raise UserError(
+            f'--from: {path} cannot be read ({reason}); give the folder of an export, export-<id>'
+        ) from None
+    if net is None:
+        raise UserError(
+            f'--from: {described["model"]} is a module of your own; export it from its workdir'
+        )
+    return described
+
+
+def _paths(tree: Mapping, before: str = ''):
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _paths(value, f'{before}{name}/')
+        else:
+            yield f'{before}{name}', value
