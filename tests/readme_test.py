@@ -227,6 +227,8 @@ RUN_BY = [
         '.ci/long',
         'urban_teachers.py:smoke --phase=search &',
     ),
+    ('urban_teachers.py --phase=search', '.ci/long', 'urban_teachers.py:smoke --phase=search &'),
+    ('cifar_student.py --distributed=auto', 'tests/hosts_test.py', '--distributed={where}'),
     ('urban_students.py:small$', '.ci/long', 'urban_students.py:smoke'),
     ('own_data.py', 'tests/readme_runs_test.py', "of_docs('own_data.py --config'"),
     ('own_data.py:(tfds|npz|table)', 'tests/experiments_test.py', 'PRESETS'),
@@ -239,7 +241,11 @@ RUN_BY = [
     ('ruff format --check', '.ci/run', 'ruff format --check .'),
     ('mkdocs build --strict', '.github/workflows/site.yml', 'mkdocs build --strict'),
 ]
-SHELL = r'(for .*; do|done|done; wait|rates=.*|source .*)$'  # what holds the loops together
+# What holds loops and jobs of a cluster together.
+SHELL = (
+    r'(for .*; do|done|done; wait|rates?=.*|source .*|code=.*|exit .*|if \[ .*|sweep=.*|sbatch .*'
+    r'|export .*)$'
+)
 
 
 def test_every_command_is_run_somewhere():
