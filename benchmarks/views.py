@@ -1,14 +1,18 @@
 """Views a second of Urban et al.'s augmentation, beside a loop over images with numpy and scipy.
 
     python benchmarks/views.py --json=results/views.json
+    python benchmarks/views.py --others --json=results/other_views.json
 
-A batch is 32×32×3 uint8 noise on the device. Ours is `batch_views`, compiled, its draws included; the
+A batch is 32×32×3 uint8 noise on the device. Ours is `views.of_batch`, compiled, its draws included; the
 peer's is the usual way with the same constants: colours by numpy, all pixels of an image at once, a
-flip, a crop and `scipy.ndimage.zoom` of each channel. Each is the best of several runs, since other
-work on the machine can only add to a time. `--json=FILE` keeps the rows.
+flip, a crop and `scipy.ndimage.zoom` of each channel. `--others` measures every other augmentation
+against the whole of Urban et al.'s, which is then the peer. Each is the best of several runs, since
+other work on the machine can only add to a time. `--json=FILE` keeps the rows, and the load of the
+machine.
 """
 
 import argparse
+import os
 import time
 from pathlib import Path
 
@@ -40,29 +44,50 @@ PARTS = {
 }
 
 
+OTHERS = {
+    'shift by 4, mirror': Views(mirror=True, shift=4, padding='reflect'),
+    'alternating mirror': Views(mirror=True, alternate=True),
+    'brightness, contrast': Views(brightness=0.4, contrast=0.4),
+    'crop by area': Views(area=0.25),
+    'cutout 8': Views(cutout=8),
+    'mixup': Views(mixup=0.4),
+    'cutmix': Views(cutmix=1.0),
+    'all but mixing': Views(
+        mirror=True, alternate=True, brightness=0.4, contrast=0.4, area=0.25, cutout=8
+    ),
+    'all and mixup': Views(
+        mirror=True, alternate=True, brightness=0.4, contrast=0.4, area=0.25, cutout=8, mixup=0.4
+    ),
+}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--repeats', type=int, default=20)
+    parser.add_argument('--others', action='store_true')
     parser.add_argument('--json', type=Path)
     arguments = parser.parse_args()
     start = time.monotonic()
     images = np.random.default_rng(0).integers(0, 256, (max(SIZES), 32, 32, 3)).astype(np.uint8)
-    draw = np.random.default_rng(1)
-    peer = rate(lambda: [slow_view(draw, image) for image in images[:128]], 128, 3)
-    rows = [row(name, size, images, arguments.repeats, peer) for name in PARTS for size in SIZES]
+    if arguments.others:
+        rows = [row for size in SIZES for row in others(images[:size], arguments.repeats)]
+    else:
+        draw = np.random.default_rng(1)
+        peer = rate(lambda: [slow_view(draw, image) for image in images[:128]], 128, 3)
+        rows = [
+            row(name, size, images, arguments.repeats, peer) for name in PARTS for size in SIZES
+        ]
     for found in rows:
         beside = f', peer {found["peer"]:,}, ratio {found["ratio"]}' if found['peer'] else ''
         print(f'{found["name"]}: {found["ours"]:,}{beside}')
     if arguments.json:
-        record.save(arguments.json, rows, seconds=round(time.monotonic() - start, 1))
+        seconds, load = round(time.monotonic() - start, 1), round(os.getloadavg()[0], 1)
+        record.save(arguments.json, rows, seconds=seconds, load=load)
 
 
 def row(name: str, size: int, images: np.ndarray, repeats: int, peer: float) -> dict:
     """Views a second; the peer's where all of them are on."""
-    settings = PARTS[name]
-    call = jax.jit(lambda batch, view, index: views.batch_views(batch, view, index, 0, settings))
-    batch, index = jax.device_put((images[:size], np.arange(size, dtype=np.int32)))
-    ours = rate(lambda: call(batch, np.int32(1), index).block_until_ready(), size, repeats)
+    ours = rate(made(PARTS[name], images[:size]), size, repeats)
     beside = name == 'views'
     return {
         'name': f'{name}, batch {size}, views/s',
@@ -70,6 +95,29 @@ def row(name: str, size: int, images: np.ndarray, repeats: int, peer: float) -> 
         'peer': round(peer) if beside else None,
         'ratio': round(ours / peer, 2) if beside else None,
     }
+
+
+def others(images: np.ndarray, repeats: int) -> list[dict]:
+    """Views a second of each other augmentation, beside those of Urban et al."""
+    size = len(images)
+    calls = {name: made(settings, images) for name, settings in OTHERS.items()}
+    urban = made(SETTINGS, images)
+    found = []
+    for name, call in calls.items():  # one after the other, so that both meet the same load
+        ours, peer = rate(call, size, repeats), rate(urban, size, repeats)
+        found.append(record.rate(f'{name}, batch {size}, views/s', ours, peer))
+    return found
+
+
+def made(settings: Views, images: np.ndarray):
+    """Makes a view of every image, each mixed with the next where the settings mix."""
+    index = np.arange(len(images), dtype=np.int32)
+    partner = np.roll(index, 1)
+    batch = {'inputs': images, 'index': index, 'view': np.int32(1)}
+    batch |= {'partner': partner, 'partner_inputs': images[partner]}
+    batch = jax.device_put(batch)
+    call = jax.jit(lambda batch: views.of_batch(batch, 0, settings))
+    return lambda: call(batch).block_until_ready()
 
 
 def rate(call, count: int, repeats: int) -> float:

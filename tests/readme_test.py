@@ -25,7 +25,7 @@ TABLES = {
     'results/tabular_forest.json': load_benchmark('tabular_student').table,
     **{
         f'results/{name}.json': load_benchmark('record').table
-        for name in ('cache', 'feeding', 'startup', 'train_step', 'viterbi')
+        for name in ('cache', 'feeding', 'other_views', 'startup', 'train_step', 'viterbi')
     },
 }
 
