@@ -12,6 +12,7 @@ from conftest import refusal
 from mimic_jax import pipeline
 from mimic_jax.data import tta, views
 from mimic_jax.mimic import ensemble, logits, teachers
+from mimic_jax.planning import artifacts, programs
 
 COUNT, CLASSES = 90, 5
 RANDOM = np.random.default_rng(0)
@@ -114,3 +115,17 @@ def test_what_does_not_fit_is_refused_in_a_line(settings, make_session, tmp_path
     settings.logits.int8.tta = 'mirror'
     message = refusal(make_session, settings)
     assert "config.logits.int8.tta is 'mirror'" in message and 'shape (4,)' in message
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_programs_of_mixed_views_averaged_answers_and_packed_logits_are_planned(
+    settings, make_session, kind
+):
+    settings.views.mixup, settings.logits[kind].tta = 0.4, 'mirror'
+    session, plan = make_session(settings)
+    (student,), cache = plan.students[kind], plan.caches[kind]
+    programs.train(student, session.placement)
+    programs.label(plan.members['net'], session.placement, cache.views, cache.settings.tta)
+    works = {work.what: work for work in artifacts.works(plan, session.placement)}
+    each = {'float16': 10, 'float32': 20, 'int8': 9, 'topk': 8}[kind]
+    assert works[f'logits {kind}'].disk == 2 * len(cache.examples) * each

@@ -109,25 +109,30 @@ class Placement:
             return (fed for _, fed in self._streamed(ids, view, {}, 1))
         return (Named(self._arrays, self._placed_ids(item, view)) for item in ids)
 
-    def epoch_shapes(self, batch_size: int, steps: int, extra: Mapping) -> Fed:
-        """What `epoch` feeds a call, as shapes alone.  steps: of an epoch.  extra: shapes."""
+    def epoch_shapes(self, batch_size: int, steps: int, extra: Mapping, mixed: bool) -> Fed:
+        """What `epoch` feeds a call, as shapes alone.
+
+        steps: of an epoch.  extra: shapes.  mixed: whether views mix each example with another.
+        """
         leading = (steps,) if self.on_device else (self.steps_per_call,)[self.steps_per_call == 1 :]
-        ids = self._id_shapes(self.padded(batch_size), leading)
+        ids = self._id_shapes(self.padded(batch_size), leading, mixed)
         if not self.on_device:
             return Given(self._batch_shapes(ids, extra, leading))
         return Epoch(self._array_shapes(extra), {**ids, 'view': self._view_shape(())})
 
-    def batch_shapes(self) -> Fed:
+    def batch_shapes(self, mixed: bool = False) -> Fed:
         """What `each` gives of evaluation's batches, as shapes alone."""
-        ids = self._id_shapes(self.padded(self.run.evaluation_batch_size), ())
+        ids = self._id_shapes(self.padded(self.run.evaluation_batch_size), (), mixed)
         ids['view'] = self._view_shape(())
         if not self.on_device:
             return Given(self._batch_shapes(ids, {}, ()))
         return Named(self._array_shapes({}), ids)
 
-    def _id_shapes(self, rows: int, leading: tuple[int, ...]) -> dict:
+    def _id_shapes(self, rows: int, leading: tuple[int, ...], mixed: bool) -> dict:
         split = sharding.batch_sharding(self.mesh, len(leading))
         types = {'index': np.int32, 'mask': np.float32}
+        if mixed:
+            types['partner'] = np.int32
         return {
             key: jax.ShapeDtypeStruct((*leading, rows), dtype, sharding=split)
             for key, dtype in types.items()

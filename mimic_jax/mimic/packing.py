@@ -39,6 +39,10 @@ class Packing:
         """The largest magnitude of a logit that can be kept."""
         return FLOAT16_MAX if self.dtype in ('float16', 'topk') else float(np.finfo('f4').max)
 
+    @property
+    def row_bytes(self) -> int:
+        return sum(array.nbytes for array in self.empty(1).values())
+
     def empty(self, rows: int) -> dict[str, np.ndarray]:
         """Arrays like those of `pack`, of so many rows."""
         shapes = {

@@ -71,7 +71,7 @@ def trained(net: NetPlan, placement: Placement) -> Work:
 
 def _cache(cache: CachePlan, placement: Placement) -> Work:
     rows, name = len(cache.examples) * cache.settings.views, f'logits {cache.name}'
-    disk = rows * placement.data.num_classes * (2 if cache.settings.dtype == 'float16' else 4)
+    disk = rows * cache.layout(placement.data.num_classes, 1).packing.row_bytes
     if cache.own:
         return Work(name, cache.recipe, disk=disk)
     asked = [_asked(member, placement, rows) for member in cache.members]

@@ -62,7 +62,7 @@ def costs_of(net: NetPlan, plan: Plan, placement: Placement, target: Target) -> 
     for cache in plan.caches.values():
         if any(member.name == net.name for member in cache.members):
             calls = -(-len(cache.examples) // size) * cache.settings.views
-            yield _cost(net, 'label', calls, placement, target, cache.views)
+            yield _cost(net, 'label', calls, placement, target, cache.views, cache.settings.tta)
             return
     splits = (data.splits[name] for name in net.evaluation.config['splits'])
     calls = sum(-(-len(split) // size) for split in splits)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import jax
 import numpy as np
 
-from mimic_jax.data import batches, preprocess
+from mimic_jax.data import batches, mixing, preprocess
 from mimic_jax.data.placement import Placement
 from mimic_jax.data.settings import Views
 from mimic_jax.mimic import ensemble
@@ -19,7 +19,8 @@ def train(net: NetPlan, placement: Placement):
     """The call that makes `placement.steps_per_call` training steps, traced."""
     size = net.task.train.batch_size
     steps = batches.steps(len(net.examples), size)
-    fed = placement.epoch_shapes(size, steps, _teacher(net, placement))
+    mixed = mixing.is_on(net.task.views)
+    fed = placement.epoch_shapes(size, steps, _teacher(net, placement), mixed)
     count = min(placement.steps_per_call, steps)
     call = loop._train_call(placement.mesh, placement.run.norms)
     return call.trace(state(net, placement), fed, count)
@@ -30,15 +31,16 @@ def evaluate(net: NetPlan, placement: Placement):
     return label(net, placement, None)
 
 
-def label(net: NetPlan, placement: Placement, views: Views | None):
-    """The call that asks a net about views of a batch, traced."""
+def label(net: NetPlan, placement: Placement, views: Views | None, average: str = 'none'):
+    """The call that asks a net about views of a batch, traced.  average: as in `ensemble.load`."""
     shapes = state(net, placement)
     call = ensemble._forward_call(placement.mesh)
     seed = jax.ShapeDtypeStruct((), np.uint32)
     task, constants = net.task, {'inputs': shapes.constants['inputs']}
+    mixed = views is not None and mixing.is_on(views)
     return call.trace(
         *(task.net, task.preprocess, views, shapes.variables),
-        *(constants, seed, placement.batch_shapes()),
+        *(constants, seed, placement.batch_shapes(mixed), average),
     )
 
 
@@ -70,8 +72,10 @@ def _teacher(net: NetPlan, placement: Placement) -> dict:
     """The shapes of a view of the cache that a net learns from."""
     if not net.cache:
         return {}
-    shape = (len(net.cache.examples), placement.data.num_classes)
+    classes = placement.data.num_classes
+    kept = net.cache.layout(classes, 1).packing.unpacked
+    shape = (len(net.cache.examples), classes)
     return {
-        'teacher_logits': jax.ShapeDtypeStruct(shape, net.cache.settings.dtype),
+        'teacher_logits': jax.ShapeDtypeStruct(shape, kept),
         'rows': jax.ShapeDtypeStruct((len(placement.data.labels),), np.int32),
     }
