@@ -19,7 +19,6 @@ from pathlib import Path
 
 import ml_collections
 import numpy as np
-import scipy.special
 from absl import logging
 
 from mimic_jax import pipeline
@@ -159,6 +158,8 @@ class Net:
 
     def predict_proba(self, inputs) -> np.ndarray:
         """Probabilities [n, K] float32."""
+        import scipy.special  # slow to import, and most runs do without it
+
         found = self.answer(np.asarray(inputs))
         return found if self.is_probability else scipy.special.softmax(found, axis=1)
 

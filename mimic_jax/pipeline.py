@@ -148,7 +148,8 @@ def run(
         each = (decoding for seeds in plan.decodings.values() for decoding in seeds)
         _each(session.alone, each, decode.run)
     if 'report' in wanted:
-        hosts.first(lambda: _report(session.alone, plan, checked, experiment, command))
+        anew = phase == 'report'
+        hosts.first(lambda: _report(session.alone, plan, checked, experiment, command, anew))
     if phase in ('export', 'predict'):
         exported = exporting.make(plan, session.data, student_name, file_format)
         folder = export.run(session, exported)
@@ -240,14 +241,16 @@ def _each(session: Session, planned: Iterable, make: Callable[[Session, object],
 
 
 def _report(
-    session: Session, plan: Plan, checked: Experiment, experiment: str, command: str
+    session: Session, plan: Plan, checked: Experiment, experiment: str, command: str, anew: bool
 ) -> None:
     part, searched = None, None
     if isinstance(session.data, SpeechDataset):
         part = speech_report.Part(session, plan.alignments, plan.decodings)
     if checked.search.kind:
         searched = search_report.findings(checked.search, session.workdir)
-    result = report.run(session, plan, checked.report, experiment, command, checked, searched, part)
+    result = report.run(
+        session, plan, checked.report, experiment, command, checked, searched, part, anew
+    )
     print(terminal.results(result['rows'], terminal.width()))
     for name in report.PAGES if terminal.width() else report.PAGES[-1:]:
         print(session.workdir / experiment / name)

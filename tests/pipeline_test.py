@@ -14,6 +14,8 @@ from mimic_jax import pipeline
 from mimic_jax.artifacts import locks, store
 from mimic_jax.errors import UserError
 from mimic_jax.mimic import ensemble
+from mimic_jax.reporting import figures
+from mimic_jax.reporting import run as report_phase
 from mimic_jax.training import checkpoint
 
 ROW_KEYS = {
@@ -141,6 +143,39 @@ def test_ensemble_row_is_the_mean_of_the_members_logits(finished, device, make_s
     expected = np.mean(np.argmax(sum(outputs) / 2, axis=1) == labels)
     row = next(row for row in report['rows'] if row['target'] is None)
     np.testing.assert_allclose(row['values'], [expected])
+
+
+def test_a_run_with_nothing_to_do_draws_nothing_unless_a_page_is_gone(
+    finished, device, config, monkeypatch
+):
+    workdir, _ = finished
+    folder = workdir / 'tiny'
+    run(config, workdir, device)
+
+    def pages():
+        return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+
+    before, drawn = pages(), []
+    draw = figures.draw
+
+    def watched(*arguments):
+        drawn.append(True)
+        return draw(*arguments)
+
+    monkeypatch.setattr(figures, 'draw', watched)
+    run(config, workdir, device)
+    assert pages() == before and not drawn
+    (folder / 'agreement.png').unlink()
+    run(config, workdir, device)
+    assert len(drawn) == 1 and set(pages()) == set(before)
+    run(config, workdir, device, phase='report')
+    assert len(drawn) == 2, 'it was asked for'
+    config.report.x_label = 'something else'
+    run(config, workdir, device)
+    assert len(drawn) == 3, 'the page shows the config'
+    monkeypatch.setattr(report_phase, '_code', lambda: 'other code')
+    run(config, workdir, device)
+    assert len(drawn) == 4
 
 
 def test_second_run_computes_nothing_and_prints_the_same_table(finished, device, config, capsys):

@@ -16,7 +16,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.special
 
 from mimic_jax.data import augmentation, draws
 from mimic_jax.data.settings import Views
@@ -101,6 +100,8 @@ def _partner_words(seed: jax.Array, view: jax.Array, index: jax.Array) -> jax.Ar
 def _quantiles(alpha: float) -> np.ndarray:
     """[CHOICES] float32: the values of λ."""
     middles = (np.arange(CHOICES) + 0.5) / CHOICES
+    import scipy.special  # slow to import, and most runs do without it
+
     return scipy.special.betaincinv(alpha, alpha, middles).astype(np.float32)
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import jax
 import numpy as np
-import scipy.special
 
 from mimic_jax.artifacts import store
 from mimic_jax.data import batches
@@ -128,6 +127,8 @@ def _parity(
     """
     examples = session.data.splits['test'][:EXAMPLES]
     ids = session.placement.in_order(examples)
+    import scipy.special  # slow to import, and most runs do without it
+
     expected = scipy.special.softmax(ensemble.load(session, plan.net)(ids), axis=1)
     inputs = batches.gather(session.data.arrays, {'index': examples})['inputs']
     found = exporting.ask(call, np.asarray(inputs))

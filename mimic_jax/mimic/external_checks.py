@@ -8,7 +8,6 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
-import scipy.optimize
 
 from mimic_jax.mimic.external_answers import SMALLEST
 
@@ -132,6 +131,8 @@ def _best_order(predicted: np.ndarray, labels: np.ndarray, classes: int) -> np.n
     pairs = np.bincount(predicted * classes + labels, minlength=classes * classes)
     pairs = pairs.reshape(classes, classes).astype(np.float64)
     pairs += 1e-3 * np.eye(classes)  # columns that the labels say nothing of stay
+    import scipy.optimize  # slow to import, and most runs do without it
+
     return scipy.optimize.linear_sum_assignment(pairs, maximize=True)[1]
 
 

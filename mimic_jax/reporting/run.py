@@ -1,6 +1,8 @@
 """The report of an experiment: rows, table, figures."""
 
 import datetime
+import functools
+import hashlib
 import json
 import os
 import platform
@@ -29,6 +31,7 @@ from mimic_jax.training import boards, metrics_log
 from mimic_jax.training.session import Session
 
 PAGES = ('report.html', 'report.md')  # what a run names at its end
+DRAWN = 'drawn'  # of report.json: what was written beside it, and by which code
 
 
 def run(
@@ -40,11 +43,13 @@ def run(
     config: object,
     searched: Searched | None = None,
     part: Part | None = None,
+    anew: bool = True,
 ) -> dict:
     """Writes report.json, .md and .html and figures to `<workdir>/<experiment>/`; returns the report.
 
     config: a dataclass of all settings, to be printed.  searched: what a search adds.  part: what the
-    kind of data adds to the report.
+    kind of data adds to the report.  anew: False leaves the pages and figures that an earlier run of the
+    same code drew from the same report.
     """
     part = part or PLAIN
     _check(session, plan, part)
@@ -86,6 +91,9 @@ def run(
             **session.data.facts(),
         },
     }
+    result = json.loads(json.dumps(result))  # as it is read again
+    if not anew and _is_drawn(folder, result):
+        return result
     store.write_atomically(folder / 'report.json', json.dumps(result, indent=1))
     for net in plan.nets() if session.boards else ():
         artifact = session.workdir / net.recipe.name
@@ -94,7 +102,29 @@ def run(
     store.write_atomically(folder / 'report.md', tables.page(result, names))
     page = html_report.page(answers, result, [folder / name for name in names], config, searched)
     store.write_atomically(folder / 'report.html', page)
+    drawn = {DRAWN: {'files': [*names, *PAGES], 'code': _code()}}
+    store.write_atomically(folder / 'report.json', json.dumps(result | drawn, indent=1))
     return result
+
+
+def _is_drawn(folder: Path, result: dict) -> bool:
+    """Whether pages and figures of this very report, the date aside, are there."""
+    try:
+        before = json.loads((folder / 'report.json').read_text())
+        drawn = before.pop(DRAWN)
+        same = {**before, 'date': ''} == {**result, 'date': ''} and drawn['code'] == _code()
+        return same and all((folder / name).is_file() for name in drawn['files'])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False  # such as a report of an earlier version
+
+
+@functools.cache
+def _code() -> str:
+    """A digest of the package's source: other code may draw another page."""
+    total = hashlib.sha256()
+    for path in sorted(Path(__file__).parents[1].rglob('*.py')):
+        total.update(path.read_bytes())
+    return total.hexdigest()
 
 
 def _artifacts(workdir: Path, plan: Plan, part: Part) -> dict[str, str]:
