@@ -1,11 +1,12 @@
 """CIFAR-10 cut to a CPU: a narrow ResNet-18 in Flax, and a shallow net of the notation that mimics it.
 
     python -m mimic_jax.main --config=experiments/nets.py
+    python -m mimic_jax.main --config=experiments/nets.py:smoke    # a minute or two, a first look
     python -m mimic_jax.main --config=experiments/nets.py --phase=export --student=mimic
 
 The teacher is `ResNet18` of examples/nets.py, at an eighth of its width: 175,258 parameters in place of
-11,173,962. It trains on 4,000 images. A convolution, a linear bottleneck and a ReLU layer learn from its
-logits on these and 6,000 images without labels; the same net learns from the 4,000 labels as well. The
+11,173,962. It trains on 3,000 images. A convolution, a linear bottleneck and a ReLU layer learn from its
+logits on these and 5,000 images without labels; the same net learns from the 3,000 labels as well. The
 command that ends with `--config.members.resnet.model_args.width=64` trains the whole ResNet-18, which
 wants a GPU.
 
@@ -21,30 +22,31 @@ STUDENT = '32c5-p2-100L-1k'
 
 def get_config(arg=''):
     config = {
+        'presets': ('smoke takes a minute or two',),
         'data': {
             'name': 'cifar10',
-            'train': 4000,
+            'train': 3000,
             'validation': 1000,
             'test': 2000,
-            'unlabelled': 6000,
+            'unlabelled': 5000,
         },
         'views': {'mirror': True, 'shift': 2},
         'members': {
             'resnet': {
                 'model': 'flax:examples.nets:ResNet18',
                 'model_args': {'width': 8},
-                'train': {**TRAIN, 'epochs': 20, 'weight_decay': 5e-4},
+                'train': {**TRAIN, 'epochs': 10, 'weight_decay': 5e-4},
             }
         },
         'logits': {'resnet': {'members': ('resnet',), 'views': 4}},
         'students': {
-            'labels': {'model': STUDENT, 'train': {**TRAIN, 'epochs': 20}},
+            'labels': {'model': STUDENT, 'train': {**TRAIN, 'epochs': 10}},
             'mimic': {
                 'model': STUDENT,
                 'target': 'logits',
                 'logits': 'resnet',
                 'loss': {'kind': 'logits'},
-                'train': {**TRAIN, 'epochs': 8},
+                'train': {**TRAIN, 'epochs': 4},
             },
         },
         'report': presets.report(
@@ -56,7 +58,7 @@ def get_config(arg=''):
             },
             latency=True,
         ),
-        'run': {'evaluation_steps': 80, 'checkpoint_steps': 80},
+        'run': {'evaluation_steps': 60, 'checkpoint_steps': 60},
     }
     return presets.build(config, PRESETS, arg)
 

@@ -45,7 +45,7 @@ def other(field, hint, value):
         return (other(dataclasses.field(), options[0], None),)
     if choices := field.metadata.get('choices'):
         return next((choice for choice in choices if choice != value), value)
-    kind = options[0]
+    kind = type(value) if options[0] is object else options[0]  # an argument of an own model
     candidates = {
         bool: (True, False),
         int: (3, 4),
