@@ -162,7 +162,7 @@ def test_labels_mix_like_soft_targets():
     batch = {
         'inputs': np.zeros((4, 2, 2, 1), np.uint8), 'index': np.arange(4), 'view': 1,
         'labels': np.array([0, 1, -1, 2]), 'partner': np.array([1, 0, 0, 2]),
-        'partner_labels': np.array([1, -1, 0, 2]),
+        'partner_labels': np.array([1, -1, 0, 2]), 'mask': np.ones(4, np.float32),
     }  # fmt: skip
     answers = RANDOM.normal(size=(4, CLASSES)).astype(np.float32)
     found = train_step._mixed_losses(state, answers, batch)
