@@ -19,6 +19,7 @@ from jax.sharding import AbstractMesh
 from mimic_jax import plan as plans
 from mimic_jax.config import experiment as experiments
 from mimic_jax.data.placement import Placement
+from mimic_jax.models import nets
 from mimic_jax.planning import compiled_for, programs
 from mimic_jax.runtime import backend, sharding, targets
 from mimic_jax.speech import viterbi
@@ -96,6 +97,54 @@ def test_wide_layers_are_split_over_the_model_axis():
     assert held['params/output_02/kernel'] == (1024, 10)
     text = found.lower(lowering_platforms=('cuda',)).as_text()
     assert 'sdy.mesh' in text or 'mhlo.sharding' in text
+
+
+def test_views_that_mix_and_means_over_mirrors_are_planned():
+    """A batch has its partners' images too; labelling by mirrors asks twice."""
+    config = artifact_names.module('cifar_student').get_config()
+    config.members.cnn_1.model = CNN
+    config.views.mixup, config.logits.ecnn.tta = 0.4, 'mirror'
+    checked = experiments.read(config)
+    data = artifact_names.divided(checked.data)
+    plan, placement = plans.make(checked, data), Placement(data, checked.run, GPUS.mesh())
+    with backend.compiling_for('gpu'):
+        trained = programs.train(plan.members['cnn_1'], placement)
+        cache = plan.caches['ecnn']
+        labelled = programs.label(
+            plan.members['cnn_1'], placement, cache.views, cache.settings.tta
+        )
+        asked = programs.evaluate(plan.members['cnn_1'], placement)
+    text = trained.lower(lowering_platforms=('cuda',)).as_text()
+    images = f'tensor<{len(data.inputs)}x3072xui8>'
+    assert len([line for line in text.splitlines() if 'gather' in line and images in line]) >= 2
+    twice, once = (
+        len(re.findall('stablehlo.convolution', each.lower(lowering_platforms=('cuda',)).as_text()))
+        for each in (labelled, asked)
+    )
+    assert twice == 2 * once
+
+
+@pytest.mark.parametrize('precision', ['default', 'high', 'highest'])
+def test_products_have_the_precision_that_is_set(precision):
+    """Forward and backward, convolutions and matrix products: all those of the net."""
+    made = nets.of_spec(CNN, 10, matmul_precision=precision)
+    variables = jax.eval_shape(lambda: made.init(jax.random.key(0), (32, 32, 3)))
+    images = jax.ShapeDtypeStruct((16, 32, 32, 3), jnp.float32)
+
+    def loss(params, rest, images):
+        return made.apply({**rest, 'params': params}, images).sum()
+
+    rest = {key: value for key, value in variables.items() if key != 'params'}
+    with backend.compiling_for('tpu'):
+        step = jax.jit(jax.grad(loss)).trace(variables['params'], rest, images)
+    text = step.lower(lowering_platforms=('tpu',)).as_text()
+    products = [
+        line
+        for line in text.splitlines()
+        if re.search(r'stablehlo\.(dot_general|convolution)', line)
+    ]
+    found = {tuple(re.findall(r'DEFAULT|HIGHEST|HIGH', line)[:2]) for line in products}
+    assert len(products) >= 7 and found == {(precision.upper(),) * 2}
 
 
 def test_batches_from_the_host_are_a_calls_steps():

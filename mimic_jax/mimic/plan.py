@@ -327,6 +327,7 @@ def _made(settings: Member | Student, model: str, data: Dataset, where: str) -> 
         train.init_scale,
         train.input_scale,
         where,
+        train.matmul_precision,
     )
 
 

@@ -3,7 +3,9 @@
 import dataclasses
 import functools
 from collections.abc import Mapping
+from contextlib import nullcontext
 
+import jax
 import jax.numpy as jnp
 
 from mimic_jax.artifacts import objects
@@ -18,7 +20,8 @@ OWN = (flax_net.PREFIX, objects.PREFIX)  # what the names of a person's own modu
 class NotationNet:
     """A net of the papers' notation; `make` and `of_spec` check its settings.
 
-    Attributes: as the arguments of `net.build`.
+    Attributes: as the arguments of `net.build`, and `matmul_precision`, jax's name of the precision of
+      float32 products on accelerators; 'default' leaves it as jax has it.
     """
 
     spec: str
@@ -26,6 +29,7 @@ class NotationNet:
     dtype: str = 'float32'
     init_scale: float = 1.0
     input_scale: float = 1.0
+    matmul_precision: str = 'default'
 
     @functools.cached_property
     def module(self) -> net.Net:
@@ -45,9 +49,11 @@ class NotationNet:
 
     def apply(self, variables, inputs, train=False, mask=None, rngs=None):
         mutable = ['batch_stats'] if train else False
-        return self.module.apply(
-            variables, inputs, train=train, mask=mask, rngs=rngs, mutable=mutable
-        )
+        chosen = self.matmul_precision != 'default'
+        with jax.default_matmul_precision(self.matmul_precision) if chosen else nullcontext():
+            return self.module.apply(
+                variables, inputs, train=train, mask=mask, rngs=rngs, mutable=mutable
+            )
 
     def describe(self, input_shape) -> Size:
         counted = counts.count(self.spec, input_shape, self.num_classes)
@@ -70,13 +76,14 @@ def make(
     init_scale: float = 1.0,
     input_scale: float = 1.0,
     where: str = 'config',
+    matmul_precision: str = 'default',
 ) -> Net:
     """The net of a config.
 
     model: a spec of the papers' notation; 'flax:package.module:Name', a person's own module, or the name
     of one that was passed to the run.
-    args: of the own module.  input_shape: of one example.  dtype, init_scale: of the notation's nets;
-    a module of one's own computes and draws its parameters as it likes.
+    args: of the own module.  input_shape: of one example.  dtype, init_scale, matmul_precision: of
+    the notation's nets; a module of one's own computes and draws its parameters as it likes.
     where: the net's place in the config, for errors.
 
     Raises:
@@ -88,13 +95,17 @@ def make(
                 f"{where}.model_args is for a model of your own, 'flax:package.module:Name'; "
                 f'{model!r} takes none'
             )
-        return of_spec(model, num_classes, dtype, init_scale, input_scale)
+        return of_spec(model, num_classes, dtype, init_scale, input_scale, matmul_precision)
     if '?' in model:
         raise UserError(
             f"{where}.model is {model!r}; ? is solved in the papers' notation alone, give the width in "
             'model_args'
         )
-    for name, value, default in (('dtype', dtype, 'float32'), ('init_scale', init_scale, 1.0)):
+    for name, value, default in (
+        ('dtype', dtype, 'float32'),
+        ('init_scale', init_scale, 1.0),
+        ('matmul_precision', matmul_precision, 'default'),
+    ):
         if value != default:
             raise UserError(
                 f'{where}.train.{name} is {value!r}, but {model} is a module of your own, which sees to '
@@ -109,9 +120,11 @@ def of_spec(
     dtype: str = 'float32',
     init_scale: float = 1.0,
     input_scale: float = 1.0,
+    matmul_precision: str = 'default',
 ) -> NotationNet:
-    """The net of a spec of the papers' notation; arguments and errors as of `net.build`."""
-    made = NotationNet(spec, int(num_classes), dtype, float(init_scale), float(input_scale))
+    """The net of a spec of the papers' notation; arguments as of `NotationNet`, errors of `net.build`."""
+    scales = float(init_scale), float(input_scale)
+    made = NotationNet(spec, int(num_classes), dtype, *scales, matmul_precision)
     made.module  # noqa: B018  checks every argument
     return made
 

@@ -181,6 +181,12 @@ class Train:
         'The precision of the computation; parameters stay float32.',
         choices=('float32', 'bfloat16'),
     )
+    matmul_precision: str = setting(
+        'default',
+        "How accelerators multiply float32 numbers. 'default': a TPU as bfloat16, once, a GPU in TF32. "
+        "'high': a TPU as three products of bfloat16. 'highest': as float32, on TPUs six products.",
+        choices=('default', 'high', 'highest'),
+    )
     init_scale: float = setting(
         1.0, "The factor on Glorot & Bengio's initial kernels.", rules.POSITIVE
     )
