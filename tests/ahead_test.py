@@ -110,9 +110,7 @@ def test_views_that_mix_and_means_over_mirrors_are_planned():
     with backend.compiling_for('gpu'):
         trained = programs.train(plan.members['cnn_1'], placement)
         cache = plan.caches['ecnn']
-        labelled = programs.label(
-            plan.members['cnn_1'], placement, cache.views, cache.settings.tta
-        )
+        labelled = programs.label(plan.members['cnn_1'], placement, cache.views, cache.settings.tta)
         asked = programs.evaluate(plan.members['cnn_1'], placement)
     text = trained.lower(lowering_platforms=('cuda',)).as_text()
     images = f'tensor<{len(data.inputs)}x3072xui8>'
