@@ -13,6 +13,7 @@ from train_step_test import make_batch, make_state, make_task
 
 from mimic_jax.artifacts import source
 from mimic_jax.config import experiment as experiments
+from mimic_jax.config import passed
 from mimic_jax.config.fields import Entries, differing
 from mimic_jax.training import losses, objective
 from mimic_jax.training.settings import Loss, NamedLoss, Term
@@ -115,6 +116,18 @@ def test_a_loss_of_ones_own(my_losses):
     assert isinstance(mixed, NamedLoss) and mixed.own_sha256 == digest
     on_labels = Loss('own', own='my_losses:on_labels')
     assert objective.named(on_labels, 'config.loss', 3, taught=False).own_sha256 == digest
+
+
+def test_a_function_that_is_passed_from_python_is_a_loss(my_losses):
+    function = source.load('my_losses:absolute', '')
+    path = passed.named({'loss': {'own': function}})['loss']['own']
+    assert path.startswith('object:absolute-')
+    loss = objective.named(Loss('own', own=path), 'config.loss', 3, taught=True)
+    np.testing.assert_array_equal(of(loss), of(Loss('own', own='my_losses:absolute')))
+    assert differing(loss) == {'kind': 'own', 'own': path}
+    unknown = Loss('own', own='object:absolute-0123456789ab')
+    message = refusal(objective.named, unknown, 'config.loss', 3, True)
+    assert message.startswith('config.loss.own is') and 'pass it to run again' in message
 
 
 def test_an_edited_loss_is_another_and_is_refused_in_a_run_that_knew_the_old(my_losses):

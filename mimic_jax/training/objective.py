@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mimic_jax.artifacts import source
+from mimic_jax.artifacts import objects, source
 from mimic_jax.errors import UserError
 from mimic_jax.training import losses
 from mimic_jax.training.settings import Loss, LossKind, NamedLoss
@@ -37,7 +37,7 @@ def _standardised(loss: LossKind, given: Given) -> jax.Array:
 
 
 def _own(loss: LossKind, given: Given) -> jax.Array:
-    function = source.load(loss.own, 'loss.own')
+    function = _function(loss.own)
     each = function(given.logits, given.teacher, given.labels, given.mask)
     if jnp.shape(each) != given.labels.shape:
         raise UserError(
@@ -118,7 +118,7 @@ def example_losses(
         )
         return TABLE[kind.kind](kind, given)
 
-    if isinstance(loss, NamedLoss) and _own_digests(loss, 'loss') != loss.own_sha256:
+    if isinstance(loss, NamedLoss) and _digests(_own_kinds(loss)) != loss.own_sha256:
         raise UserError('a loss of your own was edited while the run went on; run again')
     if loss.kind != 'mix':
         return of(loss)
@@ -135,9 +135,11 @@ def named(loss: Loss, where: str, num_classes: int, taught: bool) -> Loss:
     Raises:
       UserError: a function that is not there, fails, or gives another shape than one number an example.
     """
-    digests = _own_digests(loss, where)
-    if not digests:
+    own = _own_kinds(loss, where)
+    if not own:
         return loss
+    for at, kind in own.items():
+        _function(kind.own, f'{at}.own')
     each = (num_classes + 1,)  # as many examples as classes would hide a loss a class
     logits = jax.ShapeDtypeStruct((*each, num_classes), 'float32')
     batch = {
@@ -154,16 +156,27 @@ def named(loss: Loss, where: str, num_classes: int, taught: bool) -> Loss:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f'{where} has a function of its own that fails ({reason})') from error
     values = {name: getattr(loss, name) for name in Loss.__dataclass_fields__}
-    return NamedLoss(**values, own_sha256=digests)
+    return NamedLoss(**values, own_sha256=_digests(own))
 
 
-def _own_digests(loss: Loss, where: str) -> str:
-    """Of the functions of a person's own, in the order of their names; '' without any."""
-    own = {where: loss} if loss.kind == 'own' else {}
-    if loss.kind == 'mix':
-        terms = loss.terms.items()
-        own = {f'{where}.terms.{name}': term for name, term in terms if term.kind == 'own'}
-    return ' '.join(source.identity(kind.own, f'{at}.own')['sha256'] for at, kind in own.items())
+def _own_kinds(loss: Loss, where: str = 'loss') -> dict[str, LossKind]:
+    """The losses of a person's own by their place in the config, in the order of their names."""
+    if loss.kind != 'mix':
+        return {where: loss} if loss.kind == 'own' else {}
+    terms = loss.terms.items()
+    return {f'{where}.terms.{name}': term for name, term in terms if term.kind == 'own'}
+
+
+def _digests(own: Mapping[str, LossKind]) -> str:
+    """Of their sources; an object that was passed to a run is named by its content already."""
+    paths = {at: kind.own for at, kind in own.items() if not kind.own.startswith(objects.PREFIX)}
+    return ' '.join(source.identity(path, f'{at}.own')['sha256'] for at, path in paths.items())
+
+
+def _function(path: str, where: str = 'loss.own') -> Callable:
+    if path.startswith(objects.PREFIX):
+        return objects.kept(path, where)
+    return source.load(path, where)
 
 
 def _between(start: float, end: float | None, progress: jax.Array | float) -> jax.Array | float:
