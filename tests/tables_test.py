@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from mimic_jax.reporting import rows, tables
+from mimic_jax.reporting import remarks, rows, tables
 
 TEACHERS = {
     'name': 'ECNN', 'model': '2 × 8c3', 'parameters': 1234567, 'target': None, 'mean': 0.9,
@@ -170,10 +170,10 @@ def test_a_report_says_what_inputs_and_classes_are():
         'shape': [8, 8, 1], 'dtype': 'uint8', 'least': 0.0, 'largest': 240.0, 'looked_at': 200,
         'classes': [str(number) for number in range(30)],
     }  # fmt: skip
-    raw, classes = tables.remarks({'data': {'inputs': inputs, 'scaled': 'of 16'}})
+    raw, classes = remarks.sentences({'data': {'inputs': inputs, 'scaled': 'of 16'}})
     assert raw == (
         'Raw inputs: 8 × 8 × 1 uint8, from 0 to 240 in the first 200 training examples (of 16).'
     )
     assert classes.startswith('Classes in order: 0, 1, 2') and '10 more' in classes
-    assert len(tables.remarks({'data': {'inputs': {**inputs, 'classes': []}}})) == 1
-    assert tables.remarks({'data': {}}) == []
+    assert len(remarks.sentences({'data': {'inputs': {**inputs, 'classes': []}}})) == 1
+    assert remarks.sentences({'data': {}}) == []

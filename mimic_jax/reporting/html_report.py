@@ -13,6 +13,7 @@ from mimic_jax.reporting import (
     html_plots,
     html_provenance,
     html_results,
+    remarks,
     tables,
 )
 from mimic_jax.reporting.answers import Answers
@@ -74,7 +75,7 @@ def _results(report: dict) -> Iterator[str]:
     yield html_page.bullets(tables.note_texts(rows))
     sizes = ', '.join(f'{count:,} {name}' for name, count in report['data']['examples'].items())
     yield html_page.paragraph(f'Examples: {sizes}.', 'soft')
-    for sentence in tables.remarks(report):
+    for sentence in remarks.sentences(report):
         yield html_page.paragraph(sentence, 'soft')
 
 

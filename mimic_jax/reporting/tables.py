@@ -1,13 +1,12 @@
 """A report's rows as Markdown: for the terminal, for report.md, and for the README."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from mimic_jax.ops import metrics
 from mimic_jax.ops.text import aligned
-from mimic_jax.reporting import caches, grids
+from mimic_jax.reporting import caches, grids, remarks
 from mimic_jax.reporting.rows import by_source, of_speech
-from mimic_jax.runtime.files import few
 
 
 def table(rows: Sequence[dict]) -> str:
@@ -103,7 +102,7 @@ def page(report: dict, pictures: Sequence[str]) -> str:
         parts.extend(["The paper's figures are in brackets."] * brackets)
     rows = report['rows']
     parts.extend(filter(None, (table(rows), rows and explanation(rows), notes(rows))))
-    parts.extend(remarks(report))
+    parts.extend(remarks.sentences(report))
     parts.append(timings(report))
     if report.get('search', {}).get('best'):
         parts.append(f'{report["search"]["trials"]} trials of the search have finished; the best:')
@@ -119,36 +118,6 @@ def page(report: dict, pictures: Sequence[str]) -> str:
         parts.append('\n'.join(f'| {" | ".join(line)} |' for line in lines))
     parts.append(f'`{report["command"]}`, {report["machine"]}, {report["date"]}.')
     return '\n\n'.join(parts) + '\n'
-
-
-def remarks(report: dict) -> list[str]:
-    """Sentences that a reader needs on the data: what inputs and classes are, one on each kind of
-    examples that were left out, and one on each figure that does not come from the whole TIMIT."""
-    data = report.get('data', {})
-    sentences = [*report.get('warnings', ()), *data.get('not_timits', ()), *_inputs(data)]
-    if data.get('unlabelled_removed'):
-        sentences.append(
-            f'{data["unlabelled_removed"]:,} unlabelled images equal a validation or test image and '
-            'were left out.'
-        )
-    if data.get('bad_utterances'):
-        sentences.append(f'Bad utterances left out: {data["bad_utterances"]:,}.')
-    return sentences
-
-
-def _inputs(data: dict) -> Iterator[str]:
-    """What raw inputs are, which a student is to be given, and the order of the classes."""
-    found = data.get('inputs')
-    if not found:
-        return
-    shape = ' × '.join(map(str, found['shape']))
-    scaled = f' ({data["scaled"]})' if data.get('scaled') else ''
-    yield (
-        f'Raw inputs: {shape} {found["dtype"]}, from {found["least"]:g} to {found["largest"]:g} in '
-        f'the first {found["looked_at"]:,} training examples{scaled}.'
-    )
-    if found['classes']:
-        yield f'Classes in order: {few(found["classes"], 20)}.'
 
 
 def _without_dropout(model: str) -> str:
