@@ -92,6 +92,12 @@ class Masked(nn.Module):
 def factory(width, num_classes):
     return Resnet(num_classes, width)
 
+class Several(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        x = nn.Dense(10)(x.reshape(x.shape[0], -1))
+        return x, x
+
 def no_module(width=1):
     return 3
 
@@ -275,6 +281,7 @@ def test_an_edited_module_is_another_net(folder):
         ('flax:my_nets:Noisy', {}, 'let its __call__ take train or deterministic'),
         ('flax:my_nets:Counting', {}, 'keeps batch_stats; let its __call__ take train'),
         ('flax:my_nets:Empty', {}, 'has no parameters to train'),
+        ('flax:my_nets:Several', {}, 'gives a tuple; it must give logits alone'),
         ('flax:my_nets:Net?', {}, "solved in the papers' notation alone"),
         ('64c3', {'width': 3}, 'model_args is for a model of your own'),
     ],

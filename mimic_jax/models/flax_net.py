@@ -2,8 +2,6 @@
 
 import dataclasses
 import functools
-import inspect
-import types
 from collections.abc import Callable, Mapping
 
 import flax
@@ -11,15 +9,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from flax.core import FrozenDict, unfreeze
+from flax.core import unfreeze
 
 from mimic_jax.artifacts import objects, source
 from mimic_jax.errors import UserError
+from mimic_jax.models import flax_module
 from mimic_jax.models.contract import Size
-from mimic_jax.runtime.interrupt import Interrupted
 
 PREFIX = 'flax:'
-_FLAXS = ('self', 'parent', 'name', 'rngs')  # arguments that nobody gives
 VERSION = 1  # part of the nets' names; raise it when the same module would be trained otherwise
 
 
@@ -80,14 +77,22 @@ class FlaxNet:
             inputs = inputs * self.input_scale
         mode = self._mode(train, mask)
         if not train:
-            return self.module.apply(variables, inputs, **mode).astype(jnp.float32)
+            return self._logits(self.module.apply(variables, inputs, **mode))
         kept = [name for name in variables if name != 'params']
         if kept and mask is not None and 'mask' not in self.takes:
             inputs = _padded_by_examples(inputs, mask)
         # Streams of other names draw from 'params', as in Flax.
         streams = {**rngs, 'params': rngs['dropout']} if rngs else None
         outputs, updates = self.module.apply(variables, inputs, **mode, rngs=streams, mutable=kept)
-        return outputs.astype(jnp.float32), _plain(updates)
+        return self._logits(outputs), _plain(updates)
+
+    def _logits(self, outputs) -> jax.Array:
+        if not isinstance(outputs, jax.Array):
+            raise UserError(
+                f'{self.where}.model: {self.name} gives a {type(outputs).__name__}; it must give logits '
+                'alone, [B, classes]'
+            )
+        return outputs.astype(jnp.float32)
 
     def describe(self, input_shape) -> Size:
         return _size(self, tuple(input_shape))
@@ -109,21 +114,14 @@ def load(
 ) -> FlaxNet:
     """The net at 'flax:package.module:Name': a Flax module's class, a function that returns one, or one.
 
-    path: may be the name of an object likewise (`objects.keep`).
-
-    args: keyword arguments of the class or function. `num_classes` and `input_shape`, of one example, are
-    added where it takes them; `rngs` of NNX is.
+    path: may be the name of an object likewise (`objects.keep`).  args: keyword arguments of
+    the class or function. `num_classes` and `input_shape`, of one example, are added where it takes them;
+    `rngs` of NNX is.
     input_scale: a factor on the inputs.  where: the net's place in the config, for errors.
 
     Raises:
       UserError: no such module or name, arguments that do not fit, or what is no Flax module.
     """
-    for key, value in args.items():
-        if not _is_plain(value):
-            raise UserError(
-                f'{where}.model_args.{key} is {type(value).__name__}; give numbers, strings, booleans, '
-                'None, or tuples of these'
-            )
     if path.startswith(objects.PREFIX):
         factory, sha256 = objects.kept(path, f'{where}.model'), ''
     else:
@@ -131,62 +129,10 @@ def load(
         factory = source.load(place, f'{where}.model')
         sha256 = source.identity(place, f'{where}.model')['sha256']
     known = {'num_classes': num_classes, 'input_shape': tuple(input_shape)}
-    module, kind = _module(factory, args, known, path, where)
-    takes = frozenset(_parameters(kind.__call__)) & {'train', 'deterministic', 'mask'}
-    frozen = tuple((key, _frozen(value)) for key, value in sorted(args.items()))
+    module, kind = flax_module.module(factory, args, known, path, where)
+    takes = frozenset(flax_module.parameters(kind.__call__)) & {'train', 'deterministic', 'mask'}
+    frozen = tuple((key, flax_module.frozen(value)) for key, value in sorted(args.items()))
     return FlaxNet(path, frozen, sha256, num_classes, input_scale, takes, module, where)
-
-
-def _module(
-    factory, args: Mapping, known: Mapping, path: str, where: str
-) -> tuple[nn.Module, type]:
-    """The Linen module, and the class whose `__call__` answers."""
-    if isinstance(factory, nn.Module):
-        if args:
-            raise UserError(f'{where}.model_args are for a class; {path} is a module already')
-        return factory, type(factory)
-    if isinstance(factory, nnx.Module):
-        raise UserError(
-            f'{where}.model is an NNX module that has its parameters already; give its class, or '
-            'functools.partial of it, so that a seed can draw them'
-        )
-    if not callable(factory):
-        raise UserError(f'{where}.model is {path!r}, which is no Flax module; name one')
-    taken = _parameters(factory)
-    given = {key: _frozen(value) for key, value in args.items()}
-    bound = factory.keywords if isinstance(factory, functools.partial) else {}
-    missing = [key for key in known if key in taken and key not in {**given, **bound}]
-    given |= {key: known[key] for key in missing}
-    wanted = [key for key in args if key not in taken and 'kwargs' not in taken]
-    if wanted:
-        shown = ', '.join(key for key in taken if key not in _FLAXS)
-        raise UserError(
-            f'{where}.model_args has {wanted[0]!r}, which {path} does not take; it takes '
-            f'{shown or "nothing"}'
-        )
-    seeded = 'rngs' in taken
-
-    def make():
-        return (
-            nnx.eval_shape(lambda: factory(**given, rngs=nnx.Rngs(0)))
-            if seeded
-            else factory(**given)
-        )
-
-    made = _tried(make, f'{where}.model_args', f'{path} cannot be made')
-    if isinstance(made, nnx.Module) and not seeded:
-        raise UserError(
-            f'{where}.model is {path!r}, an NNX module that takes no rngs; let it take them, so that '
-            'its seed can draw its parameters'
-        )
-    if not isinstance(made, nnx.Module if seeded else nn.Module):
-        raise UserError(
-            f'{where}.model is {path!r}, which makes a {type(made).__name__} and no Flax module'
-        )
-    if seeded:
-        linen = nnx.bridge.ToLinen(factory, kwargs=FrozenDict(given), metadata_fn=None)
-        return linen, type(made)
-    return made, type(made)
 
 
 def _train(module: nnx.Module, inputs, **mode):
@@ -197,17 +143,6 @@ def _train(module: nnx.Module, inputs, **mode):
 def _evaluate(module: nnx.Module, inputs, **mode):
     module.eval()
     return module(inputs, **mode)
-
-
-def _parameters(function: Callable) -> Mapping:
-    if isinstance(function, functools.partial):
-        return _parameters(function.func)
-    # The signature of an NNX class is its metaclass's.
-    is_class = isinstance(function, type)
-    try:
-        return inspect.signature(function.__init__ if is_class else function).parameters
-    except (TypeError, ValueError):
-        return types.MappingProxyType({})
 
 
 def _padded_by_examples(inputs: jax.Array, mask: jax.Array) -> jax.Array:
@@ -237,26 +172,14 @@ def _number(key: str) -> int | str:
     return int(key) if key.isdigit() else key
 
 
-def _is_plain(value) -> bool:
-    if isinstance(value, Mapping):
-        return all(isinstance(key, str) and _is_plain(item) for key, item in value.items())
-    if isinstance(value, list | tuple):
-        return all(map(_is_plain, value))
-    return value is None or isinstance(value, bool | int | float | str)
-
-
-def _frozen(value):
-    if isinstance(value, Mapping):
-        return FrozenDict({key: _frozen(item) for key, item in value.items()})
-    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
-
-
 @functools.cache
 def _size(net: FlaxNet, input_shape: tuple[int, ...]) -> Size:
     """Checks a net by tracing it on examples of a shape, without making an array."""
     where = f'{net.where}.model'
     tried = functools.partial(
-        _tried, where=where, what=f'{net.name} on examples of shape {list(input_shape)} fails'
+        flax_module.tried,
+        where=where,
+        what=f'{net.name} on examples of shape {list(input_shape)} fails',
     )
     key = jax.eval_shape(lambda: jax.random.key(0))
     init = functools.partial(net.init, input_shape=input_shape)
@@ -310,14 +233,3 @@ def _check_variables(net: FlaxNet, variables: Mapping, where: str) -> None:
             f'{where} is {net.path}, which keeps {others[0]}; let its __call__ take train, to tell '
             'training from answering'
         )
-
-
-def _tried(call: Callable, where: str, what: str):
-    """The call's result; whatever a person's module raises is a UserError in a line."""
-    try:
-        return call()
-    except (UserError, Interrupted):
-        raise
-    except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-        raise UserError(f'{where}: {what} ({type(error).__name__}: {reason})') from error
