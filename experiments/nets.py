@@ -4,14 +4,16 @@
     python -m mimic_jax.main --config=experiments/nets.py:smoke    # a minute or two, a first look
     python -m mimic_jax.main --config=experiments/nets.py --phase=export --student=mimic
 
-The teacher is `ResNet18` of examples/nets.py, at an eighth of its width: 175,258 parameters in place of
+The teacher is `ResNet18` of examples/nets.py, at an eighth of its width: 176,402 parameters in place of
 11,173,962. It trains on 3,000 images. A convolution, a linear bottleneck and a ReLU layer learn from its
 logits on these and 5,000 images without labels; the same net learns from the 3,000 labels as well. The
 command that ends with `--config.members.resnet.model_args.width=64` trains the whole ResNet-18, which
 wants a GPU.
 
-It reproduces no paper: it shows a teacher of a person's own module in every phase. docs/results.md has
-its scores and its time. Rates and epochs were set once, and not tuned.
+It reproduces no paper: it shows a teacher of a person's own module in every phase. Expected with one seed:
+ResNet 48.5%, student on labels 55.2%, student mimicking 48.1%. So short a training leaves the ResNet behind
+the student on labels. Rates and epochs were set once, and not tuned. It took 22 minutes at low priority
+on two cores that other programs had busy.
 """
 
 from mimic_jax.config import presets
