@@ -14,6 +14,9 @@
 - `:noise10`, `:noise30` (section 5.1): with 10% or 30% of the training labels replaced by other
   classes, the student on those labels against the mimic of a teacher trained on the same labels.
 
+- `:targets` (section 5.1): the student on labels, and on its teachers' chosen classes, probabilities and
+  logits, all on the same labelled images. The paper holds that each teaches more than the one before.
+
 With `:small` the nets are those of cifar_student.py:small, whose teachers and caches are used where the
 workdir has them. Each comparison then takes up to 45 minutes on 2 cores. Without it the nets are those of
 cifar_student.py and want a GPU or TPU; nobody has run them here.
@@ -162,11 +165,32 @@ def noise(nets, part):
     }
 
 
+def targets(nets):
+    """Section 5.1: what of a teacher's answers a student is better for, on the images of the labels."""
+    train = nets['on_labels']
+    faster = {**train, 'learning_rate': nets['on_logits']['learning_rate']}
+    kinds = {
+        'classes': ("the teachers' classes", 'teacher_labels', train),
+        'probabilities': ("the teachers' probabilities, KL", 'kl', train),
+        'logits': ("the teachers' logits", 'logits', faster),
+    }
+    students = {'labels': cifar.on_labels(nets['student'], **train)}
+    for name, (_, kind, how) in kinds.items():
+        students[name] = cifar.mimic(nets['student'], loss={'kind': kind}, **how)
+    labels = {'labels': 'labels', **{name: label for name, (label, *_) in kinds.items()}}
+    return {
+        'logits': {'ecnn': cache(nets, transfer=('train',), views=train['epochs'])},
+        'students': students,
+        'report': presets.report('ecnn', rows(labels)),
+    }
+
+
 CLAIMS = {
     'losses': losses,
     'bottleneck': bottleneck,
     'transfer': transfer,
     'overfitting': overfitting,
+    'targets': targets,
     'noise10': lambda nets: noise(nets, 0.1),
     'noise30': lambda nets: noise(nets, 0.3),
 }

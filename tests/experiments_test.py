@@ -150,7 +150,7 @@ def test_configs_of_two_calls_share_nothing(name):
 
 
 @pytest.mark.parametrize('size', ['', ',small'])
-@pytest.mark.parametrize('claim', ['losses', 'bottleneck', 'transfer', 'overfitting'])
+@pytest.mark.parametrize('claim', ['losses', 'bottleneck', 'transfer', 'overfitting', 'targets'])
 def test_claims_of_ba_and_caruana_have_the_teachers_of_cifar_student(claim, size):
     """Same nets, data and views: or they would be trained again."""
     claims = experiments.read(load_experiment('cifar_claims').get_config(claim + size))
@@ -163,7 +163,9 @@ def test_claims_of_ba_and_caruana_have_the_teachers_of_cifar_student(claim, size
 
 
 @pytest.mark.parametrize('size', ['', ',small'])
-@pytest.mark.parametrize('claim', ['losses', 'bottleneck', 'transfer', 'overfitting', 'noise10'])
+@pytest.mark.parametrize(
+    'claim', ['losses', 'bottleneck', 'transfer', 'overfitting', 'targets', 'noise10']
+)
 def test_students_of_a_claim_see_as_many_examples(claim, size):
     """Within a tenth: or what is compared is also a longer training."""
     chosen = experiments.read(load_experiment('cifar_claims').get_config(claim + size))

@@ -73,6 +73,16 @@ def test_a_mix_is_the_weighted_sum_of_its_terms():
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
+def test_the_classes_that_a_teacher_chooses_are_labels_of_every_example():
+    """They are 0, 0 (the first of equals) and 1, whatever the labels; by hand."""
+    found = of(Loss('teacher_labels'))
+    by_hand = [
+        -np.log(np.exp(row[own]) / np.exp(row).sum())
+        for row, own in zip(np.float64(LOGITS), (0, 0, 1), strict=True)
+    ]
+    np.testing.assert_allclose(found, by_hand, rtol=1e-5)
+
+
 def test_hinton_is_a_mix_of_two_terms():
     terms = Entries(
         soft=Term('kl', temperature=3.0, weight=0.7), hard=Term('cross_entropy', weight=0.3)

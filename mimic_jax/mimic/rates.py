@@ -73,7 +73,8 @@ def _row(session: Session, net: NetPlan, ready: bool) -> dict:
     train, trials, eigenvalue = net.task.train, [], None
     short = _shortened(net)
     targets = _targets(session, net, ready)
-    if ready or net.task.loss.kind != 'standardised_logits':
+    loss = net.task.loss
+    if ready or 'standardised_logits' not in {loss.kind, *(t.kind for t in loss.terms.values())}:
         eigenvalue = _eigenvalue(session, net, targets)
     limit = curvature.limit(train.momentum, train.nesterov)
     # No such rate is known of the others, whose steps do not grow with the gradient.

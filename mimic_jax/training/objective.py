@@ -51,6 +51,9 @@ TABLE: Mapping[str, Callable[[LossKind, Given], jax.Array]] = {
     'cross_entropy': lambda loss, given: losses.cross_entropy(
         given.logits, given.labels, given.smoothing
     ),
+    'teacher_labels': lambda loss, given: losses.cross_entropy(
+        given.logits, jnp.argmax(given.teacher, axis=1), given.smoothing
+    ),
     'logits': lambda loss, given: losses.squared_error_on_logits(
         given.logits, given.teacher, loss.scale
     ),

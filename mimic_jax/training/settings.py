@@ -9,7 +9,7 @@ from mimic_jax.config.fields import Rule, entries, setting
 
 _SQUARED = ('logits', 'standardised_logits', 'probabilities')
 _SOFT = ('kl', 'hinton', 'z_scores', 'dkd', 'dist')
-LOSSES = ('cross_entropy', *_SQUARED, *_SOFT)
+LOSSES = ('cross_entropy', 'teacher_labels', *_SQUARED, *_SOFT)
 
 _MUON = rules.where('optimizer', 'muon')
 _ADAM: Rule = (
@@ -201,7 +201,8 @@ class LossKind:
 
     kind: str = setting(
         'cross_entropy',
-        "'cross_entropy' reads the labels; the others read a teacher's logits. 'logits' (Ba & "
+        "'cross_entropy' reads the labels; the others read a teacher's logits. 'teacher_labels': "
+        "cross-entropy with the classes that the teacher chooses. 'logits' (Ba & "
         "Caruana's equation 1), 'standardised_logits' and 'probabilities' are squared errors on "
         "these, 'kl' is a divergence, 'hinton' adds soft and hard targets. 'z_scores': the divergence "
         "of each example's standardised logits (Sun et al. 2024). 'dkd': of target and rest, and among "
