@@ -55,7 +55,8 @@ def test_every_choice_of_settings_is_recorded():
     not_drawn = {'seed', 'own', 'own_version'}  # a person's own is theirs
     turned_on = {name for settings in arithmetic.VIEWS.values() for name in settings}
     assert turned_on == {field.name for field in dataclasses.fields(Views)} - not_drawn
-    not_arithmetic = {'epochs', 'batch_size', 'learning_rate', 'dtype', 'keep'}
+    # matmul_precision is of accelerators: tests/ahead_test.py reads it in their programs.
+    not_arithmetic = {'epochs', 'batch_size', 'learning_rate', 'dtype', 'matmul_precision', 'keep'}
     cases = [*arithmetic.TRAINS.values(), *arithmetic.RATES.values(), {'label_smoothing': 'a loss'}]
     varied = {name for settings in cases for name in settings}
     assert varied == {field.name for field in dataclasses.fields(Train)} - not_arithmetic
