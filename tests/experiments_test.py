@@ -65,7 +65,8 @@ def test_the_config_is_valid_and_its_nets_can_be_made(settings):
     checked = experiments.read(settings)
     shape, classes, *_ = SOURCES[checked.data.name]
     teachers = checked.members or any(cache.source.path for cache in checked.logits.values())
-    nets = teachers and (checked.students or checked.search.kind)
+    of_teachers = any(row.source.startswith('logits') for row in checked.report.rows.values())
+    nets = teachers and (checked.students or checked.search.kind or of_teachers)
     assert nets or checked.baselines
     members = [member for member in checked.members.values() if not member.from_study.rank]
     students = [student for student in checked.students.values() if not student.from_study.rank]

@@ -51,6 +51,7 @@ def other(field, hint, value):
         int: (3, 4),
         float: (0.25, 0.375, 3.5),
         str: ('train', 'another'),
+        tuple: ((3, 4),),
     }[kind]
     good = (field.metadata.get('rule') or (lambda value: True,))[0]
     return next(each for each in candidates if each != value and good(each))

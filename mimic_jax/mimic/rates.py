@@ -17,7 +17,7 @@ from mimic_jax.mimic import students
 from mimic_jax.mimic.plan import Plan
 from mimic_jax.ops import text
 from mimic_jax.runtime import hosts
-from mimic_jax.training import curvature, loop, metrics_log
+from mimic_jax.training import curvature, fitting, loop, metrics_log
 from mimic_jax.training.plan import NetPlan, Targets
 from mimic_jax.training.session import Session
 from mimic_jax.training.train_step import create_train_state
@@ -108,6 +108,7 @@ def _eigenvalue(session: Session, net: NetPlan, targets: Targets) -> float:
     state = create_train_state(
         net.task, session.data.input_shape, net.seed, targets.view_seed, constants
     )
+    state = fitting.fitted(state, session.data, net.examples)
     size = net.task.train.batch_size
     ids = [next(batches.epoch(net.examples, size, net.seed, 0))]
     (ids,) = mixing.with_partners(ids, net.task.views, targets.view_seed, 0, net.partners)

@@ -39,6 +39,16 @@ class Net(Protocol):
         input_shape: of one example.
         """
 
+    @property
+    def fits(self) -> bool:
+        """Whether `fit` changes anything."""
+
+    def fit(self, variables: Mapping, inputs: jax.Array) -> Mapping:
+        """Initial variables once they have seen training inputs [N, ...], preprocessed.
+
+        For what is fitted and not trained, such as a whitening. Called once, before the first step.
+        """
+
     def apply(
         self,
         variables: Mapping,

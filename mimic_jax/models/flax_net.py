@@ -69,6 +69,27 @@ class FlaxNet:
         )
         return _plain(variables)
 
+    @property
+    def fits(self) -> bool:
+        return callable(getattr(type(self.module), 'fit', None))
+
+    def fit(self, variables, inputs):
+        """The module's own `fit(variables, inputs)`, held to the variables' shapes and types."""
+        if not self.fits:
+            return variables
+        where = f'{self.where}.model'
+        scaled = jnp.asarray(inputs, jnp.float32) * self.input_scale
+        fitted = flax_module.tried(
+            lambda: _plain(self.module.fit(variables, scaled)), where, f'{self.path}.fit fails'
+        )
+        wanted, found = (jax.tree.map(_kind, tree) for tree in (variables, fitted))
+        if wanted != found:
+            raise UserError(
+                f'{where} is {self.path}, whose fit returns other variables than it was given; let it '
+                'keep their names, shapes and types'
+            )
+        return fitted
+
     def apply(self, variables, inputs, train=False, mask=None, rngs=None):
         if self.is_nnx:
             variables = _renamed(variables, _number)
@@ -158,6 +179,10 @@ def _padded_by_examples(inputs: jax.Array, mask: jax.Array) -> jax.Array:
 def _plain(variables) -> dict:
     """Variables as nested dicts of arrays, without Flax's boxes; all names are texts, as in files."""
     return _renamed(unfreeze(nn.meta.unbox(variables)), str)
+
+
+def _kind(leaf) -> tuple:
+    return jnp.shape(leaf), jnp.result_type(leaf)
 
 
 def _renamed(tree, rename: Callable):

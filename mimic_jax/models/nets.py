@@ -47,6 +47,13 @@ class NotationNet:
     def init(self, key, input_shape):
         return self.module.init(key, jnp.zeros((1, *input_shape), jnp.float32))
 
+    @property
+    def fits(self) -> bool:
+        return False
+
+    def fit(self, variables, inputs):
+        return variables
+
     def apply(self, variables, inputs, train=False, mask=None, rngs=None):
         mutable = ['batch_stats'] if train else False
         chosen = self.matmul_precision != 'default'

@@ -13,7 +13,7 @@ from mimic_jax.data.placement import Fed
 from mimic_jax.errors import NotFinite
 from mimic_jax.ops import metrics
 from mimic_jax.runtime import compiled, hosts, interrupt, sharding
-from mimic_jax.training import checkpoint, optimizers, plateau
+from mimic_jax.training import checkpoint, fitting, optimizers, plateau
 from mimic_jax.training.checkpoint import Checkpoints
 from mimic_jax.training.metrics_log import MetricsLog, NoLog
 from mimic_jax.training.plan import NetPlan, Targets
@@ -85,10 +85,12 @@ class _Loop:
         state = create_train_state(
             net.task, session.data.input_shape, net.seed, targets.view_seed, constants
         )
+        step = checkpoints.latest_step
+        if step is None:
+            state = fitting.fitted(state, session.data, net.examples)
         state = sharding.shard_state(session.mesh, state)
         if net.task.train.keep == 'best' and self.adaptive:
             self.best = _copied(state.averaged)
-        step = checkpoints.latest_step
         if step is None:
             return state, 0
         if checkpoints.is_last(step):  # finished, but killed before it was sealed

@@ -1,0 +1,104 @@
+"""The nets of airbench: their size, their fitted whitening, and a teacher trained with it."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import ROOT, load_experiment, refusal
+
+import mimic_jax
+from mimic_jax.config import presets
+from mimic_jax.models import nets
+from mimic_jax.training import checkpoint
+
+SHAPE = (32, 32, 3)
+
+
+def made(name='examples.airbench:Airbench', classes=10, **args):
+    return nets.make(f'flax:{name}', args, classes, SHAPE, where='config.members.a')
+
+
+@pytest.mark.parametrize(
+    ('recipe', 'count'), [('94', 1_971_352), ('95', 4_604_440), ('96', 9_915_416)]
+)
+def test_sizes_are_the_published_ones(recipe, count):
+    """Jordan's counts, 1.97, 4.61 and 9.92 million, include the whitening's 288 frozen numbers."""
+    net = made(**load_experiment('fast_teachers').NETS[recipe])
+    assert net.describe(SHAPE).parameters == count
+
+
+def test_whitened_patches_are_uncorrelated():
+    draw = np.random.default_rng(0)
+    images = draw.normal(size=(60, 1, 1, 3)) + 0.3 * draw.normal(size=(60, *SHAPE))
+    images = images.astype(np.float32)
+    net = made(widths=(4, 4, 4))
+    variables = net.fit(
+        jax.jit(net.init, static_argnums=1)(jax.random.key(0), SHAPE), jnp.asarray(images)
+    )
+    kernel = np.asarray(variables['fitted']['whitening']['kernel'], np.float64)
+    assert kernel.shape == (2, 2, 3, 24)
+    windows = np.lib.stride_tricks.sliding_window_view(images.astype(np.float64), (2, 2), (1, 2))
+    patches = windows.transpose(0, 1, 2, 4, 5, 3).reshape(-1, 12)
+    answers = patches @ kernel.reshape(12, 24)
+    second = answers.T @ answers / len(answers)
+    np.testing.assert_allclose(answers[:, 12:], -answers[:, :12])
+    variances = np.linalg.eigvalsh(patches.T @ patches / len(patches))
+    wanted = np.diag(variances / (variances + 5e-4))
+    np.testing.assert_allclose(second[:12, :12], wanted, atol=2e-3)
+
+
+def test_a_fit_that_changes_shapes_is_refused(tmp_path, monkeypatch):
+    (tmp_path / 'bad_fit.py').write_text(
+        'import flax.linen as nn\n'
+        'class Bad(nn.Module):\n'
+        '    @nn.compact\n'
+        '    def __call__(self, x):\n'
+        '        return nn.Dense(10)(x.reshape(len(x), -1))\n'
+        '    def fit(self, variables, inputs):\n'
+        "        return {**variables, 'more': inputs}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    net = made('bad_fit:Bad')
+    variables = net.init(jax.random.key(0), SHAPE)
+    said = refusal(net.fit, variables, jnp.zeros((2, *SHAPE)))
+    assert 'bad_fit:Bad' in said and 'names, shapes and types' in said
+
+
+def test_a_teacher_keeps_what_was_fitted(tmp_path, monkeypatch):
+    """A tiny one, on images whose colour is their class; TTA averages its logits."""
+    monkeypatch.chdir(ROOT)
+    draw = np.random.default_rng(1)
+    labels = np.arange(120) % 3
+    tint = np.eye(3)[labels][:, None, None] * 90
+    images = np.clip(tint + draw.uniform(0, 160, (120, *SHAPE)), 0, 255).astype(np.uint8)
+    train = {'epochs': 6, 'batch_size': 16, 'learning_rate': 0.3, 'label_smoothing': 0.2}
+    config = presets.build(
+        {
+            'data': {'preprocess': 'channel', 'train': 80, 'validation': 20, 'test': 20},
+            'views': {'mirror': True, 'alternate': True, 'shift': 2, 'padding': 'reflect'},
+            'members': {
+                'fast': {
+                    'model': 'flax:examples.airbench:Airbench',
+                    'model_args': {'widths': (4, 8, 8)},
+                    'train': {**train, 'average': 'lookahead'},
+                }
+            },
+            'logits': {'fast': {'members': ('fast',), 'tta': 'mirror_shift'}},
+            'report': presets.report('fast', {'fast': presets.row('logits.fast', 'fast')}),
+        }
+    )
+    result = mimic_jax.run(config, workdir=tmp_path, data=(images, labels))
+    (row,) = result.rows
+    assert row['mean'] == 1.0
+    (folder,) = tmp_path.glob('teacher-*')
+    data, net = result._session.data, made(classes=3, widths=(4, 8, 8))
+    variables = net.init(jax.random.key(0), SHAPE)
+    kept = checkpoint.load_variables(folder, variables)
+    trained = data.inputs[data.splits['train']].astype(np.float64)
+    axes = (0, 1, 2)
+    inputs = (trained - trained.mean(axes)) / trained.std(axes)
+    wanted = net.fit(variables, jnp.asarray(inputs))
+    found, wanted = (tree['fitted']['whitening']['kernel'] for tree in (kept, wanted))
+    # Eigenvectors have either sign.
+    np.testing.assert_allclose(np.abs(found), np.abs(wanted), rtol=2e-2, atol=2e-3)
+    assert np.abs(kept['params']['whitening']['bias']).max() > 0
