@@ -219,6 +219,27 @@ def test_other_forms_are_one_line(data, words):
     assert words in refusal(arrays.of, data)
 
 
+@pytest.mark.parametrize(
+    ('labels', 'words'),
+    [
+        (np.array(['a', None, 'b', None], object), '2 of 4 labels are missing, the first at position 1'),
+        (['a', 'b', 'c', float('nan')], '1 of 4 labels are missing, the first at position 3'),
+        (np.array([0, 1, np.nan, 1], object), '1 of 4 labels are missing, the first at position 2'),
+    ],
+)  # fmt: skip
+def test_a_missing_label_is_no_class(labels, words):
+    assert words in refusal(arrays.of, (INPUTS[:4], labels))
+
+
+def test_whole_numbers_of_any_type_are_the_classes_that_they_say():
+    labels = [0, 10, 2, 1, *range(3, 10)]  # as text 10 is before 2
+    found = arrays.of((INPUTS[: len(labels)], np.array(labels, object)))
+    assert found['labels'].tolist() == labels and found['labels'].dtype.kind == 'i'
+    assert 'class_names' not in found
+    texts = arrays.of((INPUTS[:3], np.array(['b', 1, 'a'], object)))
+    assert texts['class_names'].tolist() == ['1', 'a', 'b']
+
+
 def test_a_mistake_in_arrays_is_one_line(tmp_path):
     line = refusal(mimic_jax.run, experiment(), workdir=tmp_path, data=(INPUTS[:, 0], LABELS))
     assert 'data: features has shape' in line
@@ -230,6 +251,10 @@ def test_a_table_is_a_data_set():
     found = arrays.of((frame, 'kind'))
     assert found['features'].tolist() == [[1, 0.5], [2, 0.25], [3, 1]]
     assert found['labels'].tolist() == [0, 1, 0] and found['class_names'].tolist() == ['x', 'y']
+    frame['kind'] = pandas.Series(['x', None, 'y'])
+    assert '1 of 3 labels are missing' in refusal(arrays.of, (frame, 'kind'))
+    numbers = pandas.Series([1, None, 0], dtype='Int64')
+    assert '1 of 3 labels are missing' in refusal(arrays.of, (frame[['a', 'b']], numbers))
     assert "no column 'nonesuch'; it has a, b, kind" in refusal(arrays.of, (frame, 'nonesuch'))
     assert "the column 'kind' is" in refusal(arrays.of, (frame, [0, 1, 0]))
 

@@ -121,3 +121,20 @@ def test_what_cannot_be_resized_is_refused(tmp_path):
     assert 'has 1 channel' in refusal(next, chunks)
     _, chunks = unlabelled.load(settings, (4, 4, 1))
     assert 'has 5×4 pixels' in refusal(next, chunks)
+
+
+@pytest.mark.parametrize('target', [100, 112, 224, 299])
+def test_a_cut_lies_within_the_image_whatever_its_size(target):
+    """Rounding put edges at about -1e-14, which Pillow refuses."""
+    for short in range(1, 2001):
+        for width, height in ((short, 2000), (2000, short)):
+            left, top, right, bottom = image_files._box((width, height), (target, target), 'cut')
+            assert 0 <= left < right <= width and 0 <= top < bottom <= height
+            assert right - left == pytest.approx(short) and bottom - top == pytest.approx(short)
+
+
+def test_an_image_is_cut_whose_edges_round_below_zero():
+    sizes = ((short, 2000) for short in range(1, 2001))
+    width, height = next(size for size in sizes if (size[0] - size[0] / 299 * 299) / 2 < 0)
+    found = decoded(np.full((height, width, 3), 7, np.uint8), (299, 299, 3), 'cut')
+    assert found.shape == (299, 299, 3) and (found == 7).all()

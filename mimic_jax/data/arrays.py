@@ -1,5 +1,6 @@
 """Arrays or a table that were passed straight to a run, in the form of an .npz file's arrays."""
 
+import numbers
 from collections.abc import Mapping
 
 import numpy as np
@@ -30,7 +31,7 @@ def of(data) -> Arrays:
     inputs, labels = data
     if hasattr(inputs, 'columns'):
         inputs, labels = _table(inputs, labels)
-    inputs, labels = np.asarray(inputs), np.asarray(labels)
+    inputs, labels = np.asarray(inputs), _labels(labels)
     found = Arrays({'images' if inputs.ndim == 4 else 'features': inputs})
     if labels.dtype.kind in 'OUS':
         names, labels = np.unique(labels.astype(str), return_inverse=True)
@@ -38,6 +39,35 @@ def of(data) -> Arrays:
     elif labels.dtype.kind == 'b':
         labels = labels.astype(np.int32)
     return Arrays({**found, 'labels': labels})
+
+
+def _labels(labels) -> np.ndarray:
+    """Labels as an array; whole numbers of any type become int64, missing ones are refused."""
+    found = np.asarray(labels)
+    if found.dtype.kind not in 'OUS':
+        return found
+    # Of ['cat', nan] NumPy would make the text 'nan'.
+    each = np.asarray(labels, dtype=object).ravel()
+    missing = [number for number, label in enumerate(each) if _is_missing(label)]
+    if missing:
+        raise UserError(
+            f'data: {len(missing)} of {len(each)} labels are missing, the first at position '
+            f'{missing[0]} from 0; leave these examples out'
+        )
+    if len(each) and all(_is_whole(label) for label in each):
+        return found.astype(np.int64)
+    return found
+
+
+def _is_missing(label) -> bool:
+    if isinstance(label, float | np.floating):
+        return bool(np.isnan(label))
+    return label is None or type(label).__name__ in ('NAType', 'NaTType')  # of pandas
+
+
+def _is_whole(label) -> bool:
+    whole = isinstance(label, numbers.Integral) and not isinstance(label, bool)
+    return whole and abs(label) < 2**63
 
 
 def _table(frame, labels):

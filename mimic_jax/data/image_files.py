@@ -143,15 +143,25 @@ def _resized(pixels: np.ndarray, wanted: tuple[int, int], fit: str) -> np.ndarra
     height, width = pixels.shape[:2]
     if (width, height) == wanted:
         return pixels
-    box = (0.0, 0.0, float(width), float(height))
-    if fit == 'cut':
-        scale = min(width / wanted[0], height / wanted[1])
-        left, top = (width - scale * wanted[0]) / 2, (height - scale * wanted[1]) / 2
-        box = (left, top, width - left, height - top)
     image = Image.fromarray(
         pixels.squeeze(-1) if pixels.ndim == 3 and pixels.shape[-1] == 1 else pixels
     )
+    box = _box((width, height), wanted, fit)
     return np.asarray(image.resize(wanted, Image.Resampling.BICUBIC, box=box))
+
+
+def _box(
+    size: tuple[int, int], wanted: tuple[int, int], fit: str
+) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of what is resized, within an image of `size`, width first."""
+    width, height = size
+    if fit != 'cut':
+        return 0.0, 0.0, float(width), float(height)
+    scale = min(width / wanted[0], height / wanted[1])
+    # Rounding may put an edge just outside the image, which Pillow refuses.
+    left = max(0.0, (width - scale * wanted[0]) / 2)
+    top = max(0.0, (height - scale * wanted[1]) / 2)
+    return left, top, width - left, height - top
 
 
 def _check_header(image: Image.Image, name: str) -> None:
