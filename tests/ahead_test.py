@@ -22,6 +22,7 @@ from mimic_jax.data.placement import Placement
 from mimic_jax.models import nets
 from mimic_jax.planning import compiled_for, programs
 from mimic_jax.runtime import backend, sharding, targets
+from mimic_jax.runtime.interrupt import Interrupted
 from mimic_jax.speech import viterbi
 
 CNN, STUDENT = '8c3-bn-p4-64', '32L-2048'
@@ -240,6 +241,15 @@ def test_a_target_is_chips_that_are_known(name, words):
 
 def test_devices_that_cannot_be_divided_so_are_refused():
     assert 'config.run.model_axis is 3' in refusal(targets.parse('cuda:h100:8').mesh, 3)
+
+
+def test_a_wish_to_stop_is_not_taken_for_a_layout_that_is_none(monkeypatch):
+    def stop(*_, **__):
+        raise Interrupted
+
+    monkeypatch.setattr(targets.topologies, 'get_topology_desc', stop)
+    with pytest.raises(Interrupted):
+        targets.parse('tpu:v5e:2x4').mesh()
 
 
 # Compiled for TPUs.

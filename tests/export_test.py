@@ -23,6 +23,7 @@ from mimic_jax.export import plan as exporting
 from mimic_jax.export import run as export
 from mimic_jax.models import net
 from mimic_jax.runtime import sharding
+from mimic_jax.runtime.interrupt import Interrupted
 from mimic_jax.runtime.progress import Progress
 from mimic_jax.training import checkpoint
 from mimic_jax.training.session import Session
@@ -129,7 +130,15 @@ def test_it_is_written_anew_from_what_lies_beside_it(opened, exported, tmp_path)
         json.loads((folder / exporting.DESCRIPTION).read_text())
         for folder in (exported, tmp_path / 'new')
     )
+    parity = new.pop('parity')
+    del old['parity'], old['latency']
     assert {**new, 'bytes': 0} == {**old, 'bytes': 0}
+    kept = lasting.read(tmp_path / 'new' / lasting.WEIGHTS)  # what was asked, not what was long ago
+    found = exporting.ask(exporting.load(tmp_path / 'new' / exporting.FILE), kept.inputs)
+    assert parity == {
+        'examples': lasting.ASKED, 'tolerance': lasting.TOLERANCE, 'argmax_equal': True,
+        'max_difference': pytest.approx(np.abs(found - kept.answers).max(), abs=1e-7),
+    }  # fmt: skip
     written, until = (datetime.date.fromisoformat(new[n]) for n in ('written', 'promised_until'))
     assert 180 < (until - written).days < 184 and new['promised_until'] in said
     again = tmp_path / 'again'
@@ -158,6 +167,15 @@ def test_what_is_beside_it_is_needed_whole(exported, tmp_path):
     (new / 'mine').write_text('kept')
     assert 'is there already' in refusal(lasting.again, folder, new, 'jax')
     assert (new / 'mine').read_text() == 'kept'
+
+
+def test_a_wish_to_stop_is_not_taken_for_damage(exported, monkeypatch):
+    def stop(_):
+        raise Interrupted
+
+    monkeypatch.setattr(jax.export, 'deserialize', stop)
+    with pytest.raises(Interrupted):
+        exporting.load(exported / exporting.FILE)
 
 
 def test_a_program_that_this_jax_cannot_read_is_one_line(exported, tmp_path):

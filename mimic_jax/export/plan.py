@@ -22,6 +22,7 @@ from mimic_jax.mimic.plan import Plan
 from mimic_jax.models import absorb, counts, grammar, nets
 from mimic_jax.models.contract import Net
 from mimic_jax.runtime import backend, compiled
+from mimic_jax.runtime.interrupt import Interrupted
 from mimic_jax.training.plan import NetPlan
 
 VERSION = 3  # raise when the same student would be exported otherwise
@@ -159,6 +160,8 @@ def load(path: Path) -> Callable[[np.ndarray], jax.Array]:
         return onnx_writer.load(path)
     try:
         call = compiled.jit(jax.export.deserialize(bytearray(path.read_bytes())).call)
+    except Interrupted:
+        raise
     except Exception as error:  # of whatever type this version of jax raises
         raise _unreadable(path, error) from None
 
@@ -171,6 +174,16 @@ def load(path: Path) -> Callable[[np.ndarray], jax.Array]:
             raise _unreadable(path, error) from None
 
     return probabilities
+
+
+def parity(found: np.ndarray, expected: np.ndarray, tolerance: float) -> dict:
+    """How far a file's probabilities [n, K] lie from those expected, as `export.json` says it."""
+    return {
+        'examples': len(found),
+        'max_difference': float(np.abs(found - expected).max()),
+        'argmax_equal': bool((found.argmax(axis=1) == expected.argmax(axis=1)).all()),
+        'tolerance': tolerance,
+    }
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:

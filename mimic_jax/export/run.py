@@ -140,13 +140,7 @@ def _parity(
             f'the exported {plan.name} gives probabilities that differ from the trained net by '
             f'{difference:.1e}, more than {tolerance:g}; export it on a CPU, or report this'
         )
-    facts = {
-        'examples': len(examples),
-        'max_difference': difference,
-        'argmax_equal': bool((found.argmax(axis=1) == expected.argmax(axis=1)).all()),
-        'tolerance': tolerance,
-    }
-    return facts, inputs, expected
+    return exporting.parity(found, expected, tolerance), inputs, expected
 
 
 def _latency(session: Session, plan: ExportPlan, call: Callable) -> list[dict]:

@@ -12,6 +12,7 @@ from jax.sharding import AbstractMesh, AxisType, Mesh
 
 from mimic_jax.errors import UserError
 from mimic_jax.runtime import sharding
+from mimic_jax.runtime.interrupt import Interrupted
 
 GIB = 1 << 30
 
@@ -105,6 +106,8 @@ class Target:
         layout = f'{self.kind}:{"x".join(map(str, self.shape))}'
         try:
             found = topologies.get_topology_desc(layout, 'tpu', **options)
+        except Interrupted:
+            raise
         except Exception as error:  # jax's own types differ between versions
             if 'libtpu' in str(error) or isinstance(error, ImportError | AssertionError):
                 cure = "needs libtpu, which is not installed; run pip install -e '.[aot]'"
