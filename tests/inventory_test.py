@@ -135,3 +135,22 @@ def test_an_artifact_that_is_deleted_is_incomplete_first(tmp_path, made, monkeyp
     assert not all(states[each] for each in made['spare'])
     assert states[made['student']]
     assert name in states
+
+
+def test_what_a_study_found_is_kept_though_no_report_names_it(tmp_path, made):
+    """A search may take hours, and its report comes last."""
+    optuna = pytest.importorskip('optuna', reason="needs Optuna: pip install -e '.[search]'")
+    found, spare = made['spare']
+    study = optuna.create_study(
+        study_name='nets', storage=f'sqlite:///{tmp_path / inventory.STUDIES}'
+    )
+    trial = study.ask()
+    trial.set_user_attr('artifact', found)
+    study.tell(trial, 0.5)
+    by_name = {each.folder.name: each for each in inventory.read(tmp_path)}
+    assert list(by_name[found].made_by) == ['study nets']
+    assert 'study nets' in by_name[made['teacher']].made_by, 'what it was made from too'
+    inventory.clean(tmp_path, True, lambda line: None)
+    assert found in left(tmp_path) and spare not in left(tmp_path)
+    (tmp_path / inventory.STUDIES).write_bytes(b'no database at all' * 100)
+    assert 'the artifacts of its trials are not known' in refusal(inventory.read, tmp_path)

@@ -1,8 +1,10 @@
 """What lies in a workdir: which experiment made each artifact, what may go, and its removal."""
 
+import contextlib
 import dataclasses
 import json
 import shutil
+import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -15,6 +17,11 @@ from mimic_jax.reporting import terminal
 KEPT = ('export',)
 # Made of no artifact, so that an older report does not say which ones it used.
 SOURCES = ('data', 'corpus', 'preprocess')
+STUDIES = 'studies.sqlite'  # where a search keeps its studies, unless config.search.storage says otherwise
+_ARTIFACTS = """
+    SELECT study_name, value_json FROM trial_user_attributes
+    JOIN trials USING (trial_id) JOIN studies USING (study_id) WHERE key = 'artifact'
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +62,9 @@ def read(workdir: Path) -> list[Artifact]:
     if not workdir.is_dir():
         raise UserError(f'--workdir={workdir} is no folder; give the one that holds the artifacts')
     known = _referred(workdir)
+    for study, artifacts in _found(workdir).items():
+        for name in _with_reads(workdir, artifacts):
+            known[name].setdefault(f'study {study}', '')
     return [_artifact(folder, known[folder.name]) for folder in store.folders(workdir)]
 
 
@@ -151,6 +161,23 @@ def _referred(workdir: Path) -> dict[str, dict[str, str]]:
             used |= dict.fromkeys(sources, '')
         for name in _with_reads(workdir, used):
             found[name][path.parent.name] = used.get(name, '')
+    return found
+
+
+def _found(workdir: Path) -> dict[str, list[str]]:
+    """{study: artifacts of its trials}; a report of the best need not have been made yet."""
+    path, found = workdir / STUDIES, defaultdict(list)
+    if not path.is_file():
+        return found
+    try:  # SQL, as Optuna may not be installed here
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            for study, artifact in database.execute(_ARTIFACTS):
+                found[study].append(json.loads(artifact))
+    except (sqlite3.Error, ValueError) as error:
+        raise UserError(
+            f'{path} cannot be read ({error}), so that the artifacts of its trials are not known; '
+            'restore it, or move it away if its studies are not needed'
+        ) from None
     return found
 
 
