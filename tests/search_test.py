@@ -1,5 +1,6 @@
 """The search: its space, its sampler and the study that workers share."""
 
+import dataclasses
 import re
 import sqlite3
 import subprocess
@@ -350,6 +351,21 @@ def test_a_reports_config_has_no_password():
     }
     page = html_provenance.config(experiments.read(settings))
     assert 'secret' not in page and '://me:***@host/studies' in page
+
+
+def test_a_port_and_a_later_at_sign_hide_no_setting():
+    settings = tiny_digits()
+    settings.data.root = 'gs://host:8080/digits'
+    settings.search = {
+        **{'space': {'a': {'low': 1.0, 'high': 2.0}}, 'sets': {'a': 'train.learning_rate'}},
+        **{'member': {'model': '8'}, 'storage': 'http://me@host/studies'},
+    }
+    checked = experiments.read(settings)
+    found = html_provenance.flat(checked)
+    assert found['data.root'] == 'gs://host:8080/digits'
+    assert found['search.storage'] == 'http://me@host/studies' and 'search.trials' in found
+    checked = dataclasses.replace(checked, presets=('a://me:secret@h', 'b://me:secret@h'))
+    assert html_provenance.flat(checked)['presets'] == ['a://me:***@h', 'b://me:***@h']
 
 
 def test_a_study_that_is_not_there_is_told_without_a_password(monkeypatch):

@@ -79,8 +79,14 @@ def config(settings: object) -> str:
 
 def flat(settings: object) -> dict[str, object]:
     """Every setting of a dataclass by its name with dots, as JSON values without passwords."""
-    found = json.dumps(dict(_flat('', as_json(settings))))
-    return json.loads(without_password(found))
+    found = json.loads(json.dumps(dict(_flat('', as_json(settings)))))
+    return {name: _safe(value) for name, value in found.items()}
+
+
+def _safe(value):
+    if isinstance(value, list):
+        return [_safe(item) for item in value]
+    return without_password(value) if isinstance(value, str) else value
 
 
 def _training(session: Session, nets: Iterable[NetPlan]) -> float:
