@@ -102,7 +102,7 @@ def test_the_net_that_is_timed_as_absorbed_has_no_bottleneck(finished, make_sess
     monkeypatch.setattr(latency, 'measure_call', lambda _, call: timed.append(call))
     settings = experiments.read(config).report
     answers = Answers(session, plan, settings)
-    report_phase._timings(answers, settings.rows['absorbed'])
+    report_phase._milliseconds(answers, settings.rows['absorbed'])
     (call,) = timed
     test = session.data.splits['test']
     inputs = session.data.inputs[test]
@@ -110,6 +110,21 @@ def test_the_net_that_is_timed_as_absorbed_has_no_bottleneck(finished, make_sess
     ids = [{'index': test, 'mask': np.ones(len(test), np.float32)}]
     expected = ensemble.load_absorbed(session, net)(ids)
     np.testing.assert_allclose(call(inputs), expected, atol=2e-4)
+
+
+def test_a_run_with_nothing_to_do_keeps_the_times_that_were_measured(finished, device, monkeypatch):
+    config, workdir, report = finished
+    assert all(timing['milliseconds'] for timing in report['timings'])
+    path = workdir / 'tiny' / 'report.json'
+    pipeline.run(config, workdir=workdir, experiment='tiny', devices=[device])
+    before, old = path.read_bytes(), latency.measure
+    monkeypatch.setattr(latency, 'measure', lambda *_: pytest.fail('measured anew'))
+    pipeline.run(config, workdir=workdir, experiment='tiny', devices=[device])
+    assert path.read_bytes() == before
+    timed = []
+    monkeypatch.setattr(latency, 'measure', lambda *args: timed.append(1) or old(*args))
+    pipeline.run(config, workdir=workdir, experiment='tiny', phase='report', devices=[device])
+    assert len(timed) == 3, 'it was asked for'
 
 
 def test_what_a_solved_net_lies_below_its_budget_is_told(finished):

@@ -55,18 +55,13 @@ def run(
     _check(session, plan, part)
     answers = Answers(session, plan, settings, part)
     rows = [made for name, row in answers.chosen for made in answers.rows(name, row)]
-    timings = []
-    for number, (_, row) in enumerate(answers.chosen, 1):
-        interrupt.check()
-        timings.append(_timings(answers, row))
-        session.progress.count('timing answers', number, len(answers.chosen))
     folder = session.workdir / experiment
     folder.mkdir(parents=True, exist_ok=True)
     spent = costs.by_phase(session.workdir, plan, part, searched and searched.artifacts)
     result = {
         'experiment': experiment,
         'rows': rows,
-        'timings': timings,
+        'timings': [_timings(answers, row) for _, row in answers.chosen],
         **({'grid': grids.make(settings, rows)} if settings.grid else {}),
         **({'by_members': answers.by_members()} if settings.by_members else {}),
         'command': command,
@@ -92,8 +87,11 @@ def run(
         },
     }
     result = json.loads(json.dumps(result))  # as it is read again
-    if not anew and _is_drawn(folder, result):
-        return result
+    before = None if anew else _drawn(folder, result)
+    if before:
+        return before
+    _measure(answers, result['timings'])
+    result = json.loads(json.dumps(result))  # batch sizes are text there
     store.write_atomically(folder / 'report.json', json.dumps(result, indent=1))
     for net in plan.nets() if session.boards else ():
         artifact = session.workdir / net.recipe.name
@@ -107,15 +105,20 @@ def run(
     return result
 
 
-def _is_drawn(folder: Path, result: dict) -> bool:
-    """Whether pages and figures of this very report, the date aside, are there."""
+def _drawn(folder: Path, result: dict) -> dict | None:
+    """The report that an earlier run wrote, where its pages and figures are there and all else is equal.
+
+    The date and the measured milliseconds, which `result` lacks, are the earlier run's.
+    """
     try:
         before = json.loads((folder / 'report.json').read_text())
         drawn = before.pop(DRAWN)
-        same = {**before, 'date': ''} == {**result, 'date': ''} and drawn['code'] == _code()
-        return same and all((folder / name).is_file() for name in drawn['files'])
+        timings = [{**timing, 'milliseconds': None} for timing in before['timings']]
+        same = {**before, 'date': result['date'], 'timings': timings} == result
+        there = all((folder / name).is_file() for name in drawn['files'])
+        return before if same and there and drawn['code'] == _code() else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return False  # such as a report of an earlier version
+        return None  # such as a report of an earlier version
 
 
 @functools.cache
@@ -155,18 +158,30 @@ def _warnings(session: Session, plan: Plan) -> list[str]:
 
 
 def _timings(answers: Answers, row: Row) -> dict:
-    """Seconds that a row's nets or baseline took to train, and milliseconds that nets take to answer."""
-    session, measured = answers.session, answers.settings.latency
-    seconds, nets, milliseconds = answers.training_seconds(row), answers.nets(row), None
-    if measured and row.absorbed:
-        milliseconds = latency.measure_absorbed(session, *nets)
-    elif measured and nets:
-        milliseconds = latency.measure(session, nets)
+    """Seconds that a row's nets or baseline took to train; how long they answer is measured later."""
+    seconds = answers.training_seconds(row)
     return {
         'training_seconds': None if seconds is None else round(seconds, 1),
-        'milliseconds': milliseconds,
+        'milliseconds': None,
         **answers.part.timing(row),
     }
+
+
+def _measure(answers: Answers, timings: list[dict]) -> None:
+    """Fills in the milliseconds that each row's nets take to answer, where the report has them."""
+    if not answers.settings.latency:
+        return
+    for number, (timing, (_, row)) in enumerate(zip(timings, answers.chosen, strict=True), 1):
+        interrupt.check()
+        timing['milliseconds'] = _milliseconds(answers, row)
+        answers.session.progress.count('timing answers', number, len(timings))
+
+
+def _milliseconds(answers: Answers, row: Row) -> dict | None:
+    nets = answers.nets(row)
+    if row.absorbed:
+        return latency.measure_absorbed(answers.session, *nets)
+    return latency.measure(answers.session, nets) if nets else None
 
 
 def machine() -> str:
