@@ -2,6 +2,7 @@
 
 import functools
 import importlib.util
+import os
 import subprocess
 import sys
 
@@ -126,6 +127,108 @@ def test_a_script_names_what_it_defines_by_its_text(tmp_path):
         script.write_text(text.format(width=width, comment=comment))
         found.append(subprocess.check_output([sys.executable, script], text=True, cwd=ROOT))
     assert found[0] == found[1] != found[2]
+
+
+def _name_in_a_script(folder, text, **environment):
+    """What a script of this text, whose last line is added, calls its function `teacher`."""
+    script = folder / 'script.py'
+    script.write_text(
+        f'{text}\nfrom mimic_jax.artifacts import objects\nprint(objects.keep(teacher, "x"))\n'
+    )
+    # The folder of a script comes before all others, so its own modules are found.
+    environment = {**os.environ, 'PYTHONPATH': str(ROOT), **environment}
+    return subprocess.check_output([sys.executable, script], text=True, cwd=ROOT, env=environment)
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        'import helpers\ndef teacher(x):\n    return helpers.f(x)',
+        'import deep.helpers\ndef teacher(x):\n    return deep.helpers.f(x)',
+        'def teacher(x):\n    import helpers\n    return helpers.f(x)',
+        'def teacher(x):\n    from helpers import f\n    return f(x)',
+    ],
+)
+def test_a_scripts_function_is_named_by_the_modules_that_it_uses(tmp_path, text):
+    found = []
+    (tmp_path / 'deep').mkdir()
+    for factor in (1, 1, 2):
+        for file in ('helpers.py', 'deep/helpers.py'):
+            (tmp_path / file).write_text(f'def f(x):\n    return {factor} * x\n')
+        (tmp_path / 'unrelated.py').write_text(f'f = {len(found)}\n')
+        found.append(_name_in_a_script(tmp_path, text))
+    assert found[0] == found[1] != found[2]
+
+
+def test_a_set_has_one_name_in_every_process(tmp_path):
+    text = 'KNOWN = {"a", "b", "c", "d", "e"}\ndef teacher(x):\n    return x in KNOWN'
+    seeds = ('1', '2', '3', '4')
+    assert len({_name_in_a_script(tmp_path, text, PYTHONHASHSEED=seed) for seed in seeds}) == 1
+
+
+NETS = """
+import functools
+import flax.linen as nn
+from passed_parts import WIDTH
+RATE = 3
+def decorated(function):
+    @functools.wraps(function)
+    def inside(*args):
+        return function(*args)
+    return inside
+@decorated
+def teacher(x):
+    return x * RATE + 1
+class Net(nn.Module):
+    @property
+    def width(self):
+        return WIDTH
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(self.width)(x)
+"""
+
+
+@pytest.fixture
+def nets(tmp_path, monkeypatch):
+    (tmp_path / 'passed_nets.py').write_text(NETS)
+    (tmp_path / 'passed_parts.py').write_text('WIDTH = 3\n')
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, 'dont_write_bytecode', True)
+    yield importlib.import_module('passed_nets')
+    for module in ('passed_nets', 'passed_parts'):
+        del sys.modules[module]
+
+
+@pytest.mark.parametrize('asked', [False, True], ids=['never named', 'named before'])
+@pytest.mark.parametrize(
+    ('file', 'before', 'after'),
+    [
+        ('passed_nets.py', '+ 1', '+ 2'),
+        ('passed_nets.py', 'return WIDTH', 'return 7'),
+        ('passed_nets.py', 'RATE = 3', 'RATE = 4'),
+        ('passed_parts.py', '3', '4'),
+    ],
+)
+def test_what_was_edited_since_it_was_imported_is_refused(
+    tmp_path, nets, file, before, after, asked
+):
+    first = (name(nets.teacher), name(nets.Net())) if asked else None
+    path = tmp_path / file
+    path.write_text(path.read_text().replace(before, after))
+    for thing in (nets.teacher, nets.Net, nets.Net()):
+        line = refusal(objects.keep, thing, 'config.x')
+        assert line == (
+            f'config.x uses {path}, which was edited since it was imported; import it again'
+        )
+    if file == 'passed_parts.py':
+        importlib.reload(sys.modules['passed_parts'])
+    old = nets.teacher
+    importlib.reload(nets)
+    again = name(nets.teacher), name(nets.Net())
+    assert again != first
+    if after == '+ 2':  # `from passed_nets import teacher` before the reload
+        assert 'import it again' in refusal(objects.keep, old, 'config.x')
 
 
 def experiment():

@@ -162,3 +162,19 @@ def test_the_current_folder_comes_before_that_of_the_experiment(tmp_path, monkey
     source.look_beside(None)
     assert 'there is no module' in refusal(source.load, path, WHERE)
     assert sys.path == before
+
+
+@pytest.mark.parametrize('folder', ['site-packages', 'dist-packages', 'user'])
+def test_installed_packages_are_libraries_wherever_they_lie(tmp_path, monkeypatch, folder):
+    place = tmp_path / 'lib' / folder
+    place.mkdir(parents=True)
+    (place / 'installed_elsewhere.py').write_text('')
+    monkeypatch.syspath_prepend(str(place))
+    if folder == 'user':
+        assert source.is_own('installed_elsewhere')
+        monkeypatch.setattr(source.site, 'getusersitepackages', lambda: str(place))
+        source._libraries.cache_clear()
+    try:
+        assert not source.is_own('installed_elsewhere')
+    finally:
+        source._libraries.cache_clear()

@@ -13,11 +13,11 @@ import json
 import sys
 import textwrap
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from mimic_jax.artifacts import source
+from mimic_jax.artifacts import imported, source
 from mimic_jax.errors import UserError
 
 PREFIX = 'object:'
@@ -30,6 +30,10 @@ class _Nameless(Exception):
     """What has no content to be named by."""
 
 
+class _Edited(Exception):
+    """A source file that is no longer what was imported."""
+
+
 def keep(thing, where: str, version: str = '') -> str:
     """The name of an object, under which `kept` finds it as long as this process runs.
 
@@ -39,7 +43,8 @@ def keep(thing, where: str, version: str = '') -> str:
     where: the object's place in the config, for errors.
 
     Raises:
-      UserError: a lambda, a closure or another object that nothing names, without a version.
+      UserError: a lambda, a closure or another object that nothing names, without a version; a source
+        file that was edited since it was imported.
     """
     named = thing.func if isinstance(thing, functools.partial) else thing
     label = getattr(named, '__name__', None) or type(named).__name__
@@ -49,6 +54,10 @@ def keep(thing, where: str, version: str = '') -> str:
         raise UserError(
             f'{where} is {error}, which nothing names; give a version, to be changed whenever its answers '
             'change, or write it as a class or function of a module'
+        ) from None
+    except _Edited as error:
+        raise UserError(
+            f'{where} uses {error}, which was edited since it was imported; import it again'
         ) from None
     text = json.dumps(content, sort_keys=True)
     letters = ''.join(letter for letter in label if letter.isidentifier()) or 'object'
@@ -75,8 +84,10 @@ def _content(thing, around: tuple):
     inside = functools.partial(_content, around=(*around, thing))
     if isinstance(thing, Mapping):
         return ['mapping', *sorted((str(key), inside(item)) for key, item in thing.items())]
-    if isinstance(thing, list | tuple | set | frozenset):
+    if isinstance(thing, list | tuple):
         return ['items', *map(inside, thing)]
+    if isinstance(thing, set | frozenset):  # whose order is another in another process
+        return ['items', *sorted(map(inside, thing), key=json.dumps)]
     if isinstance(thing, np.ndarray | np.generic) or hasattr(thing, '__jax_array__'):
         return _array(thing)
     if hasattr(thing, '__wrapped__') and not isinstance(thing, type):  # as a jitted function
@@ -84,7 +95,8 @@ def _content(thing, around: tuple):
     if isinstance(thing, functools.partial):
         return ['partial', *map(inside, (thing.func, thing.args, thing.keywords))]
     if isinstance(thing, types.ModuleType):
-        return ['module', thing.__name__]
+        module = thing.__name__
+        return _sources(module, thing) if source.is_own(module) else ['module', module]
     if isinstance(thing, type | types.FunctionType | types.BuiltinFunctionType):
         return _code(thing, inside)
     if callable(getattr(thing, 'state_dict', None)):
@@ -115,15 +127,48 @@ def _code(thing, inside) -> list:
     if library:
         return ['library', module, name]
     if module != _MAIN:
-        return ['source', name, source.identity(f'{module}:{name}', module)['sha256']]
+        return ['source', name, _sources(module, thing)[-1]]
     try:
         text = textwrap.dedent(inspect.getsource(thing))
     except (OSError, TypeError):
         raise _Nameless(f'{name}, whose source Python does not have') from None
-    known = vars(sys.modules[_MAIN])
-    words = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
-    used = sorted(word for word in words if word in known and known[word] is not thing)
-    return ['text', text, *((word, inside(known[word])) for word in used)]
+    known, tree = vars(sys.modules[_MAIN]), ast.parse(text)
+    used = dict(_used(tree, known))
+    inner = sorted(set(source.imported(tree)))
+    return [
+        'text',
+        text,
+        *((word, inside(used[word])) for word in sorted(used) if used[word] is not thing),
+        *(_sources(module, None) for module in inner),
+    ]
+
+
+def _used(tree: ast.AST, known: Mapping) -> Iterator[tuple[str, object]]:
+    """What a text uses of what is known: names, and a package's modules, as in `nets.small.f`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id in known:
+            yield node.id, known[node.id]
+        chain = []
+        while isinstance(node, ast.Attribute):
+            chain.insert(0, node.attr)
+            node = node.value
+        if chain and isinstance(node, ast.Name):
+            word, found = node.id, known.get(node.id)
+            for attribute in chain:
+                if not isinstance(found, types.ModuleType):
+                    break
+                word, found = f'{word}.{attribute}', vars(found).get(attribute)
+                if isinstance(found, types.ModuleType):
+                    yield word, found
+
+
+def _sources(module: str, thing) -> list:
+    """A person's own module by the files of it and of what it imports, which are what was imported."""
+    files = source.files(module)
+    file = imported.edited({name: files[name] for name in files if source.is_own(name)}, thing)
+    if file:
+        raise _Edited(file)
+    return ['source', module, source.digest(files)]
 
 
 def _fields(thing, inside) -> list:

@@ -46,7 +46,7 @@ def load(path: str, where: str, anew: bool = True):
     """
     module, name = _split(path, where)
     files = _files(module, path, where)
-    now = files, _digest(files)
+    now = files, digest(files)
     if anew and (_loaded.get(module) != now or module not in sys.modules):
         _forget(files)
     try:
@@ -76,10 +76,20 @@ def identity(path: str, where: str) -> dict[str, str]:
       UserError: a path of another form, or a module that is not there.
     """
     module, _ = _split(path, where)
-    return {'path': path, 'sha256': _digest(_files(module, path, where))}
+    return {'path': path, 'sha256': digest(_files(module, path, where))}
 
 
-def _digest(files: dict[str, str]) -> str:
+def files(module: str) -> dict[str, str]:
+    """The source files that `identity` is of, by the names of their modules; raises as it does."""
+    return _files(module, module, module)
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """A person's own modules that the `import` statements of a text outside all packages name."""
+    return (name for name in _named(tree, '') if name and is_own(name) and _found(name))
+
+
+def digest(files: dict[str, str]) -> str:
     total = hashlib.sha256()
     for name, origin in sorted(files.items()):
         content = hashlib.sha256(Path(origin).read_bytes()).hexdigest()
@@ -164,7 +174,8 @@ def _found(module: str) -> ModuleSpec | None:
 def _libraries() -> tuple[Path, ...]:
     """The folders of installed packages and of the standard library."""
     known = [sysconfig.get_path(name) for name in ('stdlib', 'platstdlib', 'purelib', 'platlib')]
-    return tuple(Path(path).resolve() for path in (*known, *site.getsitepackages()))
+    known += [*site.getsitepackages(), site.getusersitepackages()]
+    return tuple(Path(path).resolve() for path in known)
 
 
 def is_own(module: str) -> bool:
@@ -175,10 +186,10 @@ def is_own(module: str) -> bool:
     spec = _found(top)
     if spec is None:
         return False
-    place = spec.origin or next(iter(spec.submodule_search_locations or ()), '')
-    return Path(place).exists() and not any(
-        library in Path(place).resolve().parents for library in _libraries()
-    )
+    place = Path(spec.origin or next(iter(spec.submodule_search_locations or ()), ''))
+    if not place.exists() or {'site-packages', 'dist-packages'} & set(place.resolve().parts):
+        return False
+    return not any(library in place.resolve().parents for library in _libraries())
 
 
 def _imported(spec: ModuleSpec) -> Iterator[str]:
@@ -188,6 +199,10 @@ def _imported(spec: ModuleSpec) -> Iterator[str]:
         tree = ast.parse(Path(spec.origin).read_bytes())
     except SyntaxError:  # importing it reports that
         return
+    yield from _named(tree, package)
+
+
+def _named(tree: ast.AST, package: str) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
