@@ -4,6 +4,7 @@ import functools
 import json
 import sys
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,7 +18,7 @@ from mimic_jax.artifacts import source, store
 from mimic_jax.config import experiment as experiments
 from mimic_jax.export import plan as exporting
 from mimic_jax.mimic import ensemble, latency, teachers
-from mimic_jax.models import nets
+from mimic_jax.models import flax_module, nets
 from mimic_jax.runtime import interrupt
 from mimic_jax.search import trials
 from mimic_jax.training import loop
@@ -100,6 +101,16 @@ class Several(nn.Module):
 
 def no_module(width=1):
     return 3
+
+class Fitted(nnx.Module):
+    def __init__(self, num_classes, input_shape, *, rngs):
+        self.layer = nnx.Linear(8 * 8, num_classes, rngs=rngs)
+
+    def fit(self, variables, inputs):
+        return variables
+
+    def __call__(self, x):
+        return self.layer(x.reshape(x.shape[0], -1))
 
 def seedless():
     return Perceptron(10, (8, 8, 1), rngs=nnx.Rngs(0))
@@ -271,6 +282,7 @@ def test_an_edited_module_is_another_net(folder):
         ('flax:my_nets:constant', {}, 'is no Flax module'),
         ('flax:my_nets:no_module', {}, 'makes a int and no Flax module'),
         ('flax:my_nets:seedless', {}, 'takes no rngs'),
+        ('flax:my_nets:Fitted', {}, 'an NNX module with a method fit'),
         ('flax:my_nets:Resnet', {'wdith': 3}, "'wdith', which flax:my_nets:Resnet does not take"),
         ('flax:my_nets:factory', {}, "missing 1 required positional argument: 'width'"),
         ('flax:my_nets:Resnet', {'width': -3}, 'on examples of shape [8, 8, 1] fails'),
@@ -292,6 +304,26 @@ def test_a_mistake_is_one_line_that_names_the_setting(folder, model, args, words
 
     line = refusal(describe)
     assert words in line and 'config.members.a.model' in line
+
+
+def test_arguments_that_a_partial_has_by_their_place_are_given():
+    class Wide(nn.Module):
+        num_classes: int
+        width: int = 3
+
+        @nn.compact
+        def __call__(self, x):
+            return nn.Dense(self.num_classes)(nn.Dense(self.width)(x.reshape(x.shape[0], -1)))
+
+    factory = functools.partial(Wide, 10)
+    known = {'num_classes': 7, 'input_shape': (8, 8, 1)}
+    given = (factory, {'width': 5}, known, 'object:Wide', 'config.x')
+    made, _ = flax_module.module(*given)
+    assert (made.num_classes, made.width) == (10, 5)
+    line = refusal(
+        flax_module.module, factory, {'num_classes': 4}, known, 'object:Wide', 'config.x'
+    )
+    assert "'num_classes', which object:Wide does not take; it takes width" in line
 
 
 @pytest.mark.parametrize(('name', 'value'), [('dtype', 'bfloat16'), ('init_scale', 2.0)])

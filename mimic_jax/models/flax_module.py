@@ -76,9 +76,14 @@ def module(factory, args: Mapping, known: Mapping, path: str, where: str) -> tup
 
 
 def parameters(function: Callable) -> Mapping:
-    """The parameters of a function, of a class or of a partial of one, by name; none where unknown."""
+    """The parameters of a function, of a class or of a partial of one, by name; none where unknown.
+
+    Those that a partial was given by their place are left out.
+    """
     if isinstance(function, functools.partial):
-        return parameters(function.func)
+        found = parameters(function.func)
+        first = [name for name in found if name != 'self'][: len(function.args)]
+        return {name: found[name] for name in found if name not in first}
     # The signature of an NNX class is its metaclass's.
     is_class = isinstance(function, type)
     try:

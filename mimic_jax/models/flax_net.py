@@ -151,6 +151,11 @@ def load(
         sha256 = source.identity(place, f'{where}.model')['sha256']
     known = {'num_classes': num_classes, 'input_shape': tuple(input_shape)}
     module, kind = flax_module.module(factory, args, known, path, where)
+    if isinstance(module, nnx.bridge.ToLinen) and callable(getattr(kind, 'fit', None)):
+        raise UserError(
+            f'{where}.model is {path!r}, an NNX module with a method fit, which only Linen modules may '
+            'have; rename it, or write the module in Linen'
+        )
     takes = frozenset(flax_module.parameters(kind.__call__)) & {'train', 'deterministic', 'mask'}
     frozen = tuple((key, flax_module.frozen(value)) for key, value in sorted(args.items()))
     return FlaxNet(path, frozen, sha256, num_classes, input_scale, takes, module, where)
