@@ -4,6 +4,7 @@ import pytest
 
 from mimic_jax.training import metrics_log
 from mimic_jax.training.metrics_log import MetricsLog
+from mimic_jax.training.settings import Train
 
 
 class Clock:
@@ -82,3 +83,14 @@ def test_starting_anew_drops_every_record(tmp_path):
     with MetricsLog(tmp_path):
         pass
     assert metrics_log.read(tmp_path) == []
+
+
+def test_the_record_of_the_net_that_is_kept():
+    values = [0.5, 0.8, 0.7, 0.8, 0.6]
+    records = [{'step': 0, 'loss': 1.0}]
+    records += [{'step': step, 'validation_accuracy': value} for step, value in enumerate(values)]
+    best = Train(schedule='plateau', keep='best')
+    assert metrics_log.of_kept(records, best)['step'] == 1  # the first of equals
+    for train in (Train(), Train(schedule='plateau')):
+        assert metrics_log.of_kept(records, train)['step'] == 4
+    assert metrics_log.of_kept(records[:1], best) == metrics_log.of_kept([], Train()) == {}

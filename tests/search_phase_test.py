@@ -242,6 +242,23 @@ def stand_in(monkeypatch):
     return by
 
 
+@pytest.mark.parametrize(('keep', 'value'), [('best', 0.8), ('last', 0.6)])
+def test_a_trials_value_is_that_of_the_net_it_keeps(tmp_path, device, monkeypatch, keep, value):
+    def run_net(folder, net, targets, session):
+        lines = [
+            json.dumps({'step': 1, 'seconds': 0.0, 'validation_accuracy': x}) for x in (0.8, 0.6)
+        ]
+        (folder / 'metrics.jsonl').write_text('\n'.join(lines) + '\n')
+        return {'seconds': 0.0}
+
+    monkeypatch.setattr(loop, 'run', run_net)
+    config = searching(1)
+    config.search.member.train.schedule = 'plateau'
+    config.search.member.train.keep = keep
+    run(config, tmp_path, device)
+    assert [trial.value for trial in stored(tmp_path)] == [value]
+
+
 def test_a_trial_that_diverges_is_recorded_as_failed_and_the_search_goes_on(
     tmp_path, device, stand_in
 ):

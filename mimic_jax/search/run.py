@@ -17,6 +17,7 @@ from mimic_jax.search.settings import Search
 from mimic_jax.training import metrics_log
 from mimic_jax.training.plan import NetPlan
 from mimic_jax.training.session import Session
+from mimic_jax.training.settings import Train
 
 _DIRECTION = {'validation_accuracy': 'maximize', 'validation_loss': 'minimize'}
 
@@ -25,8 +26,8 @@ def run(session: Session, search: Search, common: Views, caches: Mapping[str, Ca
     """Runs trials of `config.search` until its study has as many as it asks for.
 
     A trial writes the artifact `teacher-<id>` or `student-<id>`, as the phase of that name would. Its
-    outcome goes into the study: the objective on the validation split after the last step, whose net
-    is the one that is kept.
+    outcome goes into the study: the objective on the validation split of the net that is kept, after
+    the last step or, with `keep='best'`, after the best epoch.
 
     common: the config's views.  caches: the plan's logit caches, which students learn from.
 
@@ -65,7 +66,7 @@ def run(session: Session, search: Search, common: Views, caches: Mapping[str, Ca
         trial.set_user_attr(search.kind, as_json(_resolved(settings, common)))
         trial.set_user_attr(ranking.ARTIFACT, net.recipe.name)
         make = students.make if search.kind == 'student' else teachers.make
-        value = _value(make(session, net), search)
+        value = _value(make(session, net), search, net.task.train)
         say(f'{name}: {search.objective} {value:.4f} with {net.model}')
         return value
 
@@ -141,19 +142,15 @@ def _resolved(settings: Member | Student, common: Views) -> Member | Student:
     )
 
 
-def _value(folder, search: Search) -> float:
-    """The objective as last measured."""
+def _value(folder, search: Search, train: Train) -> float:
+    """The objective of the net that is kept, as measured."""
     store.manifest(folder)  # checks every file's digest
-    values = [
-        record[search.objective]
-        for record in metrics_log.read(folder)
-        if search.objective in record
-    ]
-    if not values:
+    found = metrics_log.of_kept(metrics_log.read(folder), train)
+    if search.objective not in found:
         raise UserError(
             f'{folder / metrics_log.FILE} holds no {search.objective}; delete {folder} and run again'
         )
-    return values[-1]
+    return found[search.objective]
 
 
 def _best(record) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from mimic_jax.artifacts import store
 from mimic_jax.training import boards
 from mimic_jax.training.plan import NetPlan
+from mimic_jax.training.settings import Train
 
 FILE = 'metrics.jsonl'
 
@@ -64,6 +65,17 @@ class NoLog:
 
     def write(self, step: int, **values: float) -> None:
         pass
+
+
+def of_kept(records: Iterable[dict], train: Train) -> dict:
+    """The validation record of the net that training keeps: the last, or the first of the best.
+
+    records: a log's.  Returns {} where the log has none.
+    """
+    found = [record for record in records if 'validation_accuracy' in record]
+    if train.keep == 'best' and train.schedule == 'plateau':
+        return max(found, key=lambda record: record['validation_accuracy'], default={})
+    return found[-1] if found else {}
 
 
 def validation_curve(folders: Iterable[Path]) -> dict[int, list[float]]:
