@@ -298,6 +298,34 @@ def test_dist_leaves_padding_out():
     assert np.abs(gradient[:2]).max() > 1e-3
 
 
+@pytest.mark.parametrize('margin', [12, 24, 30, 40])
+def test_dist_of_confident_nets(margin):
+    """Each example has a logit that is so far above its others, which differ a little."""
+    small = np.random.default_rng(margin).normal(size=(2, 6, 5)) / 10
+    student, teacher = small
+    student[np.arange(6), [0, 1, 2, 3, 0, 1]] += margin
+    teacher[np.arange(6), [0, 1, 2, 0, 3, 1]] += margin
+    ones, p, q = np.ones(6), special.softmax(student, 1), special.softmax(teacher, 1)
+    # A class that nobody takes for likely has the same probability everywhere: it does not correlate.
+    rows = np.array([1 - np.corrcoef(a, b)[0, 1] for a, b in zip(p, q, strict=True)])
+    columns = []
+    for a, b in zip(p.T, q.T, strict=True):
+        varies = min(np.sum((a - a.mean()) ** 2), np.sum((b - b.mean()) ** 2)) > 1e-16
+        columns.append(1 - np.corrcoef(a, b)[0, 1] if varies else 1.0)
+    expected = 0.7 * rows + 3.0 * np.mean(columns)
+    if margin >= 24:
+        assert columns[4] == 1.0
+
+    def loss(g):
+        given = jnp.asarray(teacher, jnp.float32), jnp.asarray(ones)
+        return losses.correlation_distance(g, *given, 1.0, 0.7, 3.0)
+
+    at = jnp.asarray(student, jnp.float32)
+    np.testing.assert_allclose(loss(at), expected, rtol=2e-4, atol=2e-6)
+    gradient = jax.grad(lambda g: loss(g).sum())(at)
+    assert np.isfinite(gradient).all()
+
+
 @pytest.mark.parametrize('name', ['kl_of_z_scores', 'correlation_distance', 'decoupled'])
 def test_equal_logits_give_finite_losses_and_gradients(name):
     """A net whose output layer starts at 0, and a batch of one example."""

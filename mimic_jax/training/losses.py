@@ -8,6 +8,8 @@ import chex
 import jax
 import jax.numpy as jnp
 
+LEAST_SQUARES = 1e-16  # of the sums of squares of what is correlated
+
 
 def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) -> jax.Array:
     """−log softmax(g)_label, in nats.
@@ -220,11 +222,13 @@ def _divergence(teacher_log: jax.Array, student_log: jax.Array) -> jax.Array:
 
 
 def _correlation(a: jax.Array, b: jax.Array, weights: jax.Array, axis: int) -> jax.Array:
-    """Pearson's correlation along an axis, 0 where a side is constant."""
+    """Pearson's correlation along an axis, 0 where a side is constant or nearly so."""
     total = jnp.maximum(jnp.sum(weights, axis=axis, keepdims=True), 1.0)
     a = a - jnp.sum(weights * a, axis=axis, keepdims=True) / total
     b = b - jnp.sum(weights * b, axis=axis, keepdims=True) / total
     squares = jnp.sum(weights * a**2, axis=axis), jnp.sum(weights * b**2, axis=axis)
-    varies = (squares[0] > 0) & (squares[1] > 0)
-    norm_a, norm_b = (jnp.sqrt(jnp.where(varies, each, 1.0)) for each in squares)
-    return jnp.where(varies, jnp.sum(weights * a * b, axis=axis) / (norm_a * norm_b), 0.0)
+    # Below, a probability's own rounding is as large; and float32 has no square of the least norms.
+    varies = (squares[0] > LEAST_SQUARES) & (squares[1] > LEAST_SQUARES)
+    norms = (jnp.sqrt(jnp.where(varies, each, 1.0)) for each in squares)
+    a, b = (each / jnp.expand_dims(norm, axis) for each, norm in zip((a, b), norms, strict=True))
+    return jnp.where(varies, jnp.sum(weights * a * b, axis=axis), 0.0)
