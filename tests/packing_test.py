@@ -141,6 +141,21 @@ def test_writing_goes_on_at_the_first_part_that_is_missing(tmp_path, monkeypatch
     assert found == {key: facts[key] for key in found}
 
 
+def test_whoever_goes_on_keeps_the_parts_of_whoever_began(tmp_path, monkeypatch):
+    """With batches of 4 a part would have 20 rows, and with batches of 8 it has 16."""
+    monkeypatch.setattr(cache_layout, 'PART_BYTES', 4 * 12 * 23)
+    monkeypatch.setattr(cache_writer, 'BLOCK_PARTS', 2)
+    began, later = (
+        cache_layout.layout(len(LOGITS), 3, Packing('int8', 12), size) for size in (8, 4)
+    )
+    assert cache_layout.part_rows(tmp_path, began) == began.part_rows == 16
+    assert cache_layout.part_rows(tmp_path, later) == 16 != later.part_rows
+    cache_writer.write(tmp_path, np.arange(40), began, [member()])
+    # Of an older version nobody knows the parts: what does not fit is never taken for these.
+    message = refusal(cache_writer.write, tmp_path, np.arange(40), later, [member()])
+    assert 'holds other rows than' in message and 'delete' in message
+
+
 def test_a_large_view_is_written_and_read_in_little_memory(tmp_path, monkeypatch):
     """24 MB of float32 in parts of 1 MB: a proxy of 1.28 million rows of 1,000 in parts of 64."""
     monkeypatch.setattr(cache_layout, 'PART_BYTES', 1 << 20)

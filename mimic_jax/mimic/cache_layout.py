@@ -13,11 +13,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mimic_jax.artifacts import digests
+from mimic_jax.artifacts import digests, store
+from mimic_jax.errors import UserError
 from mimic_jax.mimic.packing import Packing
 from mimic_jax.training import checkpoint
 
 VIEWS, EXAMPLES = 'views', 'examples.npy'
+PARTS = 'part_rows.json'  # the rows of a part, which whoever goes on keeps
 ERRORS = 'errors.json'  # the largest error of a logit by packing, of each part that is written
 PART_BYTES = 64 << 20  # of a part's logits in float32
 
@@ -70,6 +72,15 @@ def layout(examples: int, views: int, packing: Packing, batch: int = 1) -> Layou
     return Layout(examples, views, packing, max(1, rows // batch) * batch)
 
 
+def part_rows(folder: Path, planned: Layout) -> int:
+    """The rows of a part in the sitting that began the cache, which may have had other batches."""
+    try:
+        return int(json.loads((folder / PARTS).read_text()))
+    except (OSError, ValueError):  # nobody has begun, or it was an older version
+        store.write_atomically(folder / PARTS, json.dumps(planned.part_rows))
+        return planned.part_rows
+
+
 def path(folder: Path, part: Part) -> Path:
     return (folder / part.entry).resolve()
 
@@ -78,7 +89,11 @@ def read(folder: Path, part: Part, packing: Packing) -> dict[str, np.ndarray]:
     here = path(folder, part)
     mend = f'delete {here} and run again'
     with checkpoint.one_line(here, 'read', mend), checkpoint.by_itself() as checkpointer:
-        return checkpointer.restore(here, packing.empty(part.count))
+        found = checkpointer.restore(here, packing.empty(part.count))
+    wanted = packing.empty(part.count)
+    if any(found[name].shape != wanted[name].shape for name in wanted):
+        raise UserError(f'{here} holds other rows than {part.count} of its view; {mend}')
+    return found
 
 
 def digested(packed: Mapping[str, np.ndarray]):

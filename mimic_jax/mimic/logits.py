@@ -1,5 +1,6 @@
 """Writes down what an ensemble says of the transfer examples, view by view."""
 
+import dataclasses
 import json
 import time
 from collections.abc import Iterable
@@ -9,7 +10,7 @@ import numpy as np
 
 from mimic_jax.artifacts import store
 from mimic_jax.data import batches
-from mimic_jax.mimic import cache_writer, ensemble, external_labels, logit_cache
+from mimic_jax.mimic import cache_layout, cache_writer, ensemble, external_labels, logit_cache
 from mimic_jax.mimic.cache_layout import Layout, Part
 from mimic_jax.mimic.cache_plan import CachePlan
 from mimic_jax.runtime import hosts
@@ -39,7 +40,9 @@ def run(session: Session, cache: CachePlan) -> Path:
 
 def _write(folder: Path, session: Session, cache: CachePlan) -> dict:
     start, size = time.monotonic(), session.run.evaluation_batch_size
-    layout = cache.layout(session.data.num_classes, size)
+    planned = cache.layout(session.data.num_classes, size)
+    rows = hosts.first(lambda: cache_layout.part_rows(folder, planned))
+    layout = dataclasses.replace(planned, part_rows=rows)
     written = hosts.first(lambda: _circumstances(folder, session, layout))
 
     def calls(parts: Iterable[Part]) -> int:
