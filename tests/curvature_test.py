@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from conftest import refusal
 
 from mimic_jax import pipeline
 from mimic_jax.data.settings import Views
@@ -132,3 +133,29 @@ def test_the_phase_tries_every_net_once_and_goes_on_where_it_stopped(
     assert again[0] == rows[0]
     assert again[1]['trials'][0]['validation_accuracy'] is None
     assert 'diverged' in capsys.readouterr().out
+
+
+def test_groups_with_rates_of_their_own_have_no_bound_and_nothing_is_computed_twice(
+    config, make_session, capsys, monkeypatch
+):
+    with config.unlocked():
+        config.students = {'labels': config.students.labels}
+        config.members, config.logits, config.report.ensemble = {}, {}, ''
+        config.report.rows, config.report.order = {}, ()
+        config.students.labels.train.groups = {'out': {'parameters': '^output', 'rate': 3.0}}
+    session, plan = make_session(config)
+    path = rates.run(session, plan, session.workdir / 'report')
+    (row,) = json.loads(path.read_text())
+    assert row['largest_stable_rate'] is None and not row['trials'] and row['eigenvalue'] > 0
+    assert capsys.readouterr().out.splitlines()[-1].count('–') == 4
+    monkeypatch.setattr(rates, '_row', None)  # which nobody may call again
+    rates.run(session, plan, session.workdir / 'report')
+    assert json.loads(path.read_text()) == [row]
+
+
+def test_a_group_that_fits_no_parameter_is_refused_in_the_plan(config, make_session):
+    with config.unlocked():
+        config.students.mimic.train.groups = {'out': {'parameters': '^nothing'}}
+    assert refusal(make_session, config).startswith(
+        "config.students.mimic.train.groups.out.parameters is '^nothing', which fits none of "
+    )

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
+import jax
 import numpy as np
 
 from mimic_jax.artifacts.store import Recipe
@@ -19,7 +20,7 @@ from mimic_jax.mimic.external_plan import OwnPlan
 from mimic_jax.mimic.settings import Logits, Member, Student
 from mimic_jax.models import nets, notation
 from mimic_jax.models.contract import Net
-from mimic_jax.training import objective, train_step
+from mimic_jax.training import objective, optimizers, train_step
 from mimic_jax.training.plan import NetPlan
 from mimic_jax.training.settings import Loss, Train
 from mimic_jax.training.train_step import Task
@@ -282,6 +283,9 @@ def _net(
             f'{where}.model has {size.parameters:,} parameters, more than {MOST_PARAMETERS:,}; '
             'narrow it'
         )
+    if train.groups:
+        variables = jax.eval_shape(lambda: net.init(jax.random.key(0), data.input_shape))
+        optimizers.check_groups(train, variables['params'], f'{where}.train')
     if steps > MOST_STEPS:
         raise UserError(f'{where}.train.epochs makes for {steps:,} steps, too many to count')
     task = Task(

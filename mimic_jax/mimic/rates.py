@@ -38,8 +38,8 @@ def run(session: Session, plan: Plan, folder: Path) -> Path:
     A net has the largest eigenvalue of its Gauss–Newton matrix at its start, on its first batch; the
     largest learning rate at which its optimiser is stable there; and for three rates around that one
     its validation accuracy after about 200 steps with its own settings. Nets that differ only in
-    their seed are tried once. Not tried are a student without its logit cache, and optimisers but SGD,
-    for which there is no such bound. What the file holds
+    their seed are tried once. Not tried are a student without its logit cache, and nets for which
+    there is no such bound: of other optimisers than SGD, or with groups' own rates. What the file holds
     already is not computed again.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -50,8 +50,8 @@ def run(session: Session, plan: Plan, folder: Path) -> Path:
         trial = f'{net.recipe.name}, {STEPS} steps'
         ready = net.cache is None or store.is_complete(session.workdir / net.cache.recipe.name)
         row = known.get(trial)
-        if row is None or (ready and not row['trials']):
-            row = {'trial': trial, **_row(session, net, ready)}
+        if row is None or (ready and not row.get('ready')):
+            row = {'trial': trial, 'ready': ready, **_row(session, net, ready)}
         rows.append(row)
         kept = [other for name, other in known.items() if name not in {r['trial'] for r in rows}]
         partial = path.with_suffix('.partial')
@@ -77,8 +77,10 @@ def _row(session: Session, net: NetPlan, ready: bool) -> dict:
     if ready or 'standardised_logits' not in {loss.kind, *(t.kind for t in loss.terms.values())}:
         eigenvalue = _eigenvalue(session, net, targets)
     limit = curvature.limit(train.momentum, train.nesterov)
-    # No such rate is known of the others, whose steps do not grow with the gradient.
-    largest = limit / eigenvalue if eigenvalue and train.optimizer == 'sgd' else None
+    # No such rate is known of the others, whose steps do not grow with the gradient, nor where groups
+    # have rates of their own: the eigenvalue is that of one rate for all.
+    bounded = train.optimizer == 'sgd' and all(group.rate == 1 for group in train.groups.values())
+    largest = limit / eigenvalue if eigenvalue and bounded else None
     if ready and largest:
         for factor in AROUND:
             rate = float(f'{factor * largest:.2g}')
@@ -129,7 +131,7 @@ def _shortened(net: NetPlan) -> NetPlan:
 
 
 def _trial(session: Session, net: NetPlan, rate: float, targets: Targets) -> float | None:
-    """Validation accuracy at the end of a short training at this rate; None where it diverged."""
+    """Validation accuracy of the net that a short training at this rate keeps; None: it diverged."""
     train = dataclasses.replace(net.task.train, learning_rate=rate)
     net = dataclasses.replace(
         net, name=f'{net.name} at {rate:g}', task=dataclasses.replace(net.task, train=train)
@@ -140,7 +142,7 @@ def _trial(session: Session, net: NetPlan, rate: float, targets: Targets) -> flo
         except NotFinite:
             return None
         records = metrics_log.read(Path(folder))
-    return [r['validation_accuracy'] for r in records if 'validation_accuracy' in r][-1]
+    return metrics_log.of_kept(records, train)['validation_accuracy']
 
 
 def _read(path: Path) -> list[dict]:

@@ -157,20 +157,25 @@ def _checked(
     """`chain`, whose start holds the groups of parameters against the parameters."""
 
     def init(params):
-        names = [name_of(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
-        seen: dict[str, str] = {}
-        for group, settings in train.groups.items():
-            where = f'train.groups.{group}.parameters is {settings.parameters!r}'
-            fitting = [name for name in names if re.search(settings.parameters, name)]
-            if not fitting:
-                raise UserError(f'{where}, which fits none of {", ".join(names)}; change it')
-            for name in fitting:
-                if name in seen:
-                    raise UserError(f'{where}, but {name} is in the group {seen[name]}; narrow one')
-                seen[name] = group
+        check_groups(train, params, 'train')
         return chain.init(params)
 
     return optax.GradientTransformationExtraArgs(init, chain.update)
+
+
+def check_groups(train: Train, params, where: str) -> None:
+    """UserError where a group fits no parameter, or two fit one.  where: of `train`, for the error."""
+    names = [name_of(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+    seen: dict[str, str] = {}
+    for group, settings in train.groups.items():
+        line = f'{where}.groups.{group}.parameters is {settings.parameters!r}'
+        fitting = [name for name in names if re.search(settings.parameters, name)]
+        if not fitting:
+            raise UserError(f'{line}, which fits none of {", ".join(names)}; change it')
+        for name in fitting:
+            if name in seen:
+                raise UserError(f'{line}, but {name} is in the group {seen[name]}; narrow one')
+            seen[name] = group
 
 
 def name_of(path) -> str:
