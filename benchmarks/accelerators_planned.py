@@ -80,7 +80,7 @@ def planned(experiment: str, name: str, compiling: bool, rows: dict, end: float)
         try:
             with backend.compiling_for(target.backend):
                 mesh = (target.mesh if compiling else target.abstract_mesh)(run.model_axis)
-                costs = list(compiled_for.costs_of(net, plan, Placement(data, run, mesh), target))
+                costs = list(compiled_for.costs_of([net], plan, Placement(data, run, mesh), target))
         except UserError as error:
             sys.exit(str(error))
         print(f'{experiment}, {name}: {net.model}, {time.monotonic() - start:.0f} s', flush=True)

@@ -56,7 +56,7 @@ from mimic_jax.runtime import hosts, sharding
 from mimic_jax.runtime.progress import Progress
 from mimic_jax.search import report as search_report
 from mimic_jax.search import run as search
-from mimic_jax.search import trials
+from mimic_jax.search import stand_ins, trials
 from mimic_jax.speech import align, decode, transcribe
 from mimic_jax.speech import prepare as speech_prepare
 from mimic_jax.speech import report as speech_report
@@ -210,21 +210,25 @@ def _prepared(
 
 def _print_plan(session: Session, checked: Experiment, compile_for: str) -> None:
     """What will be made; a net that a study has yet to find is shown by the middle of its space."""
-    if checked.search.kind == 'member':
-        found = trials.with_stand_ins(checked.members, checked.search)
-        checked = dataclasses.replace(checked, members=found)
-    else:
-        checked = _with_members(session, checked)
+    _, data = plans.alignments(checked, session.data)
+    found, standing = stand_ins.for_members(
+        checked.members, checked.search, session.workdir, data.fingerprint
+    )
+    checked = dataclasses.replace(checked, members=found)
     plan = plans.make(_without_students(checked), session.data)
     if compile_for:
-        print(planning.run_for(session, plan, compile_for))
+        unknown = {name for name, stand_in in standing.items() if not stand_in.typical}
+        print(planning.run_for(session, plan, compile_for, unknown))
         return
     typical = None
     if checked.search.kind:
         data, middle = plans.realigned(checked, session.data), trials.middle(checked.search)
         net = trial('trial', middle, checked.views, data, plan.caches)
         typical = checked.search.trials, net
-    print(planning.run(session, plan, typical))
+    print(planning.run(session, plan, typical, standing))
+    unfound = len(checked.students) - len(trials.known(checked.students))
+    if unfound:
+        print(f'{unfound} students are from studies and are not counted')
 
 
 def _write_views(session: Session, checked: Experiment, output: str) -> None:

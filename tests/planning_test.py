@@ -8,9 +8,11 @@ from conftest import tiny_digits
 
 from mimic_jax import pipeline
 from mimic_jax.data import preprocess
+from mimic_jax.data.placement import Placement
 from mimic_jax.mimic import logits, teachers
-from mimic_jax.planning import artifacts, machine
+from mimic_jax.planning import artifacts, compiled_for, machine
 from mimic_jax.planning import run as planning
+from mimic_jax.runtime import targets
 
 # 8×8 digits: 4c3-bn-p2-16-d.5 and 8L-32.
 TEACHER = 4 * 9 + 2 * 4 + (4 * 16 + 1) * 16 + 17 * 10
@@ -138,3 +140,80 @@ def test_sizes_have_binary_units(value, figure):
 )
 def test_times_are_as_people_say_them(seconds, time):
     assert planning._time(seconds) == time
+
+
+# Members from studies.
+
+
+def members_from(study, choice='best'):
+    config = tiny_digits()
+    for rank, member in enumerate(config.members.values(), 1):
+        member.model = ''
+        member.from_study = {'rank': rank, 'study': study, 'choice': choice}
+    return config
+
+
+def printed(config, workdir, device, capsys, **more):
+    pipeline.run(
+        *(config,), workdir=workdir, experiment='tiny', phase='plan', devices=device, **more
+    )
+    made = {path.name.partition('-')[0] for path in workdir.iterdir() if path.is_dir()}
+    assert made <= {'data', '.locks'}, 'nothing is trained or asked'
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize('choice', ['best', 'greedy'])
+def test_members_of_a_study_that_is_not_there_are_left_out(tmp_path, capsys, device, choice):
+    """Of 13 artifacts two teachers and their answers are not counted; the mimics have no name yet."""
+    out = printed(members_from('nets', choice), tmp_path, device, capsys)
+    assert '9 of 9 artifacts are to be made' in out and 'teacher cnn_' not in out
+    assert 'not counted: cnn_1, cnn_2, from a study (' in out
+    assert ('greedy choice' if choice == 'greedy' else "no study 'nets'") in out
+    (cache,) = (line for line in out.splitlines() if 'logits ensemble' in line)
+    assert [cell.strip() for cell in cache.split('|')[1:5]] == [
+        '–',
+        'logits ensemble',
+        'to make',
+        '?',
+    ]
+    assert len([line for line in out.splitlines() if 'labels, seed' in line and '| –' in line]) == 0
+    out = printed(members_from('nets'), tmp_path, device, capsys, compile_for='cuda:h100')
+    assert 'teacher' not in out and '| train' in out
+
+
+def test_members_of_the_experiments_own_search_are_its_trials(tmp_path, capsys, device):
+    config = members_from('')
+    config.search = {
+        'space': {'width': {'low': 4, 'high': 12, 'int': True}},
+        'member': {'model': '{width}', 'train': {'epochs': 1}},
+        'trials': 5,
+        'study': 'nets',
+    }
+    out = printed(config, tmp_path, device, capsys)
+    assert '9 of 9 artifacts are to be made' in out
+    assert 'a search before it: at most 5 trials, each about as 8 ' in out
+    (cache,) = (line for line in out.splitlines() if 'logits ensemble' in line)
+    assert cache.split('|')[4].strip() != '?', 'nets of a like size'
+
+
+def test_equal_artifacts_are_counted_once(config, make_session):
+    config.members.cnn_2 = config.members.cnn_1
+    session, plan = make_session(config)
+    text = planning.run(session, plan, None)
+    assert '11 of 11 artifacts are to be made' in text
+
+
+def test_calls_on_a_target_are_those_of_all_nets_and_caches(config, make_session):
+    config.logits.one = {'members': ('cnn_1',), 'views': 3}
+    session, plan = make_session(config)
+    target = targets.parse('cuda:h100')
+    placement = Placement(session.data, session.run, target.mesh())
+    found = {}
+    for cost in compiled_for.costs(plan, placement, target):
+        found.setdefault((cost.program, cost.net), []).append(cost.calls)
+    teacher, mimic = plan.members['cnn_1'], plan.students['mimic']
+    assert found['train', teacher.name] == [2 * teacher.task.steps]
+    assert found['train', mimic[0].name] == [len(mimic) * mimic[0].task.steps]
+    batches = -(-len(plan.caches['one'].examples) // session.run.evaluation_batch_size)
+    views = plan.caches['ensemble'].settings.views
+    assert found['label', teacher.name] == [2 * views * batches, 3 * batches]

@@ -4,7 +4,7 @@ import dataclasses
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import jax
 
@@ -25,7 +25,8 @@ _USED = re.compile(r'Used ([\d.]+)([KMGT]) of')
 class Cost:
     """A net's call on a target; figures are of a chip.
 
-    program: 'train' (of a step), 'label' or 'evaluate' (of a batch).  calls: how many there are.
+    program: 'train' (of a step), 'label' or 'evaluate' (of a batch).  calls: how many there are,
+    of all nets of its task.
     memory: bytes held at once.  flops, traffic: of memory, bytes.  exchanged: bytes of results of
     collective operations, by kind.  compiled: whether XLA's compiler gave the figures; otherwise the
     program is lowered only, and memory and traffic are the least that its arrays take.
@@ -45,28 +46,43 @@ class Cost:
     advice: str
 
 
-def costs(plan: Plan, placement: Placement, target: Target) -> Iterator[Cost]:
-    """The costs of each different net's calls.
+def costs(
+    plan: Plan, placement: Placement, target: Target, unknown: Collection[str] = ()
+) -> Iterator[Cost]:
+    """The costs of each different net's calls; nets that differ in their seeds count together.
 
     placement: of the data on the target's mesh; on an abstract one programs are only lowered.
+    unknown: members that are left out.
     """
-    different = {net.task: net for net in reversed(list(plan.nets()))}
-    for net in reversed(different.values()):
-        yield from costs_of(net, plan, placement, target)
+    left_out = {plan.members[name].recipe.name for name in unknown}
+    alike = defaultdict(dict)
+    for net in plan.nets():
+        if net.recipe.name not in left_out:
+            alike[net.task].setdefault(net.recipe.name, net)
+    for nets in alike.values():
+        yield from costs_of(list(nets.values()), plan, placement, target)
 
 
-def costs_of(net: NetPlan, plan: Plan, placement: Placement, target: Target) -> Iterator[Cost]:
-    """The costs of a net's training step, and of labelling where a cache asks it, else of evaluation."""
-    yield _cost(net, 'train', net.task.steps, placement, target)
-    size, data = placement.run.evaluation_batch_size, placement.data
+def costs_of(
+    nets: Sequence[NetPlan], plan: Plan, placement: Placement, target: Target
+) -> Iterator[Cost]:
+    """The costs of training steps, and of labelling for each cache that asks, else of evaluation.
+
+    nets: of one task.
+    """
+    net, names = nets[0], {each.recipe.name for each in nets}
+    yield _cost(net, 'train', len(nets) * net.task.steps, placement, target)
+    size, data, asked = placement.run.evaluation_batch_size, placement.data, False
     for cache in plan.caches.values():
-        if any(member.name == net.name for member in cache.members):
-            calls = -(-len(cache.examples) // size) * cache.settings.views
+        members = sum(member.recipe.name in names for member in cache.members)
+        if members:
+            calls = members * -(-len(cache.examples) // size) * cache.settings.views
             yield _cost(net, 'label', calls, placement, target, cache.views, cache.settings.tta)
-            return
-    splits = (data.splits[name] for name in net.evaluation.config['splits'])
-    calls = sum(-(-len(split) // size) for split in splits)
-    yield _cost(net, 'evaluate', calls, placement, target)
+            asked = True
+    if not asked:
+        splits = (data.splits[name] for name in net.evaluation.config['splits'])
+        calls = len(nets) * sum(-(-len(split) // size) for split in splits)
+        yield _cost(net, 'evaluate', calls, placement, target)
 
 
 def _cost(

@@ -1,7 +1,10 @@
 """What a command will make, what of it is there, and what the rest takes, before it is computed."""
 
-from collections.abc import Iterable, Sequence
+import dataclasses
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from mimic_jax.artifacts import store
 from mimic_jax.data.placement import Placement
@@ -18,20 +21,35 @@ from mimic_jax.training.session import Session
 _UNITS = ('', 'k', 'M', 'G', 'T', 'P', 'E')
 
 
-def run(session: Session, plan: Plan, trials: tuple[int, NetPlan] | None) -> str:
+class StandIn(Protocol):
+    """why: a member is not known yet.  typical: whether the net in its place is of a like size."""
+
+    why: str
+    typical: bool
+
+
+def run(
+    session: Session,
+    plan: Plan,
+    trials: tuple[int, NetPlan] | None,
+    standing: Mapping[str, StandIn] | None = None,
+) -> str:
     """A table of the plan's artifacts and, below, what those that are missing take together.
 
     trials: of a search, how many there will be at most, and the net in the middle of its space.
+    standing: members of the plan that stand for nets that a study has yet to find. Their nets and
+    answers are left out; what reads them has no name yet.
     """
     here = machine.measure()
-    works = list(artifacts.works(plan, session.placement))
+    works, unnamed = _counted(plan, session.placement, standing or {})
     there = {work.recipe.name: _there(session.workdir, work) for work in works}
     table = [['artifact', 'what', '', 'FLOP', 'on disk', 'device memory', 'time here']]
     for work in works:
         done = there[work.recipe.name]
         table.append(
             [
-                *(work.recipe.name, work.what, 'there' if done else 'to make'),
+                *('–' if work.recipe.name in unnamed else work.recipe.name, work.what),
+                'there' if done else 'to make',
                 _figure(work.flops),
                 _size(_on_disk(session.workdir, work) if done else work.disk),
                 _size(work.memory),
@@ -40,15 +58,16 @@ def run(session: Session, plan: Plan, trials: tuple[int, NetPlan] | None) -> str
         )
     missing = [work for work in works if not there[work.recipe.name]]
     text = [aligned(table), '', _total(missing, len(works), here)]
+    text += _left_out(standing or {})
     if trials:
         text.append(_of_search(*trials, session.placement, here))
     return '\n'.join(text)
 
 
-def run_for(session: Session, plan: Plan, name: str) -> str:
+def run_for(session: Session, plan: Plan, name: str, unknown: Collection[str] = ()) -> str:
     """A table of what each net's calls take on a target, a chip's share of it.
 
-    name: of the target, as --compile_for has it.
+    name: of the target, as --compile_for has it.  unknown: members whose nets say nothing.
 
     Raises:
       UserError: no such target, or libtpu is not installed.
@@ -56,7 +75,7 @@ def run_for(session: Session, plan: Plan, name: str) -> str:
     target = targets.parse(name)
     placement = Placement(session.data, session.run, target.mesh(session.run.model_axis))
     found = []
-    for cost in compiled_for.costs(plan, placement, target):
+    for cost in compiled_for.costs(plan, placement, target, unknown):
         session.progress.say(f'{cost.program} {cost.net}: {_size(cost.memory)}')
         found.append(cost)
     return table_for(found, target)
@@ -84,6 +103,36 @@ def table_for(costs: Sequence[Cost], target: targets.Target) -> str:
         f'{cost.program} {cost.net} does not fit: {cost.advice}' for cost in costs if cost.advice
     ]
     return '\n'.join(lines)
+
+
+def _counted(
+    plan: Plan, placement: Placement, standing: Mapping[str, StandIn]
+) -> tuple[list[Work], set[str]]:
+    """Each artifact once, without stand-ins, and the names that hang on what a study has yet to find."""
+    found, unnamed = {}, {plan.members[name].recipe.name for name in standing}
+    answers = {plan.members[name].evaluation.name for name in standing}
+    unknown = {name for name, each in standing.items() if not each.typical}
+    nets = {plan.members[name].recipe.name for name in unknown}
+    for work in artifacts.works(plan, placement):
+        recipe = work.recipe
+        if recipe.name in unnamed | answers:
+            continue
+        if nets.intersection(recipe.reads):
+            work = dataclasses.replace(work, flops=None, memory=None)
+        if unnamed.intersection(recipe.reads):
+            unnamed.add(recipe.name)
+        found.setdefault(recipe.name, work)
+    return list(found.values()), unnamed
+
+
+def _left_out(standing: Mapping[str, StandIn]) -> list[str]:
+    """A line for each reason that members are not known."""
+    reasons = defaultdict(list)
+    for name, each in standing.items():
+        reasons[each.why].append(name)
+    return [
+        f'not counted: {", ".join(names)}, from a study ({why})' for why, names in reasons.items()
+    ]
 
 
 def _there(workdir: Path, work: Work) -> bool:

@@ -1,0 +1,59 @@
+"""Nets in the place of those that a study has yet to find, for plans. Nothing is trained or asked."""
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from mimic_jax.errors import UserError
+from mimic_jax.mimic.settings import FromStudy, Member
+from mimic_jax.search import trials
+from mimic_jax.search.settings import Search
+
+ANY = '1'  # a net of one unit, where no space says how large the study's nets are
+
+
+class StandIn(NamedTuple):
+    """why: what keeps the net from being known.  typical: whether the stand-in is of a like size."""
+
+    why: str
+    typical: bool
+
+
+def for_members(
+    members: Mapping[str, Member], search: Search, workdir: Path, data: str
+) -> tuple[dict[str, Member], dict[str, StandIn]]:
+    """Members, each `from_study` as the study has it or as a stand-in, and which are stand-ins.
+
+    A greedy choice asks nets of their answers, so that its members are never known here.
+    search, data: as `trials.found_members` takes them.
+    """
+    studies = defaultdict(dict)
+    for name, member in members.items():
+        source = trials.source(member, search)
+        if source.rank:
+            studies[dataclasses.replace(source, rank=1)][name] = member
+    members, standing = dict(members), {}
+    for source, wanted in studies.items():
+        try:
+            if source.choice == 'greedy':
+                raise UserError(f'a greedy choice among the nets of study {source.study!r}')
+            members |= trials.found_members(wanted, search, workdir, data, _ask_nothing)
+        except UserError as error:
+            own = bool(search.space) and source.study == search.study
+            members |= {
+                name: _stand_in(each, search if own else None) for name, each in wanted.items()
+            }
+            standing |= dict.fromkeys(wanted, StandIn(str(error), own))
+    return members, standing
+
+
+def _ask_nothing(members: list[Member]):
+    raise AssertionError('a plan asks no net')
+
+
+def _stand_in(member: Member, search: Search | None) -> Member:
+    if search:
+        return trials.middle(search)
+    return dataclasses.replace(member, model=ANY, from_study=FromStudy())
