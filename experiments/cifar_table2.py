@@ -83,7 +83,11 @@ def get_config(arg=''):
         'baselines': {'kmeans': {'patches': 400_000, 'centroids': 4000}},
         'report': presets.report('ecnn', {name: row(*ROWS[name]) for name in ROWS}, latency=True),
     }
-    return presets.build(config, CHANGES, arg)
+    chosen = presets.chosen(arg, CHANGES)
+    presets.one_of(chosen, ('small', 'smoke', 'kmeans', 'cnn'), '')
+    presets.one_of(chosen, ('smoke', 'kmeans', 'cnn', 'protocol'), '')
+    changes = [name for name in CHANGES if name in chosen]  # a size comes first
+    return presets.build(config, CHANGES, ','.join(changes))
 
 
 def small(config):

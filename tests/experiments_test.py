@@ -5,7 +5,7 @@ from pathlib import Path
 import ml_collections
 import pytest
 from artifact_names import SOURCES, divided
-from conftest import ROOT, load_experiment
+from conftest import ROOT, load_experiment, refusal
 from ml_collections.config_flags import config_path
 
 from mimic_jax.config import experiment as experiments
@@ -324,6 +324,30 @@ def test_regularised_students_of_urban_et_al_have_the_plain_ones_widths():
 def test_presets_of_urban_et_al_that_do_not_go_together(name, arg, words):
     with pytest.raises(ValueError, match=words):
         load_experiment(name).get_config(arg)
+
+
+@pytest.mark.parametrize(
+    ('name', 'arg'),
+    [
+        ('cifar_table2', 'cnn,small'),
+        ('cifar_table2', 'protocol,cnn'),
+        ('cifar_table2', 'smoke,small'),
+        ('urban_teachers', 'printed,small'),
+        ('urban_teachers', 'smoke,small'),
+    ],
+)
+def test_presets_that_exclude_each_other_are_told_in_a_line(name, arg):
+    first, second = arg.split(',')
+    assert refusal(load_experiment(name).get_config, arg) == (
+        f'presets {first} and {second} exclude each other; name one'
+    )
+
+
+def test_a_size_and_the_protocol_go_in_either_order():
+    table = load_experiment('cifar_table2')
+    found = table.get_config('protocol,small')
+    assert found.to_json() == table.get_config('small,protocol').to_json()
+    assert found.data.transfer.limit == 40_000 and tuple(found.logits) == tuple(table.TRANSFER)
 
 
 @pytest.mark.parametrize('size', ['', 'sample'])  # the table's own is called small
