@@ -1,5 +1,6 @@
 """One module asks which backend programs are for, and every net can be exported for all of them."""
 
+import functools
 import re
 import types
 
@@ -13,7 +14,7 @@ from conftest import ROOT
 from mimic_jax.config import experiment as experiments
 from mimic_jax.errors import UserError
 from mimic_jax.export import plan as exporting
-from mimic_jax.models import net, notation
+from mimic_jax.models import nets, notation
 from mimic_jax.models.kernels import pooling
 from mimic_jax.runtime import backend
 
@@ -103,17 +104,18 @@ def specs():
                 model = notation.solve(model, each.budget, shape, classes)
             # Of nets that differ in widths of like sizes, one.
             form = re.sub(r'\d+k?', lambda n: str(len(n[0])), model)
-            found.setdefault((form, shape), (model, shape, classes))
+            arguments = tuple(each.model_args.items())
+            found.setdefault((form, shape), (model, shape, classes, arguments))
     return sorted(found.values())
 
 
 @pytest.mark.parametrize('case', specs(), ids=lambda case: f'{case[0]}-{len(case[1])}')
 def test_every_net_can_be_exported_for_every_platform(case):
-    model, shape, classes = case
-    module = net.build(model, classes)
+    model, shape, classes, arguments = case
+    module = nets.make(model, dict(arguments), classes, shape)
     example = jax.ShapeDtypeStruct((*jax.export.symbolic_shape('b'), *shape), jnp.float32)
-    one = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
-    variables = jax.eval_shape(module.init, jax.random.key(0), one)
+    init = functools.partial(module.init, input_shape=shape)
+    variables = jax.eval_shape(init, jax.random.key(0))
     exported = jax.export.export(jax.jit(module.apply), platforms=exporting.PLATFORMS)(
         variables, example
     )

@@ -288,6 +288,7 @@ def test_target_and_loss_must_fit(target, kind, good):
     ('kind', 'expected'),
     [
         ('cross_entropy', {}),  # the default, which goes without saying
+        ('teacher_labels', {'kind': 'teacher_labels'}),
         ('logits', {'kind': 'logits', 'scale': 0.25}),
         ('standardised_logits', {'kind': 'standardised_logits', 'scale': 0.25}),
         ('probabilities', {'kind': 'probabilities', 'scale': 0.25}),
@@ -305,7 +306,7 @@ def test_a_loss_is_named_by_the_settings_it_reads(kind, expected):
 
 
 def test_every_loss_has_a_case_above():
-    assert len(LOSSES) == 9
+    assert len(LOSSES) == 10
 
 
 def test_a_run_is_named_as_it_was_before_there_was_an_input_scale():

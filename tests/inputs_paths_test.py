@@ -16,7 +16,7 @@ from PIL import Image
 
 from mimic_jax import main
 from mimic_jax.artifacts import store
-from mimic_jax.config import shipped
+from mimic_jax.config import command_line, shipped
 from mimic_jax.data import image_folder, npz, tfds_images, unlabelled
 from mimic_jax.data.settings import Data, Transfer
 from mimic_jax.runtime import address, compiled, files, sharding
@@ -82,6 +82,7 @@ def test_flags_take_a_tilde(home, monkeypatch):
     monkeypatch.setattr(pipeline, 'run', lambda config, **settings: found.update(settings))
     monkeypatch.setattr(main, '_CONFIG', types.SimpleNamespace(value=None))
     monkeypatch.setattr(main, '_experiment', lambda: 'own')
+    monkeypatch.setattr(main, '_file', lambda: None)
     for name, value in (('workdir', '~/runs'), ('input', '~/x'), ('output', '~/y.csv')):
         monkeypatch.setattr(main, f'_{name.upper()}', types.SimpleNamespace(value=value))
     if not flags.FLAGS.is_parsed():
@@ -89,7 +90,7 @@ def test_flags_take_a_tilde(home, monkeypatch):
     main._run('')
     assert found['workdir'] == home / 'runs'
     assert (found['source'], found['output']) == (f'{home}/x', f'{home}/y.csv')
-    assert main._with_shipped('--config=~/own.py:a') == f'--config={home}/own.py:a'
+    assert command_line.with_shipped('--config=~/own.py:a') == f'--config={home}/own.py:a'
     assert shipped.find(f'{home}/own.py') == f'{home}/own.py'
 
 

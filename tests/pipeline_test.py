@@ -71,7 +71,7 @@ def test_a_setting_that_nothing_reads_is_told_first(config, tmp_path, device, ca
     assert told == [
         'config.search.trials is 7 and is not used: it is read where space has parameters',
         'config.students.mimic.loss.temperature is 4.0 and is not used: it is read where kind is '
-        "'kl' or 'hinton'",
+        "'kl', 'hinton', 'z_scores', 'dkd' or 'dist'",
     ]
 
 
@@ -387,10 +387,12 @@ def test_another_jax_is_named_where_it_gives_other_numbers(
     session, plan = make_session(config, finished[0])
     monkeypatch.setattr(ensemble.jax, '__version__', '99.0')
     load = ensemble.load
-    monkeypatch.setattr(ensemble, 'load', lambda *a: lambda *b: load(*a)(*b) + np.float32(1e-4))
+    monkeypatch.setattr(
+        ensemble, 'load', lambda *a, **k: lambda *b: load(*a, **k)(*b) + np.float32(1e-4)
+    )
     ensemble.open_checked(session, plan.caches['ensemble'])  # within the tolerance
     ensemble.open_checked.cache_clear()
-    monkeypatch.setattr(ensemble, 'load', lambda *a: lambda *b: load(*a)(*b) + 1)
+    monkeypatch.setattr(ensemble, 'load', lambda *a, **k: lambda *b: load(*a, **k)(*b) + 1)
     with pytest.raises(UserError, match=r"written\.jax is '.*', here '99\.0', which gives other"):
         ensemble.open_checked(session, plan.caches['ensemble'])
 
@@ -473,7 +475,9 @@ def test_a_cache_that_was_begun_elsewhere_is_held_to_no_more_than_the_tolerance(
     here, load = ensemble.where_written(session), ensemble.load
     with monkeypatch.context() as elsewhere:
         elsewhere.setattr(ensemble, 'where_written', lambda _: {**here, 'backend': 'tpu'})
-        elsewhere.setattr(ensemble, 'load', lambda *a: lambda *b: load(*a)(*b) + np.float32(1e-4))
+        elsewhere.setattr(
+            ensemble, 'load', lambda *a, **k: lambda *b: load(*a, **k)(*b) + np.float32(1e-4)
+        )
         folder = pipeline.logits.run(session, cache)
     for name in ('COMPLETE', 'manifest.json'):
         (folder / name).unlink()

@@ -147,6 +147,7 @@ def test_the_current_folder_comes_before_that_of_the_experiment(tmp_path, monkey
         folder.mkdir()
     (beside / 'my_own_nets.py').write_text('X = "beside"\n')
     monkeypatch.chdir(here)
+    source.look_beside(None)
     before = list(sys.path)
     assert 'there is no module' in refusal(source.load, path, WHERE)
     source.look_beside(beside / 'mine.py')
