@@ -7,12 +7,16 @@ import pytest
 from conftest import tiny_digits
 
 from mimic_jax import pipeline
+from mimic_jax.config import experiment as experiments
+from mimic_jax.config.fields import as_json
 from mimic_jax.data import preprocess
 from mimic_jax.data.placement import Placement
 from mimic_jax.mimic import logits, teachers
+from mimic_jax.mimic.settings import Member
 from mimic_jax.planning import artifacts, compiled_for, machine
 from mimic_jax.planning import run as planning
 from mimic_jax.runtime import targets
+from mimic_jax.search import stand_ins
 
 # 8×8 digits: 4c3-bn-p2-16-d.5 and 8L-32.
 TEACHER = 4 * 9 + 2 * 4 + (4 * 16 + 1) * 16 + 17 * 10
@@ -217,3 +221,20 @@ def test_calls_on_a_target_are_those_of_all_nets_and_caches(config, make_session
     batches = -(-len(plan.caches['one'].examples) // session.run.evaluation_batch_size)
     views = plan.caches['ensemble'].settings.views
     assert found['label', teacher.name] == [2 * views * batches, 3 * batches]
+
+
+def test_members_of_a_finished_study_are_known(tmp_path):
+    optuna = pytest.importorskip('optuna', reason="needs Optuna: pip install -e '.[search]'")
+    storage = f'sqlite:///{tmp_path / "studies.sqlite"}'
+    study = optuna.create_study(study_name='nets', storage=storage, direction='maximize')
+    study.set_user_attr('data', 'these')
+    for model, value in (('8', 0.5), ('16', 0.7)):
+        trial = study.ask()
+        trial.set_user_attr('member', as_json(Member(model=model)))
+        study.tell(trial, value)
+    checked = experiments.read(members_from('nets'))
+    found, standing = stand_ins.for_members(checked.members, checked.search, tmp_path, 'these')
+    assert {name: member.model for name, member in found.items()} == {'cnn_1': '16', 'cnn_2': '8'}
+    assert not standing
+    _, standing = stand_ins.for_members(checked.members, checked.search, tmp_path, 'others')
+    assert set(standing) == {'cnn_1', 'cnn_2'} and 'other data' in standing['cnn_1'].why
