@@ -48,7 +48,8 @@ SLOW = frozenset(
         *('preprocess', 'readme_runs', 'search', 'search_phase', 'search_report'),
         *('settings_flags',),
         *('statistics', 'student_search', 'timit_pipeline', 'train', 'train_step'),
-        *('ahead', 'labelling', 'mixing', 'pixels', 'planning', 'resize'),
+        *('ahead', 'airbench', 'curvature', 'labelling', 'mixing', 'objective', 'passed'),
+        *('pixels', 'planning', 'resize'),
         *('transfer', 'untrusted', 'urban_views', 'views', 'viterbi', 'winograd'),
     ]
 )  # fmt: skip
