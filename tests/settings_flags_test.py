@@ -18,11 +18,10 @@ from mimic_jax.config.experiment import Experiment
 from mimic_jax.config.fields import as_json, is_group, section
 
 CASES = list(artifact_names.cases())
-MOST = 12  # entries of a group, such as students, of which all are tried; of more, the first and the last
 
 
 def leaves(cls, config, path=()):
-    """(path, field, type, value) of every setting that a config holds, of large groups of two entries."""
+    """(path, field, type, value) of every setting that a config holds."""
     hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
         hint, value, at = hints[field.name], config[field.name], (*path, field.name)
@@ -30,8 +29,7 @@ def leaves(cls, config, path=()):
             yield from leaves(hint, value, at)
         elif typing.get_origin(hint) is Mapping:
             inner = typing.get_args(hint)[1]
-            names = list(value)
-            for name in names if len(names) <= MOST else (names[0], names[-1]):
+            for name in value:
                 if is_group(inner):
                     yield from leaves(inner, value[name], (*at, name))
                 else:
