@@ -57,10 +57,8 @@ SLOW = frozenset(
 
 # Tests that take longest for what they show: .ci/long runs them by --long.
 LONG = (
-    'accelerator_test.py::test_a_stage_is_measured_once',
     'curvature_test.py::test_the_phase_tries_every_net_once_and_goes_on_where_it_stopped',
     'labelling_test.py::test_students_learn_from_every_kind_and_the_report_says_what_each_takes',
-    'logit_cache_test.py::test_members_are_held_one_at_a_time',
     'resize_test.py::test_a_student_of_many_sizes_predicts_any',
 )
 

@@ -114,7 +114,7 @@ def _load_digits() -> Source:
 
     images, labels = load_digits(return_X_y=True)
     # 15 grey levels a step: 0 … 16 become 0 … 240, the nearest whole multiple within uint8.
-    inputs = (images.reshape(-1, 8, 8, 1) * 15).astype(np.uint8)  # SCALED says so to people
+    inputs = (images.reshape(-1, 8, 8, 1) * 15).astype(np.uint8)  # a report says SCALED
     labels = labels.astype(np.int32)
     return Source(inputs, labels, inputs[:0], inputs[:0], labels[:0], 10, tuple('0123456789'))
 

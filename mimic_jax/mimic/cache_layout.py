@@ -58,7 +58,7 @@ class Layout:
             yield from self.parts(view)
 
     def written(self, folder: Path) -> list[Part]:
-        """The parts that an earlier sitting has finished."""
+        """The parts that earlier runs have finished."""
         # Orbax renames a finished part into place, so what is there is whole.
         known = digests.read(folder)
         return [
@@ -73,7 +73,7 @@ def layout(examples: int, views: int, packing: Packing, batch: int = 1) -> Layou
 
 
 def part_rows(folder: Path, planned: Layout) -> int:
-    """The rows of a part in the sitting that began the cache, which may have had other batches."""
+    """The rows of a part, as the run that began the cache had them; later runs may have other batches."""
     try:
         return int(json.loads((folder / PARTS).read_text()))
     except (OSError, ValueError):  # nobody has begun, or it was an older version
