@@ -19,7 +19,7 @@ from mimic_jax.artifacts import store
 from mimic_jax.data import batches
 from mimic_jax.runtime import hosts
 
-PATIENCE = 300  # seconds that a start may take on a busy machine
+PATIENCE = 300  # seconds that a start, or a run, may take on a busy machine
 ENDED = 'error: process 0: another process of this run has ended'
 
 
@@ -31,7 +31,8 @@ def start(command, count=2):
     path = os.pathsep.join([str(ROOT), str(ROOT / 'tests')])
     return [
         subprocess.Popen(
-            [sys.executable, *command(f'localhost:{port},{count},{number}')],
+            # faulthandler: SIGABRT prints what each thread is at.
+            [sys.executable, '-X', 'faulthandler', *command(f'localhost:{port},{count},{number}')],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -41,13 +42,27 @@ def start(command, count=2):
     ]
 
 
-def end(process, seconds=PATIENCE):
-    """(status, output, errors) of a process that ends by itself."""
+def ends(processes, seconds=PATIENCE):
+    """(status, output, errors) of each process; all end by themselves, or the test fails.
+
+    Its message then has the stacks of all threads of the processes that still ran.
+    """
+    deadline = time.monotonic() + seconds
+    found, late = [], False
     try:
-        output, errors = process.communicate(timeout=seconds)
+        for process in processes:
+            try:
+                told = process.communicate(timeout=max(0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                late = True
+                process.send_signal(signal.SIGABRT)
+                told = process.communicate(timeout=30)
+            found.append((process.returncode, *told))
     finally:
-        process.kill()
-    return process.returncode, output, errors
+        for process in processes:
+            process.kill()
+    assert not late, f'not ended after {seconds} s\n' + '\n'.join(errors for _, _, errors in found)
+    return found
 
 
 def views(folder, count=2):
@@ -71,10 +86,10 @@ def together(tmp_path_factory):
     """A workdir that two processes made, and what each of them said."""
     workdir = tmp_path_factory.mktemp('together')
     script = str(ROOT / 'tests' / 'one_of_two.py')
-    ends = [end(each) for each in start(lambda where: [script, where, str(workdir)])]
-    for status, _, errors in ends:
+    found = ends(start(lambda where: [script, where, str(workdir)]))
+    for status, _, errors in found:
         assert status == 0, errors
-    return workdir, [(output, errors) for _, output, errors in ends]
+    return workdir, [(output, errors) for _, output, errors in found]
 
 
 @pytest.fixture(scope='module')
@@ -125,6 +140,17 @@ def test_what_stops_one_process_stops_all(said):
     first, second = (found['other recipe'] for found in said)
     assert first == '' and second.startswith('process 1 is about to make data-')
     assert 'same code, config and flags' in second
+
+
+def test_a_save_of_one_process_leaves_the_saves_of_all_whole(said):
+    assert [found['halves'] for found in said] == [[0, 1, 2, 3]] * 2
+
+
+def test_processes_that_wait_for_each_other_end_with_their_stacks():
+    both = start(lambda _: ['-c', 'import time; time.sleep(100)'])
+    with pytest.raises(AssertionError, match='not ended after 1 s') as caught:
+        ends(both, 1)
+    assert str(caught.value).count('File "<string>", line 1 in <module>') == 2
 
 
 def test_one_process_speaks(together):
@@ -183,8 +209,7 @@ def test_stopped_then_killed_then_finished_by_one(tmp_path, device):
     processes = both()
     checkpoint_after(tmp_path / 'work', 0, processes)
     processes[1].send_signal(signal.SIGTERM)
-    for process in processes:
-        status, _, errors = end(process, 60)  # on a busy machine; alone it takes 3 s
+    for status, _, errors in ends(processes, 60):  # on a busy machine; alone it takes 3 s
         assert status == 130, errors
         assert errors.splitlines()[-1].startswith('stopped; nothing is lost. To go on: ')
     stopped = max(checkpoints(tmp_path / 'work'))
@@ -192,7 +217,7 @@ def test_stopped_then_killed_then_finished_by_one(tmp_path, device):
     processes = both()
     checkpoint_after(tmp_path / 'work', stopped, processes)
     processes[1].kill()
-    status, _, errors = end(processes[0], 60)
+    ((status, _, errors),) = ends(processes[:1], 60)
     assert status != 0
     assert errors.splitlines()[-1].startswith(ENDED), errors
     assert 'Traceback' not in errors

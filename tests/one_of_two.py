@@ -6,6 +6,7 @@ Prints, as its last line, JSON of what the checks of `mimic_jax.runtime.hosts` f
 batch this process read.
 """
 
+import asyncio
 import json
 import sys
 from pathlib import Path
@@ -13,13 +14,15 @@ from pathlib import Path
 import jax
 import numpy as np
 from conftest import tiny_digits
+from orbax.checkpoint._src.path import atomicity
 
 from mimic_jax import pipeline
 from mimic_jax.artifacts import store
 from mimic_jax.artifacts.store import Recipe
 from mimic_jax.data import batches
 from mimic_jax.errors import UserError
-from mimic_jax.runtime import hosts
+from mimic_jax.runtime import hosts, sharding
+from mimic_jax.training import checkpoint
 
 
 def refused(call) -> str:
@@ -46,7 +49,36 @@ def checks(workdir: Path) -> dict:
         'other recipe': refused(
             lambda: store.make(workdir, Recipe('data', {'seed': me}), lambda folder: {})
         ),
+        'halves': save_together(workdir),
     }
+
+
+def save_together(folder: Path) -> list:
+    """An array of which each process saved a half, as restored, after process 0 saved one alone.
+
+    Process 0 makes folders late, as on a slow disk.
+    """
+    make = atomicity._create_tmp_directory
+
+    async def late(*arguments, **settings):
+        await asyncio.sleep(1)
+        return await make(*arguments, **settings)
+
+    over_both = sharding.batch_sharding(sharding.make_mesh())
+    values = np.arange(4, dtype=np.float32)
+    halves = {'array': jax.make_array_from_callback((4,), over_both, lambda at: values[at])}
+    with checkpoint.by_itself() as checkpointer:
+        hosts.first(lambda: checkpointer.save(folder / 'of_one', {'array': values}))
+    if hosts.is_first():
+        atomicity._create_tmp_directory = late
+    try:
+        with checkpoint.Checkpoints(folder) as checkpoints:
+            checkpoints.save(1, halves)
+        with checkpoint.Checkpoints(folder) as checkpoints:
+            restored = checkpoints.restore(1, variables=halves)['variables']
+    finally:
+        atomicity._create_tmp_directory = make
+    return sharding.whole(restored)['array'].tolist()
 
 
 def watch_reading() -> list:

@@ -158,7 +158,7 @@ def by_itself() -> ocp.StandardCheckpointer:
         return ocp.StandardCheckpointer()
     me = hosts.process()
     options = ocp.options.MultiprocessingOptions(primary_host=me, active_processes={me})
-    return ocp.StandardCheckpointer(multiprocessing_options=options)
+    return ocp.StandardCheckpointer(multiprocessing_options=options, async_options=_folders_first())
 
 
 def _together(name: str) -> dict:
@@ -172,7 +172,21 @@ def _together(name: str) -> dict:
     processes = ocp.options.MultiprocessingOptions(
         active_processes=set(range(hosts.count())), barrier_sync_key_prefix=name
     )
-    return {'multiprocessing_options': processes, 'create': False}
+    return {
+        'multiprocessing_options': processes,
+        'async_options': _folders_first(),
+        'create': False,
+    }
+
+
+def _folders_first() -> ocp.options.AsyncOptions:
+    """Options of saves among several processes: folders are made before any process writes.
+
+    By default process 0 makes them in the background, and the others wait for a signal under the
+    number of the save. Each process counts its own saves, so one that process 0 makes alone puts the
+    numbers out of step: no signal is awaited, and process 0 deletes what the others have written.
+    """
+    return ocp.options.AsyncOptions(create_directories_asynchronously=False)
 
 
 def digest(tree) -> str:
