@@ -25,11 +25,11 @@ sys.path[:0] = [str(ROOT / 'tests'), str(ROOT)]
 
 import artifact_names  # noqa: E402
 
-from mimic_jax import plan as plans  # noqa: E402
 from mimic_jax.config import experiment as experiments  # noqa: E402
 from mimic_jax.data.placement import Placement  # noqa: E402
 from mimic_jax.errors import UserError  # noqa: E402
 from mimic_jax.ops.text import aligned  # noqa: E402
+from mimic_jax.planning import collect as plans  # noqa: E402
 from mimic_jax.planning import compiled_for  # noqa: E402
 from mimic_jax.runtime import backend, targets  # noqa: E402
 from mimic_jax.search import trials  # noqa: E402

@@ -79,10 +79,10 @@ def slope(amounts, values) -> float:
 
 def pipeline(folder: Path, rows: int, members: int, views: int) -> dict:
     """Seconds and peak memory of preparing, labelling and training."""
-    from mimic_jax import plan as plans
     from mimic_jax.config import experiment as experiments
     from mimic_jax.data import prepare
     from mimic_jax.mimic import logits, students, teachers
+    from mimic_jax.planning import collect as plans
     from mimic_jax.runtime import sharding
     from mimic_jax.runtime.progress import Progress
     from mimic_jax.training.session import Session

@@ -22,11 +22,11 @@ import record
 from absl import logging
 
 from mimic_jax import pipeline
-from mimic_jax import plan as plans
 from mimic_jax.config import experiment as experiments
 from mimic_jax.data import prepare
 from mimic_jax.mimic import latency
 from mimic_jax.ops.text import aligned
+from mimic_jax.planning import collect as plans
 from mimic_jax.runtime import allocator, sharding
 from mimic_jax.runtime.progress import Progress
 from mimic_jax.training.session import Session

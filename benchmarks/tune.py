@@ -16,9 +16,10 @@ from pathlib import Path
 import config_files
 from absl import logging
 
-from mimic_jax import pipeline, plan
+from mimic_jax import pipeline
 from mimic_jax.config import experiment as experiments
 from mimic_jax.data import prepare
+from mimic_jax.planning import collect
 from mimic_jax.reporting.run import machine
 from mimic_jax.runtime import allocator
 from mimic_jax.runtime.progress import Progress
@@ -78,7 +79,7 @@ def trial(arguments, student: str, settings: dict, split: int | None) -> float:
         pipeline.run(config, workdir=arguments.workdir, experiment='tuning', phase=phase)
     checked = experiments.read(config)
     data = prepare.run(checked.data, arguments.workdir, Progress())
-    (net,) = plan.make(checked, data).students[student]
+    (net,) = collect.make(checked, data).students[student]
     records = metrics_log.read(arguments.workdir / net.recipe.name)
     accuracies = [r['validation_accuracy'] for r in records if 'validation_accuracy' in r]
     return accuracies[-1]

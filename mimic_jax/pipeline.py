@@ -29,39 +29,32 @@ once it has ended. They then are members like any others, and their teachers are
 of students comes after the logits that they learn from, and writes student-<id>.
 """
 
-import dataclasses
 import functools
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from mimic_jax import plan as plans
 from mimic_jax.artifacts import store
 from mimic_jax.baselines import run as baseline
 from mimic_jax.config import experiment as experiments
 from mimic_jax.config.experiment import Experiment
 from mimic_jax.config.fields import unread
 from mimic_jax.data import prepare
-from mimic_jax.errors import UserError
 from mimic_jax.export import plan as exporting
 from mimic_jax.export import predict
 from mimic_jax.export import run as export
 from mimic_jax.mimic import evaluate, logits, rates, students, teachers, views_phase
-from mimic_jax.mimic.plan import Plan, trial
-from mimic_jax.mimic.settings import Member
+from mimic_jax.mimic.plan import Plan
+from mimic_jax.planning import collect, request, studies
 from mimic_jax.planning import run as planning
-from mimic_jax.reporting import answers, terminal
 from mimic_jax.reporting import run as report
+from mimic_jax.reporting import terminal
 from mimic_jax.runtime import hosts, sharding
 from mimic_jax.runtime.progress import Progress
 from mimic_jax.search import report as search_report
-from mimic_jax.search import run as search
-from mimic_jax.search import stand_ins, trials
 from mimic_jax.speech import align, decode, transcribe
 from mimic_jax.speech import prepare as speech_prepare
 from mimic_jax.speech import report as speech_report
 from mimic_jax.speech.dataset import SpeechDataset
-from mimic_jax.speech.plan import AlignmentPlan
 from mimic_jax.training import boards
 from mimic_jax.training.session import Session
 
@@ -93,7 +86,8 @@ def run(
     export, a key of `exporting.FILES`.  source, output: paths that predict reads and writes, the latter
     if it is not empty.  compile_for: chips that plan compiles for; see `targets.parse`.
     Prints the table and the report's path when the report is among the phases.
-    Returns what the phases shared and what was planned; None where the search is all that ran.
+    Returns what the phases shared and what was planned; None where nothing but a search, a plan or
+    views was asked for.
 
     Raises:
       UserError: bad input of any kind, or an input of the phase that is not there.
@@ -102,39 +96,72 @@ def run(
     store.opened.clear()
     wanted = PHASES if phase == 'all' else (phase,)
     checked = experiments.read(settings)
-    searched = _checked(checked, wanted, source, output)
-    session = _prepared(checked, workdir, experiment, devices)
+    request.check(checked, wanted, source, output)
+    session = _session(checked, workdir, experiment, devices)
     if phase == 'plan':
-        _print_plan(session, checked, compile_for)
+        print(planning.run(session, checked, compile_for))
         return None
     if phase == 'views':
-        _write_views(session, checked, output)
+        named = session.with_data(collect.realigned(checked, session.data))
+        _print_each(views_phase.run(named, checked.logits, checked.views, checked.data, output))
         return None
+    searched = checked.search.kind if 'search' in wanted else ''
     if searched == 'member':
-        _search_members(session, checked)
+        studies.search_members(session, checked)
         if phase == 'search':
             return None
-    checked = _with_members(session, checked)
-    plan = plans.make(_without_students(checked), session.data)
+    checked = studies.with_members(session, checked)
+    plan = collect.make(studies.without_students(checked), session.data)
     if searched == 'student':
-        _check_search(session, checked, plan)
+        studies.check(session, checked, plan)
     elif _READ_STUDENTS.intersection(wanted):
-        checked, plan = _with_students(session, checked, plan)
-    plans.announce(plan, wanted, session)
+        checked, plan = studies.with_students(session, checked, plan)
+    collect.announce(plan, wanted, session)
     prepare.fit(workdir, session.data, session.progress)
-    before, session = session, _aligned(session, plan.alignments)
-
-    if phase == 'rates':
-        print(rates.run(session.alone, plan, workdir / experiment))
+    aligned = align.all_rounds(session, plan.alignments)
     if 'teacher' in wanted:
-        _each(session, plan.members.values(), teachers.make)
+        _each(aligned, plan.members.values(), teachers.make)
     if 'logits' in wanted:
-        _each(session, plan.caches.values(), logits.run)
+        _each(aligned, plan.caches.values(), logits.run)
     if searched == 'student':
-        search.run(session, checked.search, checked.views, plan.caches)
+        studies.search_students(aligned, checked, plan)
         if phase == 'search':
             return None
-        checked, plan = _with_students(before, checked, plan)
+        checked, plan = studies.with_students(session, checked, plan)
+    _from_students_on(aligned, plan, wanted)
+    if 'report' in wanted:
+        anew = phase == 'report'
+        hosts.first(lambda: _report(aligned.alone, plan, checked, experiment, command, anew))
+    if phase == 'rates':
+        print(rates.run(aligned.alone, plan, workdir / experiment))
+    if phase in ('export', 'predict'):
+        exported = exporting.make(plan, aligned.data, student_name, file_format)
+        folder = export.run(aligned, exported)
+        if phase == 'export':
+            print(export.summary(folder))
+        else:
+            _predict(aligned, plan, exported.name, folder, source, output)
+    return aligned, plan
+
+
+def _session(
+    checked: Experiment, workdir: Path, experiment: str, devices: Sequence | None
+) -> Session:
+    """The data, read, and everything else that the phases share."""
+    mesh = sharding.make_mesh(checked.run.model_axis, devices)
+    hosts.make_workdir(workdir)
+    shorter = '; '.join(f':{advice}' for advice in checked.presets)
+    advice = f'Shorter presets, as --config=FILE.py:PRESET — {shorter}.' if shorter else ''
+    progress = Progress(advice, quiet=not hosts.is_first())
+    for line in unread(checked):
+        progress.say(line)
+    data = prepare.run(checked.data, workdir, progress)
+    named = workdir / boards.FOLDER / experiment
+    return Session(workdir, data, checked.run, progress, mesh, named)
+
+
+def _from_students_on(session: Session, plan: Plan, wanted: Sequence[str]) -> None:
+    """Students, baselines, and what all nets answer, as far as they are wanted."""
     if 'student' in wanted:
         _each(session, (net for seeds in plan.students.values() for net in seeds), students.make)
     if 'baseline' in wanted:
@@ -147,95 +174,6 @@ def run(
     if 'decode' in wanted:
         each = (decoding for seeds in plan.decodings.values() for decoding in seeds)
         _each(session.alone, each, decode.run)
-    if 'report' in wanted:
-        anew = phase == 'report'
-        hosts.first(lambda: _report(session.alone, plan, checked, experiment, command, anew))
-    if phase in ('export', 'predict'):
-        exported = exporting.make(plan, session.data, student_name, file_format)
-        folder = export.run(session, exported)
-        if phase == 'export':
-            print(export.summary(folder))
-        else:
-            decoding = next(iter(plan.decodings.get(f'students.{exported.name}', ())), None)
-            spoken = isinstance(session.data, SpeechDataset)
-            heard = functools.partial(transcribe.run, session, decoding) if spoken else None
-            predict.run(session, folder, Path(source), Path(output) if output else None, heard)
-    return session, plan
-
-
-def _checked(checked: Experiment, wanted: Sequence[str], source: str, output: str) -> str:
-    """What is searched for, 'member', 'student' or '' for no search, once a request makes sense."""
-    for phase in ('export', 'predict'):
-        if phase in wanted and hosts.count() > 1:
-            raise UserError(f'--phase={phase} is for one process; leave --distributed out')
-    if 'predict' in wanted:
-        predict.check(source, output)
-    if 'rates' in wanted:
-        rates.check()
-    if 'views' in wanted:
-        views_phase.check(checked.logits, output)
-    kind = checked.search.kind
-    if 'search' not in wanted or (not kind and len(wanted) > 1):
-        return ''
-    if not kind:
-        raise UserError(
-            '--phase=search needs parameters in config.search.space, of which this config has none; '
-            'choose an experiment with some, such as experiments/urban_teachers.py'
-        )
-    if hosts.count() > 1:
-        raise UserError(
-            'a search is not run by --distributed processes: start --phase=search on each host '
-            'by itself, with config.search.storage a database that all reach; the phases after '
-            'it can be --distributed'
-        )
-    if len(wanted) > 1:  # by itself it may well be a part of a search
-        nets = checked.students if kind == 'student' else checked.members
-        trials.check_ranks(nets, checked.search)
-    return kind
-
-
-def _prepared(
-    checked: Experiment, workdir: Path, experiment: str, devices: Sequence | None
-) -> Session:
-    """The data, read, and everything else that the phases share."""
-    mesh = sharding.make_mesh(checked.run.model_axis, devices)
-    _make_workdir(workdir)
-    progress = Progress(_advice(checked), quiet=not hosts.is_first())
-    for line in unread(checked):
-        progress.say(line)
-    data = prepare.run(checked.data, workdir, progress)
-    named = workdir / boards.FOLDER / experiment
-    return Session(workdir, data, checked.run, progress, mesh, named)
-
-
-def _print_plan(session: Session, checked: Experiment, compile_for: str) -> None:
-    """What will be made; a net that a study has yet to find is shown by the middle of its space."""
-    _, data = plans.alignments(checked, session.data)
-    found, standing = stand_ins.for_members(
-        checked.members, checked.search, session.workdir, data.fingerprint
-    )
-    checked = dataclasses.replace(checked, members=found)
-    plan = plans.make(_without_students(checked), session.data)
-    if compile_for:
-        unknown = {name for name, stand_in in standing.items() if not stand_in.typical}
-        print(planning.run_for(session, plan, compile_for, unknown))
-        return
-    typical = None
-    if checked.search.kind:
-        data, middle = plans.realigned(checked, session.data), trials.middle(checked.search)
-        net = trial('trial', middle, checked.views, data, plan.caches)
-        typical = checked.search.trials, net
-    print(planning.run(session, plan, typical, standing))
-    unfound = len(checked.students) - len(trials.known(checked.students))
-    if unfound:
-        print(f'{unfound} students are from studies and are not counted')
-
-
-def _write_views(session: Session, checked: Experiment, output: str) -> None:
-    """The views of caches; they bear the name that the data have after all realignment."""
-    session = dataclasses.replace(session, data=plans.realigned(checked, session.data))
-    for folder in views_phase.run(session, checked.logits, checked.views, checked.data, output):
-        print(folder)
 
 
 def _each(session: Session, planned: Iterable, make: Callable[[Session, object], object]) -> None:
@@ -256,88 +194,21 @@ def _report(
         session, plan, checked.report, experiment, command, checked, searched, part, anew
     )
     print(terminal.results(result['rows'], terminal.width()))
-    for name in report.PAGES if terminal.width() else report.PAGES[-1:]:
-        print(session.workdir / experiment / name)
+    pages = report.PAGES if terminal.width() else report.PAGES[-1:]
+    _print_each(session.workdir / experiment / name for name in pages)
 
 
-def _search_members(session: Session, checked: Experiment) -> None:
-    found = trials.with_stand_ins(checked.members, checked.search)
-    checked = dataclasses.replace(_without_students(checked), members=found)
-    plan = plans.make(checked, session.data)
-    _check_search(session, checked, plan)
-    prepare.fit(session.workdir, session.data, session.progress)
-    aligned = _aligned(session, plan.alignments)
-    search.run(aligned, checked.search, checked.views, plan.caches)
+def _predict(
+    session: Session, plan: Plan, student: str, folder: Path, source: str, output: str
+) -> None:
+    """What an exported student says of a person's examples; of speech, the phones that it hears."""
+    heard = None
+    if isinstance(session.data, SpeechDataset):
+        decoding = next(iter(plan.decodings.get(f'students.{student}', ())), None)
+        heard = functools.partial(transcribe.run, session, decoding)
+    predict.run(session, folder, Path(source), Path(output) if output else None, heard)
 
 
-def _check_search(session: Session, checked: Experiment, plan: Plan) -> None:
-    data = plans.realigned(checked, session.data)
-    search.check(session, checked.search, checked.views, plan.caches, data)
-
-
-def _without_students(checked: Experiment) -> Experiment:
-    """The experiment without the students that are still to be read from a study."""
-    return dataclasses.replace(checked, students=trials.known(checked.students))
-
-
-def _with_members(session: Session, checked: Experiment) -> Experiment:
-    """The experiment with its members from studies, as far as there are any."""
-    alignments, data = plans.alignments(checked, session.data)
-
-    def ask(members: list[Member]):
-        """What they say of the validation examples; done here, as the choice precedes any plan."""
-        prepare.fit(session.workdir, session.data, session.progress)
-        aligned = _aligned(session, alignments)
-        folders = []
-        for number, member in enumerate(members):
-            net = trial(f'candidate {number}', member, checked.views, aligned.data, {})
-            teachers.make(aligned, net)
-            folders.append(evaluate.run(aligned, net, 'teacher'))
-        return answers.on_validation(aligned, folders)
-
-    fingerprint = data.fingerprint
-    found = trials.found_members(checked.members, checked.search, session.workdir, fingerprint, ask)
-    return dataclasses.replace(checked, members=found)
-
-
-def _with_students(session: Session, checked: Experiment, plan: Plan) -> tuple[Experiment, Plan]:
-    """The experiment with its students from studies, and its plan.
-
-    session: before any realignment.  plan: of the experiment without them.
-    """
-    fingerprint = plans.realigned(checked, session.data).fingerprint
-    caches = {name: cache.recipe.name for name, cache in plan.caches.items()}
-    found = trials.found_students(
-        checked.students, checked.search, session.workdir, fingerprint, caches
-    )
-    checked = dataclasses.replace(checked, students=found)
-    return checked, plans.make(checked, session.data)
-
-
-def _aligned(session: Session, alignments: Sequence[AlignmentPlan]) -> Session:
-    """The session with its targets realigned, round after round, whichever phase was asked for."""
-    for alignment in alignments:
-        folder = session.workdir / alignment.recipe.name
-        if not hosts.first(functools.partial(store.is_complete, folder)):
-            teachers.make(session, alignment.net)
-        session = dataclasses.replace(session, data=align.run(session.alone, alignment))
-    return session
-
-
-def _make_workdir(workdir: Path) -> None:
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=workdir):  # of this process alone, whoever else starts
-            pass
-    except OSError as error:
-        raise UserError(
-            f'--workdir={workdir} cannot be written to ({error.strerror}); choose another folder'
-        ) from None
-    hosts.share_folder(workdir)
-
-
-def _advice(checked: Experiment) -> str:
-    if not checked.presets:
-        return ''
-    shorter = '; '.join(f':{advice}' for advice in checked.presets)
-    return f'Shorter presets, as --config=FILE.py:PRESET — {shorter}.'
+def _print_each(paths: Iterable[Path]) -> None:
+    for path in paths:
+        print(path)

@@ -16,10 +16,10 @@ import pytest
 from conftest import refusal
 from jax.sharding import AbstractMesh
 
-from mimic_jax import plan as plans
 from mimic_jax.config import experiment as experiments
 from mimic_jax.data.placement import Placement
 from mimic_jax.models import nets
+from mimic_jax.planning import collect as plans
 from mimic_jax.planning import compiled_for, programs
 from mimic_jax.runtime import backend, sharding, targets
 from mimic_jax.runtime.interrupt import Interrupted

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mimic_jax import plan as plans
 from mimic_jax.artifacts.store import Recipe
 from mimic_jax.config import experiment as experiments
 from mimic_jax.data import sources, splits
 from mimic_jax.mimic.plan import trial
 from mimic_jax.mimic.settings import Member
+from mimic_jax.planning import collect as plans
 from mimic_jax.search import trials
 from mimic_jax.speech import corpora, flite, timit_source, timit_splits
 

@@ -154,9 +154,9 @@ def device():
 @pytest.fixture
 def make_session(tmp_path, device):
     """Makes a session and a plan of a config, in a fresh workdir unless one is given."""
-    from mimic_jax import plan
     from mimic_jax.config import experiment as experiments
     from mimic_jax.data import prepare
+    from mimic_jax.planning import collect
     from mimic_jax.runtime import sharding
     from mimic_jax.runtime.progress import Progress
     from mimic_jax.training.session import Session
@@ -168,6 +168,6 @@ def make_session(tmp_path, device):
         data = prepare.run(checked.data, workdir, Progress(stream=io.StringIO()))
         mesh = sharding.make_mesh(model_axis, devices or device)
         session = Session(workdir, data, checked.run, Progress(stream=io.StringIO()), mesh)
-        return session, plan.make(checked, data)
+        return session, collect.make(checked, data)
 
     return make

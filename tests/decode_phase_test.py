@@ -9,10 +9,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from mimic_jax import plan as plans
 from mimic_jax.artifacts import store
 from mimic_jax.config import experiment as experiments
 from mimic_jax.errors import UserError
+from mimic_jax.planning import collect as plans
 from mimic_jax.reporting import html_report, pictures, tables
 from mimic_jax.reporting.answers import Answers
 from mimic_jax.runtime import sharding

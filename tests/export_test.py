@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import random_variables, refusal, tiny_digits
 
-from mimic_jax import pipeline, plan
+from mimic_jax import pipeline
 from mimic_jax.artifacts import store
 from mimic_jax.config import experiment as experiments
 from mimic_jax.data import prepare, preprocess
@@ -22,6 +22,7 @@ from mimic_jax.export import lasting
 from mimic_jax.export import plan as exporting
 from mimic_jax.export import run as export
 from mimic_jax.models import net
+from mimic_jax.planning import collect
 from mimic_jax.runtime import sharding
 from mimic_jax.runtime.interrupt import Interrupted
 from mimic_jax.runtime.progress import Progress
@@ -71,7 +72,7 @@ def opened(tmp_path_factory, device):
     progress = Progress(stream=io.StringIO())
     data = prepare.run(checked.data, workdir, progress)
     session = Session(workdir, data, checked.run, progress, sharding.make_mesh(1, device))
-    made = plan.make(checked, data)
+    made = collect.make(checked, data)
     for number, planned in enumerate([*made.members.values(), made.students['mimic'][0]]):
         plant(session, planned, number)
     return session, made

@@ -14,12 +14,12 @@ import pytest
 from html_reader import Page, assert_alone
 from PIL import Image
 
-from mimic_jax import plan as plans
 from mimic_jax.artifacts import store
 from mimic_jax.config import experiment as experiments
 from mimic_jax.data import prepare
 from mimic_jax.data.dataset import Dataset
 from mimic_jax.ops import metrics
+from mimic_jax.planning import collect as plans
 from mimic_jax.reporting import comparisons, html_page, html_plots, html_provenance
 from mimic_jax.reporting import run as report
 from mimic_jax.reporting.answers import Answers

@@ -13,8 +13,7 @@ from mimic_jax.data import preprocess
 from mimic_jax.data.placement import Placement
 from mimic_jax.mimic import logits, teachers
 from mimic_jax.mimic.settings import Member
-from mimic_jax.planning import artifacts, compiled_for, machine
-from mimic_jax.planning import run as planning
+from mimic_jax.planning import artifacts, compiled_for, machine, table
 from mimic_jax.runtime import targets
 from mimic_jax.search import stand_ins
 
@@ -69,7 +68,7 @@ def test_the_bytes_on_disk_are_those_that_are_written(opened):
     ):
         written = sum(path.stat().st_size for path in folder.rglob('*') if path.is_file())
         assert works[what].disk < written < works[what].disk + 200_000
-    text = planning.run(session, plan, None)
+    text = table.of_artifacts(session, plan, None)
     there = [line for line in text.splitlines() if '| there ' in line]
     assert [line.split()[1] for line in there] == [folder.name for folder in made]
     assert all(line.split('|')[-2].strip() == '' for line in there), 'no time is left for them'
@@ -120,7 +119,7 @@ def test_the_phase_computes_nothing(tmp_path, capsys, device):
 
 def test_a_search_is_planned_by_the_middle_of_its_space(opened):
     session, plan, _ = opened
-    text = planning.run(session, plan, (7, plan.members['cnn_1']))
+    text = table.of_artifacts(session, plan, (7, plan.members['cnn_1']))
     assert 'a search before it: at most 7 trials, each about as 4c3-bn-p2-16-d.5' in text
 
 
@@ -128,7 +127,7 @@ def test_a_search_is_planned_by_the_middle_of_its_space(opened):
     ('value', 'figure'), [(0, '0 '), (999, '999 '), (12_345, '12.3 k'), (3e12, '3 T'), (None, '?')]
 )
 def test_figures_have_three_digits(value, figure):
-    assert planning._figure(value) == figure
+    assert table._figure(value) == figure
 
 
 @pytest.mark.parametrize(
@@ -136,14 +135,14 @@ def test_figures_have_three_digits(value, figure):
     [(0, '0 B'), (2048, '2 KiB'), (300 * 2**20, '300 MiB'), (1.5 * 2**40, '1.5 TiB')],
 )
 def test_sizes_have_binary_units(value, figure):
-    assert planning._size(value) == figure
+    assert table._size(value) == figure
 
 
 @pytest.mark.parametrize(
     ('seconds', 'time'), [(0.25, '0.25 s'), (90, '2 min'), (3700, '1 h 02 min'), (90000, '1 d 1 h')]
 )
 def test_times_are_as_people_say_them(seconds, time):
-    assert planning._time(seconds) == time
+    assert table._time(seconds) == time
 
 
 # Members from studies.
@@ -203,7 +202,7 @@ def test_members_of_the_experiments_own_search_are_its_trials(tmp_path, capsys, 
 def test_equal_artifacts_are_counted_once(config, make_session):
     config.members.cnn_2 = config.members.cnn_1
     session, plan = make_session(config)
-    text = planning.run(session, plan, None)
+    text = table.of_artifacts(session, plan, None)
     assert '11 of 11 artifacts are to be made' in text
 
 

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mimic_jax import plan as plans
 from mimic_jax.artifacts import store
 from mimic_jax.config import experiment as experiments
 from mimic_jax.data.dataset import Dataset
@@ -21,6 +20,7 @@ from mimic_jax.export import predict, raw_files
 from mimic_jax.export import run as export
 from mimic_jax.mimic import evaluate
 from mimic_jax.models import net
+from mimic_jax.planning import collect as plans
 from mimic_jax.runtime import sharding
 from mimic_jax.runtime.interrupt import Interrupted
 from mimic_jax.runtime.progress import Progress

@@ -11,17 +11,17 @@ import pytest
 from PIL import Image
 
 from mimic_jax import pipeline
-from mimic_jax import plan as plans
 from mimic_jax.artifacts import store
 from mimic_jax.config import experiment as experiments
 from mimic_jax.data import batches, prepare, statistics
 from mimic_jax.data.settings import Data
 from mimic_jax.errors import UserError
 from mimic_jax.models import counts, net
+from mimic_jax.planning import collect as plans
 from mimic_jax.reporting import comparisons
 from mimic_jax.runtime import sharding
 from mimic_jax.runtime.progress import Progress
-from mimic_jax.speech import corpora, fbank, figures, phones, timit_splits, viterbi
+from mimic_jax.speech import align, corpora, fbank, figures, phones, timit_splits, viterbi
 from mimic_jax.speech import report as speech_report
 from mimic_jax.training.session import Session
 
@@ -138,7 +138,7 @@ def test_nets_learn_the_tones(finished, root, device):
 
 def realigned(session, checked):
     """What `pipeline.run` goes on with, from the artifact that is there."""
-    return pipeline._aligned(session, plans.make(checked, session.data).alignments).data
+    return align.all_rounds(session, plans.make(checked, session.data).alignments).data
 
 
 def test_an_example_is_a_frame_and_each_speaker_is_in_one_split(finished, root, device):

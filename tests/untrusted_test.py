@@ -21,7 +21,6 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mimic_jax import plan as plans
 from mimic_jax.config import experiment as experiments
 from mimic_jax.config import presets
 from mimic_jax.data import array_files, image_files, sources, splits, unlabelled
@@ -29,6 +28,7 @@ from mimic_jax.data.settings import Data, Transfer
 from mimic_jax.errors import UserError
 from mimic_jax.mimic import external_answers
 from mimic_jax.models import notation
+from mimic_jax.planning import collect as plans
 from mimic_jax.speech import phones, timit_files
 
 PACKAGE = Path(__file__).parent.parent / 'mimic_jax'

@@ -1,13 +1,17 @@
 """What writing down an ensemble's logits makes, worked out ahead."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 
 from mimic_jax.artifacts.store import Recipe
+from mimic_jax.config.fields import differing
 from mimic_jax.data import tta
+from mimic_jax.data.dataset import Dataset
 from mimic_jax.data.settings import Views
-from mimic_jax.mimic import cache_layout
+from mimic_jax.errors import UserError
+from mimic_jax.mimic import cache_layout, external_plan, inputs_plan
 from mimic_jax.mimic.cache_layout import Layout
 from mimic_jax.mimic.external_plan import OwnPlan
 from mimic_jax.mimic.packing import Packing
@@ -64,3 +68,62 @@ class CachePlan:
             return float(passes)
         asked = passes * len(tta.TRANSFORMS[self.settings.tta])
         return asked * sum(member.flops for member in self.members)
+
+
+def make(
+    name: str, settings: Logits, common: Views, data: Dataset, members: Mapping[str, NetPlan]
+) -> CachePlan:
+    """The plan of a cache.  common: config.views.  members: the plans of config.members."""
+    examples = transfer_set(name, settings, data)
+    augmentation = views_of(name, settings, common, data)
+    _check_answers(settings, data, f'config.logits.{name}')
+    own = None
+    if settings.source.path:
+        own = external_plan.make(name, settings, augmentation, examples, data)
+    chosen = tuple(members[member] for member in settings.members)
+    inputs = inputs_plan.in_recipe(augmentation, data)
+    recipe = Recipe(
+        phase='logits',
+        config={
+            **differing(settings),
+            **({'source': own.identity} if own else {}),
+            **({'augmentation': inputs.pop('views')} if 'views' in inputs else {}),
+            **inputs,
+        },
+        data=data.fingerprint,
+        reads=tuple(member.recipe.name for member in chosen),
+        versions=inputs_plan.versions(augmentation, settings.tta),
+    )
+    return CachePlan(name, recipe, settings, augmentation, chosen, examples, own)
+
+
+def views_of(name: str, settings: Logits, common: Views, data: Dataset) -> Views:
+    """The augmentation of a cache's examples.  common: config.views."""
+    where = f'config.logits.{name}.augmentation'
+    return inputs_plan.of_cache(settings.augmentation, common, data, where)
+
+
+def transfer_set(name: str, settings: Logits, data: Dataset) -> np.ndarray:
+    """The indices [M] of a cache's examples; UserError where `limit` is beyond them."""
+    examples = data.examples(settings.transfer, f'config.logits.{name}.transfer')
+    if settings.limit > len(examples):
+        raise UserError(
+            f'config.logits.{name}.limit is {settings.limit}, but the splits '
+            f'{", ".join(settings.transfer)} hold {len(examples)} examples; lower it'
+        )
+    return examples[: settings.limit or None]
+
+
+def _check_answers(settings: Logits, data: Dataset, where: str) -> None:
+    """UserError unless a cache's answers can be averaged and kept as its settings have it."""
+    tta.check(settings.tta, data.input_shape, f'{where}.tta')
+    if settings.tta != 'none' and settings.source.path:
+        raise UserError(
+            f"{where}.tta averages a net's answers, and this cache has a teacher made elsewhere; set it "
+            "to 'none' and let the teacher average"
+        )
+    if settings.dtype == 'topk' and settings.top >= data.num_classes:
+        raise UserError(
+            f'{where}.top is {settings.top}, but there are {data.num_classes} classes; keep fewer, or '
+            "set dtype to 'float16'"
+        )

@@ -11,7 +11,7 @@ from mimic_jax.artifacts import store
 from mimic_jax.data import batches, folder_layout, mapped, mixing
 from mimic_jax.data.settings import Data, Views
 from mimic_jax.errors import UserError
-from mimic_jax.mimic import external_teacher, external_views, plan
+from mimic_jax.mimic import cache_plan, external_teacher, external_views
 from mimic_jax.mimic.settings import ExternalTeacher, Logits
 from mimic_jax.runtime import files, hosts, interrupt
 from mimic_jax.training.session import Session
@@ -52,7 +52,7 @@ def run(
     folders = []
     for name in names:
         folder = root if len(names) == 1 else root / name
-        augmentation = plan.cache_views(name, caches[name], common, session.data)
+        augmentation = cache_plan.views_of(name, caches[name], common, session.data)
         _write(session, name, caches[name], augmentation, folder, file_names)
         folders.append(folder)
     return folders
@@ -81,7 +81,7 @@ def _write(
     folder: Path,
     file_names: list[str],
 ) -> None:
-    data, examples = session.data, plan.transfer_set(name, cache, session.data)
+    data, examples = session.data, cache_plan.transfer_set(name, cache, session.data)
     identity = external_views.identity(examples, cache.views, augmentation, data)
     form = _form(session, cache, augmentation, examples)
     splits = {split: data.splits[split] for split in external_views.SPLITS}

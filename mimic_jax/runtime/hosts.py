@@ -11,6 +11,7 @@ import os
 import secrets
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -150,6 +151,19 @@ def check_stop() -> None:
         _State.calls += 1
         if multihost_utils.reached_preemption_sync_point(_State.calls):
             interrupt.request()
+
+
+def make_workdir(folder: Path) -> None:
+    """Makes a folder for all processes; UserError where it cannot be written to or is not shared."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):  # of this process alone, whoever else starts
+            pass
+    except OSError as error:
+        raise UserError(
+            f'--workdir={folder} cannot be written to ({error.strerror}); choose another folder'
+        ) from None
+    share_folder(folder)
 
 
 def share_folder(folder: Path) -> None:

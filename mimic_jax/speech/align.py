@@ -1,6 +1,8 @@
 """Realigns the targets of speech: decides which frames belong to which spoken phone."""
 
+import functools
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -8,14 +10,25 @@ import numpy as np
 
 from mimic_jax.artifacts import store
 from mimic_jax.data.dataset import Dataset
-from mimic_jax.mimic import ensemble
+from mimic_jax.mimic import ensemble, teachers
 from mimic_jax.ops import padding
+from mimic_jax.runtime import hosts
 from mimic_jax.speech import state_statistics, timit_source, viterbi
 from mimic_jax.speech.plan import AlignmentPlan
 from mimic_jax.training.session import Session
 
 TARGETS = 'targets.npy'
 BATCH = 16  # utterances aligned at a time
+
+
+def all_rounds(session: Session, plans: Sequence[AlignmentPlan]) -> Session:
+    """The session with its targets realigned, round after round, whichever phase was asked for."""
+    for plan in plans:
+        folder = session.workdir / plan.recipe.name
+        if not hosts.first(functools.partial(store.is_complete, folder)):
+            teachers.make(session, plan.net)
+        session = session.with_data(run(session.alone, plan))
+    return session
 
 
 def run(session: Session, plan: AlignmentPlan) -> Dataset:

@@ -7,7 +7,7 @@ from mimic_jax.artifacts.store import Recipe
 from mimic_jax.data.dataset import Dataset
 from mimic_jax.data.settings import Views
 from mimic_jax.errors import UserError
-from mimic_jax.mimic import plan as nets
+from mimic_jax.mimic import net_plan
 from mimic_jax.mimic.plan import Plan
 from mimic_jax.speech import decode_plan, timit_source
 from mimic_jax.speech.dataset import SpeechDataset
@@ -46,7 +46,9 @@ def alignments(
             'set it to 0'
         )
     for number in range(1, settings.rounds + 1):
-        net = nets.member(f'aligner {number}', settings.net, common, data, 'config.alignment.net')
+        net = net_plan.member(
+            f'aligner {number}', settings.net, common, data, 'config.alignment.net'
+        )
         recipe = Recipe(
             phase='align',
             config={'splits': list(ALIGNED)},

@@ -20,7 +20,6 @@ class NetPlan:
 
     name: str
     recipe: Recipe
-    evaluation: Recipe
     task: Task
     examples: np.ndarray
     seed: int
@@ -29,6 +28,12 @@ class NetPlan:
     units: int | None  # as Ba & Caruana count them, where a net has any
     cache: object = None  # a student's logit cache (`mimic.cache_plan.CachePlan`)
     budget: float = 0.0  # parameters that its width was solved for; 0: none
+
+    @property
+    def evaluation(self) -> Recipe:
+        """Of its answers to validation and test examples."""
+        splits = {'splits': ['validation', 'test']}
+        return Recipe('evaluate', splits, self.recipe.data, (self.recipe.name,))
 
     @property
     def model(self) -> str:

@@ -43,3 +43,7 @@ class Session:
         if not self.mesh.is_multi_process:
             return self
         return dataclasses.replace(self, mesh=sharding.make_mesh(1, jax.local_devices()))
+
+    def with_data(self, data: Dataset) -> 'Session':
+        """The session with other data, such as after realignment."""
+        return dataclasses.replace(self, data=data)

@@ -1,0 +1,51 @@
+"""What nets and caches are shown, worked out ahead: checked views, and what a recipe says of them."""
+
+from mimic_jax.config.fields import differing, filled
+from mimic_jax.data import views
+from mimic_jax.data.dataset import Dataset
+from mimic_jax.data.settings import Data, OwnViews, own_views
+from mimic_jax.data.settings import Views as ViewSettings
+from mimic_jax.errors import UserError
+
+
+def of_net(own: OwnViews, common: ViewSettings, data: Dataset, where: str) -> ViewSettings:
+    """The views of a net trained on labels: its own, or the config's where it sets none.
+
+    common: config.views.  where: the place of `own` in the config.
+
+    Raises:
+      UserError: views that these data cannot have.
+    """
+    return checked(own_views(own, common), data, _place(own, where))
+
+
+def of_cache(own: OwnViews, common: ViewSettings, data: Dataset, where: str) -> ViewSettings:
+    """The views of a cache's examples; otherwise as `of_net`."""
+    return checked(filled(own, common), data, _place(own, where))
+
+
+def checked(settings: ViewSettings, data: Dataset, where: str) -> ViewSettings:
+    """Views that these data can have, named by the sources of a person's own."""
+    if not data.images and not views.is_identity(settings):
+        raise UserError(f'{where} augments images, but these examples are none; turn it off')
+    views.check(settings, data.input_shape, where)
+    return views.named(settings, where)
+
+
+def in_recipe(augmentation: ViewSettings, data: Dataset) -> dict:
+    """What a recipe says of inputs: views and preprocessing, where they are not the defaults."""
+    drawn = {} if views.is_identity(augmentation) else differing(augmentation)
+    return {
+        **({'views': drawn} if drawn else {}),
+        **({'preprocess': data.preprocess} if data.preprocess != Data.preprocess else {}),
+    }
+
+
+def versions(augmentation: ViewSettings, average: str = 'none') -> dict[str, int]:
+    """Of the arithmetic of views.  average: a cache's `tta`."""
+    plain = views.is_identity(augmentation) and average == 'none'
+    return {} if plain else {'view': views.VERSION}
+
+
+def _place(own: OwnViews, where: str) -> str:
+    return 'config.views' if own == OwnViews() else where

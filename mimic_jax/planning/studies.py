@@ -1,0 +1,81 @@
+"""Searches in the course of a run, and the nets that their studies find.
+
+A search of members comes before everything else: which teachers there are is known only once it has
+ended. A search of students comes after the logits that they learn from. Either way the nets found are
+entries of the config like any others from then on, and what the search trained is there already.
+"""
+
+import dataclasses
+
+from mimic_jax.config.experiment import Experiment
+from mimic_jax.data import prepare
+from mimic_jax.mimic import evaluate, teachers
+from mimic_jax.mimic.plan import Plan, trial
+from mimic_jax.mimic.settings import Member
+from mimic_jax.planning import collect
+from mimic_jax.reporting import answers
+from mimic_jax.search import run as search
+from mimic_jax.search import trials
+from mimic_jax.speech import align
+from mimic_jax.training.session import Session
+
+
+def search_members(session: Session, experiment: Experiment) -> None:
+    """Runs a search of members; the rest of the config is checked before it takes hours."""
+    found = trials.with_stand_ins(experiment.members, experiment.search)
+    experiment = dataclasses.replace(without_students(experiment), members=found)
+    plan = collect.make(experiment, session.data)
+    check(session, experiment, plan)
+    prepare.fit(session.workdir, session.data, session.progress)
+    search_students(align.all_rounds(session, plan.alignments), experiment, plan)
+
+
+def search_students(session: Session, experiment: Experiment, plan: Plan) -> None:
+    """Runs a search of students.  session: after all realignment."""
+    search.run(session, experiment.search, experiment.views, plan.caches)
+
+
+def check(session: Session, experiment: Experiment, plan: Plan) -> None:
+    """UserError where a search cannot work.  session: before any realignment."""
+    data = collect.realigned(experiment, session.data)
+    search.check(session, experiment.search, experiment.views, plan.caches, data)
+
+
+def without_students(experiment: Experiment) -> Experiment:
+    """The experiment without the students that are still to be read from a study."""
+    return dataclasses.replace(experiment, students=trials.known(experiment.students))
+
+
+def with_members(session: Session, experiment: Experiment) -> Experiment:
+    """The experiment with its members from studies, as far as there are any."""
+    alignments, data = collect.alignments(experiment, session.data)
+
+    def ask(members: list[Member]):
+        """What they say of the validation examples; done here, as the choice precedes any plan."""
+        prepare.fit(session.workdir, session.data, session.progress)
+        aligned = align.all_rounds(session, alignments)
+        folders = []
+        for number, member in enumerate(members):
+            net = trial(f'candidate {number}', member, experiment.views, aligned.data, {})
+            teachers.make(aligned, net)
+            folders.append(evaluate.run(aligned, net, 'teacher'))
+        return answers.on_validation(aligned, folders)
+
+    found = trials.found_members(
+        experiment.members, experiment.search, session.workdir, data.fingerprint, ask
+    )
+    return dataclasses.replace(experiment, members=found)
+
+
+def with_students(session: Session, experiment: Experiment, plan: Plan) -> tuple[Experiment, Plan]:
+    """The experiment with its students from studies, and its plan.
+
+    session: before any realignment.  plan: of the experiment without them.
+    """
+    data = collect.realigned(experiment, session.data)
+    caches = {name: cache.recipe.name for name, cache in plan.caches.items()}
+    found = trials.found_students(
+        experiment.students, experiment.search, session.workdir, data.fingerprint, caches
+    )
+    experiment = dataclasses.replace(experiment, students=found)
+    return experiment, collect.make(experiment, session.data)

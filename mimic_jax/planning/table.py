@@ -1,0 +1,205 @@
+"""Tables of what a command will make, what of it is there, and what the rest takes."""
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from mimic_jax.artifacts import store
+from mimic_jax.data.placement import Placement
+from mimic_jax.mimic.plan import Plan
+from mimic_jax.ops.text import aligned
+from mimic_jax.planning import artifacts, compiled_for, machine
+from mimic_jax.planning.artifacts import Work
+from mimic_jax.planning.compiled_for import Cost
+from mimic_jax.planning.machine import Machine
+from mimic_jax.runtime import targets
+from mimic_jax.training.plan import NetPlan
+from mimic_jax.training.session import Session
+
+_UNITS = ('', 'k', 'M', 'G', 'T', 'P', 'E')
+
+
+class StandIn(Protocol):
+    """why: a member is not known yet.  typical: whether the net in its place is of a like size."""
+
+    why: str
+    typical: bool
+
+
+def of_artifacts(
+    session: Session,
+    plan: Plan,
+    trials: tuple[int, NetPlan] | None,
+    standing: Mapping[str, StandIn] | None = None,
+) -> str:
+    """A table of the plan's artifacts and, below, what those that are missing take together.
+
+    trials: of a search, how many there will be at most, and the net in the middle of its space.
+    standing: members of the plan that stand for nets that a study has yet to find. Their nets and
+    answers are left out; what reads them has no name yet.
+    """
+    here = machine.measure()
+    works, unnamed = _counted(plan, session.placement, standing or {})
+    there = {work.recipe.name: _there(session.workdir, work) for work in works}
+    table = [['artifact', 'what', '', 'FLOP', 'on disk', 'device memory', 'time here']]
+    for work in works:
+        done = there[work.recipe.name]
+        table.append(
+            [
+                *('–' if work.recipe.name in unnamed else work.recipe.name, work.what),
+                'there' if done else 'to make',
+                _figure(work.flops),
+                _size(_on_disk(session.workdir, work) if done else work.disk),
+                _size(work.memory),
+                '' if done else _time(_seconds(work, here)),
+            ]
+        )
+    missing = [work for work in works if not there[work.recipe.name]]
+    text = [aligned(table), '', _total(missing, len(works), here)]
+    text += _left_out(standing or {})
+    if trials:
+        text.append(_of_search(*trials, session.placement, here))
+    return '\n'.join(text)
+
+
+def of_calls(session: Session, plan: Plan, name: str, unknown: Collection[str] = ()) -> str:
+    """A table of what each net's calls take on a target, a chip's share of it.
+
+    name: of the target, as --compile_for has it.  unknown: members whose nets say nothing.
+
+    Raises:
+      UserError: no such target, or libtpu is not installed.
+    """
+    target = targets.parse(name)
+    placement = Placement(session.data, session.run, target.mesh(session.run.model_axis))
+    found = []
+    for cost in compiled_for.costs(plan, placement, target, unknown):
+        session.progress.say(f'{cost.program} {cost.net}: {_size(cost.memory)}')
+        found.append(cost)
+    return table_for(found, target)
+
+
+def table_for(costs: Sequence[Cost], target: targets.Target) -> str:
+    how = 'compiled' if costs and costs[0].compiled else 'lowered, the least that arrays take'
+    lines = [
+        f'{target.name}: {target.chips} chips of {_size(target.chip.memory)}; {how}; planned, not measured',
+        '',
+    ]
+    table = [
+        ['call', 'net', 'memory', 'fits', 'FLOP', 'traffic', 'exchanged', 'a call at least', 'all']
+    ]
+    for cost in costs:
+        table.append(
+            [
+                *(cost.program, cost.net, _size(cost.memory), 'no' if cost.advice else 'yes'),
+                *(_figure(cost.flops), _size(cost.traffic), _size(sum(cost.exchanged.values()))),
+                *(f'{1e3 * cost.seconds:.3g} ms', _time(cost.seconds * cost.calls)),
+            ]
+        )
+    lines.append(aligned(table))
+    lines += [
+        f'{cost.program} {cost.net} does not fit: {cost.advice}' for cost in costs if cost.advice
+    ]
+    return '\n'.join(lines)
+
+
+def _counted(
+    plan: Plan, placement: Placement, standing: Mapping[str, StandIn]
+) -> tuple[list[Work], set[str]]:
+    """Each artifact once, without stand-ins, and the names that hang on what a study has yet to find."""
+    found, unnamed = {}, {plan.members[name].recipe.name for name in standing}
+    answers = {plan.members[name].evaluation.name for name in standing}
+    unknown = {name for name, each in standing.items() if not each.typical}
+    nets = {plan.members[name].recipe.name for name in unknown}
+    for work in artifacts.works(plan, placement):
+        recipe = work.recipe
+        if recipe.name in unnamed | answers:
+            continue
+        if nets.intersection(recipe.reads):
+            work = dataclasses.replace(work, flops=None, memory=None)
+        if unnamed.intersection(recipe.reads):
+            unnamed.add(recipe.name)
+        found.setdefault(recipe.name, work)
+    return list(found.values()), unnamed
+
+
+def _left_out(standing: Mapping[str, StandIn]) -> list[str]:
+    """A line for each reason that members are not known."""
+    reasons = defaultdict(list)
+    for name, each in standing.items():
+        reasons[each.why].append(name)
+    return [
+        f'not counted: {", ".join(names)}, from a study ({why})' for why, names in reasons.items()
+    ]
+
+
+def _there(workdir: Path, work: Work) -> bool:
+    return store.is_complete(workdir / work.recipe.name)
+
+
+def _on_disk(workdir: Path, work: Work) -> int:
+    files = (workdir / work.recipe.name).rglob('*')
+    return sum(path.stat().st_size for path in files if path.is_file())
+
+
+def _seconds(work: Work, here: Machine) -> float | None:
+    return None if work.flops is None else here.seconds(work.flops, work.traffic)
+
+
+def _total(missing: Sequence[Work], count: int, here: Machine) -> str:
+    known = [_seconds(work, here) for work in missing if work.flops is not None]
+    unknown = len(missing) - len(known)
+    beside = f', {unknown} of them of unknown time' if unknown else ''
+    return (
+        f'{len(missing)} of {count} artifacts are to be made{beside}: '
+        f'{_figure(_sum(work.flops for work in missing))}FLOP, '
+        f'{_size(_sum(work.disk for work in missing))} on disk, {_time(sum(known))} here, by '
+        f'{_figure(here.products)}FLOP/s of a matrix product and {_figure(here.memory)}B/s of memory, '
+        'measured now'
+    )
+
+
+def _of_search(count: int, net: NetPlan, placement: Placement, here: Machine) -> str:
+    work = artifacts.trained(net, placement)
+    return (
+        f'a search before it: at most {count} trials, each about as {net.model} '
+        f'({_figure(work.flops)}FLOP), {_time(count * _seconds(work, here))} here'
+    )
+
+
+def _sum(values: Iterable[float | None]) -> float:
+    return sum(value or 0 for value in values)
+
+
+def _figure(value: float | None) -> str:
+    """12.3 G"""
+    if value is None or value != value:  # not known
+        return '?'
+    power = 0
+    while value >= 1000 and power < len(_UNITS) - 1:
+        value, power = value / 1000, power + 1
+    return f'{value:.3g} {_UNITS[power]}'
+
+
+def _size(value: float | None) -> str:
+    if value is None or value != value:
+        return '?'
+    for unit in ('B', 'KiB', 'MiB', 'GiB', 'TiB'):
+        if value < 1024 or unit == 'TiB':
+            return f'{value:,.0f} {unit}' if value >= 100 or unit == 'B' else f'{value:.3g} {unit}'
+        value /= 1024
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None or seconds != seconds:
+        return '?'
+    if seconds < 60:
+        return f'{seconds:.2g} s'
+    minutes = round(seconds / 60)
+    hours, rest = divmod(minutes, 60)
+    days, left = divmod(hours, 24)
+    return (
+        f'{days} d {left} h' if days else f'{hours} h {rest:02d} min' if hours else f'{minutes} min'
+    )
