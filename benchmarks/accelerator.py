@@ -31,14 +31,13 @@ import profiles
 import record
 
 from mimic_jax import pipeline
-from mimic_jax.artifacts import store
 from mimic_jax.data import batches
 from mimic_jax.data.dataset import Dataset
 from mimic_jax.data.settings import Views
 from mimic_jax.models import nets
 from mimic_jax.models.counts import count
 from mimic_jax.ops.text import aligned
-from mimic_jax.runtime import allocator, compiled, sharding
+from mimic_jax.runtime import allocator, compiled, files, sharding
 from mimic_jax.runtime.progress import Progress
 from mimic_jax.runtime.settings import Run
 from mimic_jax.training import loop
@@ -132,7 +131,7 @@ def stage(name: str, scale: Scale, folder: Path) -> list[dict]:
         folder.mkdir(parents=True, exist_ok=True)
         start = time.monotonic()
         rows = STAGES[name](scale, folder)
-        store.write_atomically(file, json.dumps(rows, indent=1))
+        files.write_atomically(file, json.dumps(rows, indent=1))
         print(f'{name}: done in {time.monotonic() - start:.0f} s', flush=True)
     return json.loads(file.read_text())
 

@@ -32,7 +32,7 @@ from mimic_jax.ops.text import aligned  # noqa: E402
 from mimic_jax.planning import collect as plans  # noqa: E402
 from mimic_jax.planning import compiled_for  # noqa: E402
 from mimic_jax.runtime import backend, targets  # noqa: E402
-from mimic_jax.search import trials  # noqa: E402
+from mimic_jax.search import from_study, trials  # noqa: E402
 
 TARGETS = {
     'v5e-1': 'tpu:v5e:1x1',
@@ -100,7 +100,7 @@ def of(experiment: str):
             if search.kind == 'member'
             else artifact_names._members(checked)
         )
-    students = trials.known(checked.students)
+    students = from_study.known(checked.students)
     checked = dataclasses.replace(checked, members=members, students=students)
     return plans.make(checked, data), data, checked.run
 

@@ -38,6 +38,7 @@ from mimic_jax.artifacts import store
 from mimic_jax.errors import UserError
 from mimic_jax.mimic import ensemble
 from mimic_jax.reporting.run import machine
+from mimic_jax.runtime import files
 
 DAMAGES = ('flip', 'truncate', 'empty', 'delete', 'swap')
 PHASES = (
@@ -297,7 +298,7 @@ def write(arguments, found: list[dict]) -> None:
         'date': datetime.date.today().isoformat(),
         'outcomes': found,  # `found` counts those that were
     }
-    store.write_atomically(arguments.json, json.dumps(result, indent=1) + '\n')
+    files.write_atomically(arguments.json, json.dumps(result, indent=1) + '\n')
 
 
 if __name__ == '__main__':

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mimic_jax.artifacts import store
 from mimic_jax.ops.text import aligned
 from mimic_jax.reporting.run import machine
+from mimic_jax.runtime import files
 
 COLUMNS = ('ours', 'peer', 'ratio')
 
@@ -25,7 +25,7 @@ def save(path: Path, rows: Sequence[dict], **facts) -> None:
         'date': datetime.date.today().isoformat(),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    store.write_atomically(path, json.dumps(result, indent=1) + '\n')
+    files.write_atomically(path, json.dumps(result, indent=1) + '\n')
 
 
 def command() -> str:

@@ -23,8 +23,8 @@ import numpy as np
 import optuna
 import record
 
-from mimic_jax.artifacts import store
 from mimic_jax.ops.text import aligned
+from mimic_jax.runtime import files
 from mimic_jax.search.sampler import GaussianProcessSampler
 from mimic_jax.search.space import Parameter
 from mimic_jax.search.study import distributions, suggest
@@ -186,7 +186,7 @@ def main():
                 if not path.exists():
                     path.parent.mkdir(parents=True, exist_ok=True)
                     found = run(sampler, known[name], seed, arguments.trials)
-                    store.write_atomically(path, json.dumps(found, indent=1) + '\n')
+                    files.write_atomically(path, json.dumps(found, indent=1) + '\n')
                 done[key] = json.loads(path.read_text())
     medians = {(n, s): summary(done, n, s, arguments) for n in names for s in samplers}
     show(medians, names, samplers)

@@ -14,7 +14,7 @@ import dataclasses
 import functools
 import importlib.util
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import ml_collections
@@ -22,12 +22,12 @@ import numpy as np
 from absl import logging
 
 from mimic_jax import pipeline
-from mimic_jax.artifacts import objects, source, store
+from mimic_jax.artifacts import objects, source
 from mimic_jax.config import passed, presets, shipped
 from mimic_jax.config.fields import nearest
-from mimic_jax.data.centring import Centre
 from mimic_jax.errors import UserError
-from mimic_jax.export import plan as exporting
+from mimic_jax.export import callable_net
+from mimic_jax.export.callable_net import Net, load_student
 from mimic_jax.mimic import ensemble, logit_cache
 from mimic_jax.mimic.logit_cache import LogitCache
 from mimic_jax.mimic.plan import Plan
@@ -114,59 +114,9 @@ def run(
     return Result(rows, report if rows else None, folder, session, plan)
 
 
-def load_student(folder: str | Path) -> 'Net':
-    """A student that `--phase=export` wrote: the artifact's folder, or its file."""
-    path = Path(folder).expanduser()
-    if path.is_dir():
-        found = [path / name for name in exporting.FILES.values() if (path / name).is_file()]
-        if not found:
-            raise UserError(
-                f'{path} holds no exported student; give the folder export-<id> of a workdir'
-            )
-        store.manifest(path)  # checks every file's digest
-        path = found[0]
-    description = path.with_name(exporting.DESCRIPTION)
-    facts = json.loads(description.read_text()) if description.is_file() else {}
-    call = exporting.load(path)
-    names = tuple(facts.get('classes') or ())
-    centre = Centre.from_json(facts.get('input', {}).get('centre', {}))
-    return Net(functools.partial(_ask, call, centre), names, facts, is_probability=True)
-
-
 def open_cache(folder: str | Path) -> LogitCache:
     """Opens a complete logit cache and checks its files; `cache.view(0)` are logits [M, K]."""
     return logit_cache.open_cache(Path(folder).expanduser(), {})
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Net:
-    """A finished net that answers raw inputs, [n, ...] as the data set holds them.
-
-    classes: the classes' names, where they have names.  facts: the content of an export's `export.json`.
-    """
-
-    answer: Callable[[np.ndarray], np.ndarray]
-    classes: tuple[str, ...] = ()
-    facts: Mapping = dataclasses.field(default_factory=dict)
-    is_probability: bool = False
-
-    def __call__(self, inputs) -> np.ndarray:
-        """Logits [n, K] float32. An exported student gives log-probabilities instead, which differ from
-        logits by a constant for each example."""
-        found = self.answer(np.asarray(inputs))
-        return np.log(np.maximum(found, 1e-37)) if self.is_probability else found
-
-    def predict_proba(self, inputs) -> np.ndarray:
-        """Probabilities [n, K] float32."""
-        import scipy.special  # slow to import, and most runs do without it
-
-        found = self.answer(np.asarray(inputs))
-        return found if self.is_probability else scipy.special.softmax(found, axis=1)
-
-    def predict(self, inputs) -> np.ndarray:
-        """The likeliest class of each input, [n]: its name where classes have names, or its number."""
-        found = self.answer(np.asarray(inputs)).argmax(axis=1)
-        return np.asarray(self.classes)[found] if self.classes else found
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -240,17 +190,12 @@ class Result:
     def _net(self, plan: NetPlan) -> Net:
         call = ensemble.on_inputs(self._session, plan)
         data = self._session.data
-        return Net(functools.partial(_ask, call, data.centre), data.class_names)
+        return Net(functools.partial(callable_net.ask, call, data.centre), data.class_names)
 
     def _planned(self) -> Plan:
         if self._plan is None:
             raise UserError('this phase ended with the search; run the other phases for their nets')
         return self._plan
-
-
-def _ask(call: Callable, centre: Centre, inputs: np.ndarray) -> np.ndarray:
-    """Answers to raw inputs, centred like the features that the net was trained on."""
-    return exporting.ask(call, centre.apply(inputs) if centre.columns else inputs)
 
 
 def _module(file: Path):

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mimic_jax.artifacts.store import Recipe
+from mimic_jax.artifacts.recipes import Recipe
 from mimic_jax.config import experiment as experiments
 from mimic_jax.data import sources, splits
 from mimic_jax.mimic.plan import trial
 from mimic_jax.mimic.settings import Member
 from mimic_jax.planning import collect as plans
-from mimic_jax.search import trials
+from mimic_jax.search import from_study, trials
 from mimic_jax.speech import corpora, flite, timit_source, timit_splits
 
 ROOT = Path(__file__).parent.parent
@@ -75,7 +75,7 @@ def of(settings) -> dict[str, str]:
     checked = experiments.read(settings)
     data = divided(checked.data)
     found = {name: recipe.name for name, recipe in _data_recipes(checked.data)}
-    students = trials.known(checked.students)
+    students = from_study.known(checked.students)
     planned = dataclasses.replace(checked, members=_members(checked), students=students)
     plan = plans.make(planned, data)
     for number, alignment in enumerate(plan.alignments, 1):

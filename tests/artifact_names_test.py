@@ -6,7 +6,7 @@ import artifact_names
 import pytest
 from conftest import ROOT, load_experiment
 
-from mimic_jax.artifacts import store
+from mimic_jax.artifacts import recipes
 from mimic_jax.models import net
 
 CASES = list(artifact_names.cases())
@@ -40,7 +40,7 @@ def test_a_raised_version_renames_what_depends_on_it(monkeypatch):
     after = artifact_names.of(settings)
     kept = {what for what in before if before[what] == after[what]}
     assert kept == {'data'}
-    monkeypatch.setattr(store, 'FORMAT', store.FORMAT + 1)
+    monkeypatch.setattr(recipes, 'FORMAT', recipes.FORMAT + 1)
     assert artifact_names.of(settings)['data'] != before['data']
 
 

@@ -14,10 +14,10 @@ from types import SimpleNamespace
 import filelock
 import pytest
 
-from mimic_jax.artifacts import locks, store
-from mimic_jax.artifacts.store import Recipe
+from mimic_jax.artifacts import locks, recipes, store
+from mimic_jax.artifacts.recipes import Recipe
 from mimic_jax.errors import UserError
-from mimic_jax.runtime import interrupt
+from mimic_jax.runtime import files, interrupt
 
 RECIPE = Recipe(
     phase='teacher',
@@ -82,7 +82,7 @@ def test_every_ingredient_changes_the_id(monkeypatch):
         dataclasses.replace(RECIPE, versions={}),
     ]
     ids = [variant.id for variant in variants]
-    monkeypatch.setattr(store, 'FORMAT', 3)
+    monkeypatch.setattr(recipes, 'FORMAT', 3)
     ids.append(RECIPE.id)
     assert len(set(ids)) == len(ids)
 
@@ -147,14 +147,14 @@ def test_a_build_that_stops_leaves_its_files_and_no_marker(tmp_path):
 
 def test_marker_is_written_after_all_else(tmp_path, monkeypatch):
     written = []
-    write = store.write_atomically
+    write = files.write_atomically
 
     def record(path, text):
         assert not store.is_complete(path.parent), f'{path.name} written after the marker'
         write(path, text)
         written.append(path.name)
 
-    monkeypatch.setattr(store, 'write_atomically', record)
+    monkeypatch.setattr(files, 'write_atomically', record)
     store.make(tmp_path, RECIPE, write_two)
     assert written == ['config.json', 'manifest.json', 'COMPLETE']
 
@@ -234,10 +234,10 @@ def test_atomic_write_keeps_the_old_file_until_the_new_one_is_whole(tmp_path, mo
 
     monkeypatch.setattr(os, 'fsync', killed)
     with pytest.raises(KeyboardInterrupt):
-        store.write_atomically(path, 'new')
+        files.write_atomically(path, 'new')
     assert path.read_text() == 'old'
     monkeypatch.undo()
-    store.write_atomically(path, 'new')
+    files.write_atomically(path, 'new')
     assert path.read_text() == 'new'
 
 

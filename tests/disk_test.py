@@ -14,10 +14,11 @@ from hard_disk import one_net, told
 
 from mimic_jax import pipeline
 from mimic_jax.artifacts import store, verify
-from mimic_jax.artifacts.store import Recipe
+from mimic_jax.artifacts.recipes import Recipe
 from mimic_jax.data import mapped
 from mimic_jax.errors import UserError
 from mimic_jax.mimic import ensemble, teachers
+from mimic_jax.runtime import files
 from mimic_jax.training import loop
 
 RECIPE = Recipe('teacher', {'model': '8c3'})
@@ -128,7 +129,7 @@ def test_a_folder_that_vanished_and_came_back_is_not_sealed(tmp_path):
 
 
 def test_a_marker_that_finds_no_room_leaves_the_artifact_to_be_gone_on_with(tmp_path, monkeypatch):
-    write = store.write_atomically
+    write = files.write_atomically
 
     def full(path, text):
         if path.name == store.MARKER:

@@ -13,7 +13,7 @@ from mimic_jax.data.settings import own_views
 from mimic_jax.errors import UserError
 from mimic_jax.models import counts, notation
 from mimic_jax.models import nets as nets_of
-from mimic_jax.search import trials
+from mimic_jax.search import from_study, trials
 
 NAMES = sorted(path.stem for path in Path(ROOT, 'experiments').glob('*.py'))
 
@@ -223,7 +223,7 @@ def test_what_a_search_finds_is_read_from_where_it_searches(name, preset):
     config_path.set_value('search.storage', chosen, 'sqlite:///elsewhere.db')
     checked = experiments.read(chosen)
     nets = [*checked.members.values(), *checked.students.values()]
-    studies = [trials.source(net, checked.search) for net in nets if net.from_study.rank]
+    studies = [from_study.source(net, checked.search) for net in nets if net.from_study.rank]
     assert {study.storage for study in studies} == {'sqlite:///elsewhere.db'}
     found = {'another'} if name == 'urban_teachers' else {'another', teachers}
     assert {study.study for study in studies} == found
@@ -264,8 +264,8 @@ def test_every_searched_student_of_urban_et_al_has_its_search(size):
         ours, theirs = experiments.read(found), experiments.read(whole)
         assert ours.members.keys() == theirs.members.keys()
         for member, net in ours.members.items():
-            expected = trials.source(theirs.members[member], theirs.search)
-            assert trials.source(net, ours.search) == expected
+            expected = from_study.source(theirs.members[member], theirs.search)
+            assert from_study.source(net, ours.search) == expected
         notation.solve(trials.largest(ours.search).model, found.search.student.budget)  # it fits
 
 

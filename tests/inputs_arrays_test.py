@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from conftest import refusal
 
-from mimic_jax.artifacts import store
 from mimic_jax.data import centring, npz, prepare, preprocess, sources, statistics, unlabelled
 from mimic_jax.data.centring import Centre
 from mimic_jax.data.munge import munge
 from mimic_jax.data.settings import Data, Transfer
 from mimic_jax.export import raw_files
+from mimic_jax.runtime import files
 from mimic_jax.runtime.progress import Progress
 
 FLOAT32 = np.dtype(np.float32)
@@ -297,7 +297,7 @@ def test_each_byte_of_a_file_is_in_the_name(tmp_path, save, read):
 def test_how_a_file_is_read_is_in_the_name(save):
     root = save(images=PICTURES, labels=CLASSES)
     plain = npz.identity(Data('npz', root))
-    assert plain == {'name': 'npz', 'sha256': store.file_digest(npz.path_of(root))}
+    assert plain == {'name': 'npz', 'sha256': files.digest(npz.path_of(root))}
     others = [
         npz.identity(Data('npz', root, layout='chw')),
         npz.identity(Data('npz', root, preprocess='feature')),

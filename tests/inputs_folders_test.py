@@ -248,7 +248,7 @@ def test_each_byte_of_an_image_is_in_the_name(tmp_path, read):
 def test_of_very_many_bytes_times_of_change_are_in_the_name(tmp_path, monkeypatch):
     fill(tmp_path, 2)
     monkeypatch.setattr(listing, 'MOST_BYTES', 10)
-    monkeypatch.setattr(listing.store, 'file_digest', lambda _: pytest.fail('it was read'))
+    monkeypatch.setattr(listing.files, 'digest', lambda _: pytest.fail('it was read'))
     before = listing.digest(tmp_path, ['0.png', '1.png'])
     os.utime(tmp_path / '0.png', ns=(1, 1))
     assert listing.digest(tmp_path, ['0.png', '1.png']) != before

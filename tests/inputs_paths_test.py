@@ -15,12 +15,11 @@ from conftest import ROOT, refusal
 from PIL import Image
 
 from mimic_jax import main
-from mimic_jax.artifacts import store
 from mimic_jax.config import command_line, shipped
 from mimic_jax.data import image_folder, npz, tfds_images, unlabelled
 from mimic_jax.data.settings import Data, Transfer
 from mimic_jax.runtime import address, compiled, files, sharding
-from mimic_jax.search import trials
+from mimic_jax.search import from_study
 from mimic_jax.speech import timit
 
 PACKAGE = ROOT / 'mimic_jax'
@@ -48,7 +47,7 @@ def test_a_tilde_is_the_home_folder(home):
     fill(home / 'pictures')
     np.savez(home / 'own.npz', images=np.zeros((4, 4, 3, 3), np.uint8), labels=[0, 1, 0, 1])
     assert image_folder.identity('~/pictures') == image_folder.identity(str(home / 'pictures'))
-    assert npz.identity(Data('npz', '~/own.npz'))['sha256'] == store.file_digest(home / 'own.npz')
+    assert npz.identity(Data('npz', '~/own.npz'))['sha256'] == files.digest(home / 'own.npz')
     for kind, name in (('folder', 'pictures'), ('npz', 'own.npz')):
         transfer = Transfer(kind, f'~/{name}')
         assert unlabelled.identity(transfer) and unlabelled.load(transfer, (4, 3, 3))[0]
@@ -69,8 +68,8 @@ def test_a_tilde_is_the_home_folder(home):
     ],
 )
 def test_a_tilde_in_the_address_of_a_database(home, given, meant):
-    assert address.expanded(given) == trials.database(Path(), given) == meant.format(home=home)
-    assert trials.database(Path('work'), '').parent == Path('work')
+    assert address.expanded(given) == from_study.database(Path(), given) == meant.format(home=home)
+    assert from_study.database(Path('work'), '').parent == Path('work')
 
 
 def test_flags_take_a_tilde(home, monkeypatch):

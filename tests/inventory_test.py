@@ -7,7 +7,7 @@ import pytest
 from conftest import refusal
 
 from mimic_jax.artifacts import locks, store
-from mimic_jax.artifacts.store import Recipe
+from mimic_jax.artifacts.recipes import Recipe
 from mimic_jax.reporting import inventory
 
 

@@ -22,7 +22,7 @@ from mimic_jax.mimic import (
 )
 from mimic_jax.mimic.packing import Packing
 from mimic_jax.runtime.progress import Progress
-from mimic_jax.training import loop, train_step
+from mimic_jax.training import calls, train_step
 
 
 def test_a_gradient_that_is_not_finite_counts_though_the_loss_is(config, make_session, monkeypatch):
@@ -47,13 +47,13 @@ def test_a_gradient_that_is_not_finite_counts_though_the_loss_is(config, make_se
 
 
 def test_a_net_that_explodes_on_validation_is_stopped(config, make_session, monkeypatch):
-    original = loop._eval_call
+    original = calls.evaluate
 
     def exploded(mesh):
         call = original(mesh)
         return lambda *arguments: {**call(*arguments), 'loss_sum': jnp.float32(np.inf)}
 
-    monkeypatch.setattr(loop, '_eval_call', exploded)
+    monkeypatch.setattr(calls, 'evaluate', exploded)
     session, plan = make_session(config)
     net = plan.members['cnn_1']
     with pytest.raises(NotFinite, match='cnn_1: validation loss not finite after step 4'):

@@ -18,7 +18,7 @@ from orbax.checkpoint._src.path import atomicity
 
 from mimic_jax import pipeline
 from mimic_jax.artifacts import store
-from mimic_jax.artifacts.store import Recipe
+from mimic_jax.artifacts.recipes import Recipe
 from mimic_jax.data import batches
 from mimic_jax.errors import UserError
 from mimic_jax.runtime import hosts, sharding

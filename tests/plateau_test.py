@@ -9,7 +9,7 @@ import pytest
 from mimic_jax.artifacts import store
 from mimic_jax.mimic import students
 from mimic_jax.runtime import interrupt
-from mimic_jax.training import checkpoint, loop, metrics_log, plateau
+from mimic_jax.training import checkpoint, loop, metrics_log, plateau, window
 
 
 def history(errors):
@@ -131,7 +131,7 @@ def test_training_follows_its_validation_errors_and_resumes_exactly(
 def stop_after(monkeypatch, steps):
     """A SIGTERM after so many steps, at the end of an epoch or inside one."""
     interrupt.install()
-    calls, original = [], loop._Window.add
+    calls, original = [], window.Window.add
 
     def add(self, count, sums):
         calls.append(count)
@@ -139,7 +139,7 @@ def stop_after(monkeypatch, steps):
             os.kill(os.getpid(), signal.SIGTERM)
         return original(self, count, sums)
 
-    monkeypatch.setattr(loop._Window, 'add', add)
+    monkeypatch.setattr(window.Window, 'add', add)
 
 
 def test_the_best_weights_are_kept_and_survive_a_stop(

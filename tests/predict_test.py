@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from mimic_jax.artifacts import store
+from mimic_jax.artifacts.recipes import Recipe
 from mimic_jax.config import experiment as experiments
 from mimic_jax.data.dataset import Dataset
 from mimic_jax.errors import UserError
@@ -74,7 +75,7 @@ def exported(session):
         (folder / exporting.DESCRIPTION).write_text(json.dumps(facts))
         return {}
 
-    return store.make(session.workdir, store.Recipe('export', {}), build)
+    return store.make(session.workdir, Recipe('export', {}), build)
 
 
 def right(images):

@@ -16,7 +16,7 @@ from mimic_jax.config.fields import as_json
 from mimic_jax.data.settings import OwnViews
 from mimic_jax.errors import NotFinite, UserError
 from mimic_jax.runtime import interrupt
-from mimic_jax.search import trials
+from mimic_jax.search import from_study, trials
 from mimic_jax.training import loop
 
 optuna = pytest.importorskip('optuna', reason='the search extra is not installed')
@@ -520,7 +520,7 @@ def test_a_study_that_is_not_named_is_the_configs_own(tmp_path, monkeypatch):
         return [{'model': f'{len(asked)}c3'}]
 
     monkeypatch.setattr(trials, '_ranked', ranked)
-    found = trials.found_members(experiment.members, experiment.search, tmp_path, 'data', None)
+    found = from_study.found_members(experiment.members, experiment.search, tmp_path, 'data', None)
     expected = {
         'own': ('tiny', 'sqlite:///own.db'),
         'other': ('other', 'sqlite:///own.db'),
@@ -545,7 +545,7 @@ def test_ranks_beyond_the_trials_are_refused_before_the_search(tmp_path, device)
 
 def check_ranks(config):
     checked = experiments.read(config)
-    trials.check_ranks(checked.members, checked.search)
+    from_study.check_ranks(checked.members, checked.search)
 
 
 def test_ranks_of_a_greedy_choice_follow_what_the_members_say(tmp_path, monkeypatch):
@@ -567,7 +567,7 @@ def test_ranks_of_a_greedy_choice_follow_what_the_members_say(tmp_path, monkeypa
         asked.extend(members)
         return logits, labels
 
-    found = trials.found_members(experiment.members, experiment.search, tmp_path, 'data', ask)
+    found = from_study.found_members(experiment.members, experiment.search, tmp_path, 'data', ask)
     assert asked == nets
     assert (found['best_1'], found['best_2']) == (nets[0], nets[2])
 

@@ -11,7 +11,7 @@ from mimic_jax.data.placement import Placement
 from mimic_jax.errors import UserError
 from mimic_jax.mimic import logits, students, teachers
 from mimic_jax.runtime import interrupt
-from mimic_jax.training import loop, metrics_log
+from mimic_jax.training import calls, loop, metrics_log, window
 
 
 def digest(session, plan):
@@ -21,7 +21,7 @@ def digest(session, plan):
 def interrupt_at(monkeypatch, step: int, kill=None):
     """Makes the loop see a signal, or die, once `step` steps have been made."""
     calls = []
-    original = loop._Window.add
+    original = window.Window.add
 
     def add(self, count, sums):
         calls.append(count)
@@ -31,7 +31,7 @@ def interrupt_at(monkeypatch, step: int, kill=None):
             os.kill(os.getpid(), signal.SIGTERM)
         return original(self, count, sums)
 
-    monkeypatch.setattr(loop._Window, 'add', add)
+    monkeypatch.setattr(window.Window, 'add', add)
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ def test_seeds_share_one_compiled_step(config, make_session):
     session, plan = make_session(config)
     first, second = plan.students['labels']
     students.make(session, first)
-    call = loop._train_call(session.mesh, False)
+    call = calls.train(session.mesh, False)
     compiled = call._cache_size()
     students.make(session, second)
     assert call._cache_size() == compiled

@@ -16,6 +16,7 @@ from pictures import fill, images, read_by_fours
 
 from mimic_jax import pipeline
 from mimic_jax.artifacts import store
+from mimic_jax.artifacts.recipes import Recipe
 from mimic_jax.config import experiment as experiments
 from mimic_jax.data import (
     cifar10,
@@ -29,6 +30,7 @@ from mimic_jax.data import (
 from mimic_jax.data.settings import Data, Transfer
 from mimic_jax.mimic import ensemble, logits, students, teachers
 from mimic_jax.reporting import tables
+from mimic_jax.runtime import files
 from mimic_jax.runtime.progress import Progress
 from mimic_jax.training import metrics_log
 
@@ -202,8 +204,8 @@ def test_without_a_transfer_set_data_artifacts_are_what_they_always_were(tmp_pat
     settings = own(test=True)
     dataset, _ = prepared(tmp_path, **settings)
     (folder,) = tmp_path.glob('data-*')
-    identity = {'name': 'npz', 'sha256': store.file_digest(tmp_path / 'own.npz')}
-    assert folder.name == store.Recipe('data', identity).name
+    identity = {'name': 'npz', 'sha256': files.digest(tmp_path / 'own.npz')}
+    assert folder.name == Recipe('data', identity).name
     expected = np.concatenate([images(20), images(5, 1), images(4, 2)])
     np.save(tmp_path / 'expected.npy', expected)
     assert (folder / 'inputs.npy').read_bytes() == (tmp_path / 'expected.npy').read_bytes()

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mimic_jax.artifacts import store, verify
-from mimic_jax.artifacts.store import Recipe
+from mimic_jax.artifacts import recipes, store, verify
+from mimic_jax.artifacts.recipes import Recipe
 from mimic_jax.errors import UserError
 
 ROOT = Path(__file__).parent.parent
@@ -124,7 +124,7 @@ def test_the_command_needs_no_config_and_ends_with_a_status(workdir, bad):
 
 
 def test_artifacts_of_the_first_format_are_named_once_as_of_no_more_use(workdir, monkeypatch):
-    monkeypatch.setattr(store, 'FORMAT', 1)
+    monkeypatch.setattr(recipes, 'FORMAT', 1)
     old = store.make(workdir, TEACHER, build).name
     half = workdir / Recipe('student', {}).name
     half.mkdir()

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from mimic_jax.artifacts import store
+from mimic_jax.runtime import files
 
 FILE = 'digests.json'
 
@@ -16,7 +16,7 @@ FILE = 'digests.json'
 def write(folder: Path, entries: Mapping[str, str]) -> None:
     """Writes the entries by name; they replace all earlier ones."""
     text = json.dumps(entries, indent=1, sort_keys=True)
-    store.write_atomically(folder / FILE, text)
+    files.write_atomically(folder / FILE, text)
 
 
 def read(folder: Path) -> dict[str, str]:

@@ -7,65 +7,21 @@ half-way and that the same recipe resumes.
 """
 
 import contextlib
-import dataclasses
 import functools
-import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from mimic_jax.artifacts import locks
+from mimic_jax.artifacts import locks, recipes
+from mimic_jax.artifacts.recipes import Recipe
 from mimic_jax.errors import UserError
-from mimic_jax.runtime import hosts, interrupt
-
-FORMAT = 2  # raise when the content of artifact folders, or of recipes, changes its meaning
+from mimic_jax.runtime import files, hosts, interrupt
 
 CONFIG, MANIFEST, MARKER = 'config.json', 'manifest.json', 'COMPLETE'
 
 _NAME = re.compile('[a-z]+-[0-9a-f]{12}')
 opened: set[Path] = set()  # folders that this process made or read since a run began
-
-
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """Exactly what determines an artifact's content.
-
-    config: the phase's part of the config, without what is left at its default (`fields.differing`).
-    data: the data fingerprint.  reads: names of the artifacts it is made from.
-    versions: by name, of the arithmetic that its content depends on; raised by whoever changes what it
-    computes beyond rounding.
-    """
-
-    phase: str
-    config: Mapping
-    data: str | None = None
-    reads: tuple[str, ...] = ()
-    versions: Mapping[str, int] = dataclasses.field(default_factory=dict)
-
-    def as_json(self) -> dict:
-        return {
-            'phase': self.phase,
-            'config': self.config,
-            'data': self.data,
-            'reads': list(self.reads),
-            'versions': {'format': FORMAT, **self.versions},
-        }
-
-    @property
-    def id(self) -> str:
-        """The first 12 hex digits of the SHA-256 of the recipe's canonical JSON."""
-        return _id(self.as_json())
-
-    @property
-    def name(self) -> str:
-        return f'{self.phase}-{self.id}'
-
-
-def canonical_json(value) -> str:
-    """JSON with sorted keys and no spaces: equal values give equal text."""
-    return json.dumps(value, sort_keys=True, separators=(',', ':'), allow_nan=False)
 
 
 def make(
@@ -127,7 +83,7 @@ def make(
                 facts = build(folder)
                 hosts.first(end)
         except OSError as error:
-            raise _placed(error, folder) from None
+            raise files.placed(error, folder) from None
     return folder
 
 
@@ -179,12 +135,12 @@ def seal(folder: Path, facts: Mapping, check: Callable[[], None] = lambda: None)
 
     check: called once all files are read and before anything is written; what it raises stops it.
     """
-    files = {name: file_digest(folder / name) for name in _files(folder)}
-    text = json.dumps({**facts, 'files': files}, indent=1, sort_keys=True, allow_nan=False)
+    digests = {name: files.digest(folder / name) for name in _files(folder)}
+    text = json.dumps({**facts, 'files': digests}, indent=1, sort_keys=True, allow_nan=False)
     check()
-    write_atomically(folder / MANIFEST, text)
-    write_atomically(
-        folder / MARKER, json.dumps({'manifest_sha256': file_digest(folder / MANIFEST)})
+    files.write_atomically(folder / MANIFEST, text)
+    files.write_atomically(
+        folder / MARKER, json.dumps({'manifest_sha256': files.digest(folder / MANIFEST)})
     )
 
 
@@ -226,22 +182,22 @@ def faults(folder: Path) -> Iterator[str]:
     if not (folder / MANIFEST).is_file():
         yield f'{folder / MANIFEST} is missing; {mend}'
         return
-    if file_digest(folder / MANIFEST) != expected:
+    if files.digest(folder / MANIFEST) != expected:
         yield f'{folder / MANIFEST} is not the one that {MARKER} names; {mend}'
         return
-    files = json.loads((folder / MANIFEST).read_text())['files']
+    digests = json.loads((folder / MANIFEST).read_text())['files']
     whole = True
-    for name, digest in files.items():
+    for name, digest in digests.items():
         path = folder / name
         if not path.is_file():
             whole = False
             yield f'{path} is missing; {mend}'
-        elif file_digest(path) != digest:
+        elif files.digest(path) != digest:
             whole = False
             yield f'{path} has changed since it was written; {mend}'
-    if whole and CONFIG in files:
-        recipe = read_recipe(folder)
-        name = f'{recipe["phase"]}-{_id(recipe)}'
+    if whole and CONFIG in digests:
+        found = read_recipe(folder)
+        name = f'{found["phase"]}-{recipes.identity(found)}'
         if name != folder.name:
             yield f'{folder / CONFIG} is the recipe of {name}; rename {folder} to that'
 
@@ -259,36 +215,9 @@ def read_recipe(folder: Path) -> dict:
 def is_outdated(folder: Path) -> bool:
     """Whether an artifact, complete or not, is of an earlier format: no recipe of today names it."""
     try:
-        return read_recipe(folder)['versions']['format'] < FORMAT
+        return recipes.is_outdated(read_recipe(folder))
     except (OSError, ValueError, KeyError, TypeError):
         return False  # which `faults` reports where it is one
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal."""
-    try:
-        with path.open('rb') as file:
-            return hashlib.file_digest(file, 'sha256').hexdigest()
-    except OSError as error:
-        raise _placed(error, path) from None
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Writes `content` so that a reader, or a kill at any moment, finds the old file or the new one.
-
-    Raises:
-      OSError: a full or forbidden disk, with the file's name; the old file is left as it was.
-    """
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
-        with temporary.open('wb') as file:  # text as UTF-8, whatever the locale
-            file.write(content if isinstance(content, bytes) else content.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise _placed(error, path) from None
 
 
 def _files(folder: Path) -> list[str]:
@@ -305,19 +234,8 @@ def _write_recipe(folder: Path, recipe: Recipe) -> None:
     path = folder / CONFIG
     text = json.dumps(recipe.as_json(), indent=1, sort_keys=True)
     if not path.exists():
-        write_atomically(path, text)
+        files.write_atomically(path, text)
     elif path.read_text(errors='replace') != text:
         raise UserError(
             f'{path} is not the recipe that its folder is named by; delete {folder} and run again'
         )
-
-
-def _id(recipe: Mapping) -> str:
-    return hashlib.sha256(canonical_json(recipe).encode()).hexdigest()[:12]
-
-
-def _placed(error: OSError, path: Path) -> OSError:
-    """The error with a path, where the system gave none, as when a disk is full."""
-    if error.filename is not None:
-        return error
-    return OSError(error.errno, error.strerror or str(error), str(path))

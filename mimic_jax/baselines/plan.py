@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from mimic_jax.artifacts.store import Recipe
+from mimic_jax.artifacts.recipes import Recipe
 from mimic_jax.baselines import kmeans_features
 from mimic_jax.baselines.settings import Baseline
 from mimic_jax.config.fields import differing

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mimic_jax.artifacts import digests, store
+from mimic_jax.artifacts import digests
+from mimic_jax.runtime import files
 
 
 def stage(path: Path, make: Callable[[], dict]) -> dict:
@@ -22,7 +23,7 @@ def stage(path: Path, make: Callable[[], dict]) -> dict:
             np.savez(file, **make())
             file.flush()
             os.fsync(file.fileno())
-        record(path, store.file_digest(temporary))
+        record(path, files.digest(temporary))
         temporary.replace(path)
     return load(path)
 
@@ -30,7 +31,7 @@ def stage(path: Path, make: Callable[[], dict]) -> dict:
 def is_whole(path: Path) -> bool:
     """Whether a stage's file exists and is unchanged."""
     entry = digests.read(path.parent).get(path.name)
-    return path.exists() and store.file_digest(path) == entry
+    return path.exists() and files.digest(path) == entry
 
 
 def record(path: Path, entry: str) -> None:
@@ -57,4 +58,4 @@ class Clock:
     def lap(self) -> None:
         now = time.monotonic()
         self.seconds, self._last = self.seconds + now - self._last, now
-        store.write_atomically(self._path, json.dumps(self.seconds))
+        files.write_atomically(self._path, json.dumps(self.seconds))

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from mimic_jax.artifacts import store
+from mimic_jax.runtime import files
 
 MOST_BYTES = 1 << 30  # of files whose content is read for a name, some seconds each time
 
@@ -23,7 +23,7 @@ def digest(root: Path, names: Sequence[str]) -> str:
     whole = sum(status.st_size for status in statuses) <= MOST_BYTES
     result = hashlib.sha256()
     for name, status in zip(names, statuses, strict=True):
-        content = store.file_digest(root / name) if whole else ''
+        content = files.digest(root / name) if whole else ''
         result.update(os.fsencode(name))
         result.update(f'\0{status.st_size}\0{status.st_mtime_ns}\0{content}\n'.encode())
     return result.hexdigest()

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from mimic_jax.artifacts import store
 from mimic_jax.data import array_files, centring
 from mimic_jax.data.centring import Centre
 from mimic_jax.data.settings import Data
@@ -24,7 +23,7 @@ def identity(data: Data) -> dict:
     """What determines the arrays: the file's content, and how it is read."""
     path = path_of(data.root)
     how = read_as(array_files.names(path), path, data)
-    return {'name': 'npz', 'sha256': store.file_digest(path), **how}
+    return {'name': 'npz', 'sha256': files.digest(path), **how}
 
 
 def read_as(held: Collection[str], path: Path | str, data: Data) -> dict:

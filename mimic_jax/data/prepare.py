@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mimic_jax.artifacts import store
+from mimic_jax.artifacts.recipes import Recipe, canonical_json
 from mimic_jax.data import (
     duplicates,
     remarks,
@@ -39,7 +40,7 @@ def run(data: Data, workdir: Path, progress: Progress) -> Dataset:
         identity = {**identity, 'transfer': unlabelled.identity(data.transfer)}
     folder = store.make(
         workdir,
-        store.Recipe('data', identity),
+        Recipe('data', identity),
         lambda folder: _build(folder, data, progress),
         progress.say,
     )
@@ -52,7 +53,7 @@ def run(data: Data, workdir: Path, progress: Progress) -> Dataset:
         labels=np.load(folder / LABELS, allow_pickle=False),
         regions=facts['regions'],
         num_classes=facts['num_classes'],
-        content=store.canonical_json(content),
+        content=canonical_json(content),
         data=data,
         digests=_digests(folder, inputs),
         transferred=facts['transferred'],

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mimic_jax.artifacts import store
+from mimic_jax.artifacts.recipes import Recipe
 from mimic_jax.data import preprocess
 from mimic_jax.data.dataset import Dataset
 
@@ -42,7 +43,7 @@ def open_fitted(
             np.save(folder / f'{name}.npy', array)
         return {'examples': len(chosen), 'seconds': round(time.monotonic() - start, 3)}
 
-    recipe = store.Recipe(
+    recipe = Recipe(
         'preprocess', {'kind': kind}, data.fingerprint, versions={'statistics': VERSION}
     )
     folder = store.make(workdir, recipe, build, say)

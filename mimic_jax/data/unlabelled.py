@@ -8,7 +8,6 @@ from typing import BinaryIO
 
 import numpy as np
 
-from mimic_jax.artifacts import store
 from mimic_jax.data import array_files, image_files, listing, tfds_images
 from mimic_jax.data.image_files import Noted
 from mimic_jax.data.settings import Transfer
@@ -35,7 +34,7 @@ def identity(settings: Transfer) -> dict:
         common['fit'] = settings.fit
     match settings.kind:
         case 'npz':
-            return {**common, 'sha256': store.file_digest(_path(settings, Path.is_file))}
+            return {**common, 'sha256': files.digest(_path(settings, Path.is_file))}
         case 'folder':
             root, names, _ = _listing(settings)
             decoded = {'version': image_files.VERSION}

@@ -17,11 +17,11 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from mimic_jax.artifacts import store
 from mimic_jax.errors import UserError
 from mimic_jax.export import plan as exporting
 from mimic_jax.models import nets
 from mimic_jax.models.contract import Net
+from mimic_jax.runtime import files
 
 WEIGHTS = 'weights.npz'
 ASKED = (
@@ -122,7 +122,7 @@ def again(source: Path, output: Path, file_format: str) -> str:
     )
     output.mkdir(parents=True, exist_ok=True)
     path = output / exporting.FILES[file_format]
-    store.write_atomically(path, content)
+    files.write_atomically(path, content)
     found = exporting.ask(exporting.load(path), kept.inputs)
     difference = float(np.abs(found - kept.answers).max())
     if not difference <= TOLERANCE:  # NaN too
@@ -138,7 +138,7 @@ def again(source: Path, output: Path, file_format: str) -> str:
     described |= exporting.runs_on(file_format)
     described['parity'] = exporting.parity(found, kept.answers, TOLERANCE)
     write(output, kept)
-    store.write_atomically(output / exporting.DESCRIPTION, json.dumps(described, indent=1))
+    files.write_atomically(output / exporting.DESCRIPTION, json.dumps(described, indent=1))
     return '\n'.join(
         [
             f'{described["model"]}: probabilities of {len(kept.inputs)} examples within '

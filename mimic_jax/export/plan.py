@@ -12,7 +12,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from mimic_jax.artifacts.store import Recipe
+from mimic_jax.artifacts.recipes import Recipe
 from mimic_jax.config.fields import nearest
 from mimic_jax.data.dataset import Dataset
 from mimic_jax.errors import UserError

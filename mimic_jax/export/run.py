@@ -18,7 +18,7 @@ from mimic_jax.export.plan import ExportPlan
 from mimic_jax.mimic import ensemble, latency
 from mimic_jax.models import absorb
 from mimic_jax.ops.text import aligned
-from mimic_jax.runtime import backend
+from mimic_jax.runtime import backend, files
 from mimic_jax.training.session import Session
 
 EXAMPLES = 1000  # of the test split, the first, that the file is checked on at most
@@ -114,7 +114,7 @@ def _write(folder: Path, session: Session, plan: ExportPlan) -> dict:
     counted(done=3)
     facts |= {'parity': parity, 'latency': latencies, 'bytes': len(content)}
     text = json.dumps(facts, indent=1, allow_nan=False)
-    store.write_atomically(folder / exporting.DESCRIPTION, text)
+    files.write_atomically(folder / exporting.DESCRIPTION, text)
     return {'seconds': round(time.monotonic() - start, 3)}
 
 

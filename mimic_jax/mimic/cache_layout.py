@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mimic_jax.artifacts import digests, store
+from mimic_jax.artifacts import digests
 from mimic_jax.errors import UserError
 from mimic_jax.mimic.packing import Packing
+from mimic_jax.runtime import files
 from mimic_jax.training import checkpoint
 
 VIEWS, EXAMPLES = 'views', 'examples.npy'
@@ -77,7 +78,7 @@ def part_rows(folder: Path, planned: Layout) -> int:
     try:
         return int(json.loads((folder / PARTS).read_text()))
     except (OSError, ValueError):  # nobody has begun, or it was an older version
-        store.write_atomically(folder / PARTS, json.dumps(planned.part_rows))
+        files.write_atomically(folder / PARTS, json.dumps(planned.part_rows))
         return planned.part_rows
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mimic_jax.artifacts.store import Recipe
+from mimic_jax.artifacts.recipes import Recipe
 from mimic_jax.config.fields import differing
 from mimic_jax.data import tta
 from mimic_jax.data.dataset import Dataset

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mimic_jax.artifacts import digests, store
+from mimic_jax.artifacts import digests
 from mimic_jax.errors import UserError
 from mimic_jax.mimic import cache_layout
 from mimic_jax.mimic.cache_layout import Layout, Part
 from mimic_jax.mimic.packing import Packing
-from mimic_jax.runtime import hosts, interrupt
+from mimic_jax.runtime import files, hosts, interrupt
 from mimic_jax.training import checkpoint
 
 BLOCK_BYTES = 256 << 20  # of float32 sums held while an ensemble streams by
@@ -68,7 +68,7 @@ def _save(folder: Path, means: Sequence[tuple[Part, np.ndarray]], packing: Packi
         new[part.entry] = checkpoint.digest(cache_layout.digested(packed))
         errors[part.entry] = float(np.abs(packing.unpack(packed) - mean).max())
     digests.write(folder, {**digests.read(folder), **new})
-    store.write_atomically(
+    files.write_atomically(
         folder / cache_layout.ERRORS, json.dumps(errors, indent=1, sort_keys=True)
     )
     told = checkpoint.one_line(folder / cache_layout.VIEWS, 'written', checkpoint.MAKE_ROOM)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mimic_jax.artifacts import objects, source, store
+from mimic_jax.artifacts import objects, source
 from mimic_jax.data import array_files
 from mimic_jax.errors import UserError
 from mimic_jax.mimic import external_onnx_data
@@ -58,7 +58,7 @@ def _onnx_identity(path: str, output: str, where: str) -> dict:
                 f'{where}.path is {path!r}, whose weights lie in {location!r}, but there is no '
                 f'{beside}; put that file beside the model'
             )
-        external[location] = store.file_digest(beside)
+        external[location] = files.digest(beside)
     return {**facts, **({'external': external} if external else {})}
 
 
@@ -224,4 +224,4 @@ def digest(path: str, where: str) -> str:
     file = files.expand(path)
     if not file.is_file():
         raise UserError(f'{where} is {path!r}, where there is no file; give one that is there')
-    return store.file_digest(file)
+    return files.digest(file)

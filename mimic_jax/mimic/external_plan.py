@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from mimic_jax.artifacts.store import Recipe
+from mimic_jax.artifacts.recipes import Recipe
 from mimic_jax.data import views
 from mimic_jax.data.dataset import Dataset
 from mimic_jax.data.settings import Data

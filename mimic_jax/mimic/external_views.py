@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mimic_jax.artifacts import store
+from mimic_jax.artifacts.recipes import canonical_json
 from mimic_jax.config.fields import as_json, differing
 from mimic_jax.data import draws, views
 from mimic_jax.data.dataset import Dataset
@@ -72,9 +72,9 @@ def identity(examples: np.ndarray, count: int, augmentation: Views, data: Datase
 
 def write(folder: Path, views_identity: Mapping, facts: Mapping) -> None:
     """Writes the manifest of a folder whose views are there."""
-    digest = hashlib.sha256(store.canonical_json(views_identity).encode()).hexdigest()
+    digest = hashlib.sha256(canonical_json(views_identity).encode()).hexdigest()
     found = {'format': FORMAT, 'id': digest[:12], 'of': views_identity, **facts}
-    store.write_atomically(folder / MANIFEST, json.dumps(found, indent=1))
+    files.write_atomically(folder / MANIFEST, json.dumps(found, indent=1))
 
 
 def read(path: Path) -> dict:

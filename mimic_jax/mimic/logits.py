@@ -13,7 +13,7 @@ from mimic_jax.data import batches
 from mimic_jax.mimic import cache_layout, cache_writer, ensemble, external_labels, logit_cache
 from mimic_jax.mimic.cache_layout import Layout, Part
 from mimic_jax.mimic.cache_plan import CachePlan
-from mimic_jax.runtime import hosts
+from mimic_jax.runtime import files, hosts
 from mimic_jax.training.session import Session
 
 SITTINGS = 'sittings.json'  # the circumstances of every sitting that has written views
@@ -89,5 +89,5 @@ def _circumstances(folder: Path, session: Session, layout: Layout) -> list[dict]
     except (OSError, ValueError):  # an older version's, or damaged: nobody knows any more
         before = [{}]
     every = before if here in before else [*before, here]
-    store.write_atomically(path, json.dumps(every))
+    files.write_atomically(path, json.dumps(every))
     return every

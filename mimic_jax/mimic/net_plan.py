@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import jax
 import numpy as np
 
-from mimic_jax.artifacts.store import Recipe
+from mimic_jax.artifacts.recipes import Recipe
 from mimic_jax.config.fields import differing
 from mimic_jax.data import batches
 from mimic_jax.data.dataset import Dataset

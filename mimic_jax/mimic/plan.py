@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
-from mimic_jax.artifacts.store import Recipe
+from mimic_jax.artifacts.recipes import Recipe
 from mimic_jax.data.dataset import Dataset
 from mimic_jax.data.settings import Views
 from mimic_jax.mimic import cache_plan, inputs_plan, net_plan

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from mimic_jax.artifacts import store
 from mimic_jax.data import batches, folder_layout, mapped, mixing
 from mimic_jax.data.settings import Data, Views
 from mimic_jax.errors import UserError
@@ -93,7 +92,7 @@ def _write(
     if file_names:
         told = {'views': examples, **splits}
         told = {key: [file_names[index] for index in indices] for key, indices in told.items()}
-        store.write_atomically(folder / external_views.NAMES, json.dumps(told, indent=0))
+        files.write_atomically(folder / external_views.NAMES, json.dumps(told, indent=0))
     for split, indices in splits.items():
         _write_array(session, cache.source, indices, folder / f'{split}.npy')
     paths = [folder / external_views.view_file(view) for view in range(cache.views)]
@@ -164,7 +163,7 @@ def _begun(folder: Path, identity: Mapping, form: Mapping, rows: int) -> bool:
             f'--output={folder} has {free / 1e9:.1f} GB free, and the views take '
             f'{needed / 1e9:.1f} GB more; make room, or lower config.logits.NAME.views or limit'
         )
-    store.write_atomically(work, text)
+    files.write_atomically(work, text)
     return True
 
 

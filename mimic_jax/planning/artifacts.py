@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 
-from mimic_jax.artifacts.store import Recipe
+from mimic_jax.artifacts.recipes import Recipe
 from mimic_jax.data.placement import Placement
 from mimic_jax.mimic.cache_plan import CachePlan
 from mimic_jax.mimic.plan import Plan

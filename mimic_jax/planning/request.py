@@ -7,7 +7,7 @@ from mimic_jax.errors import UserError
 from mimic_jax.export import predict
 from mimic_jax.mimic import rates, views_phase
 from mimic_jax.runtime import hosts
-from mimic_jax.search import trials
+from mimic_jax.search import from_study
 
 
 def check(experiment: Experiment, wanted: Sequence[str], source: str, output: str) -> None:
@@ -47,4 +47,4 @@ def _check_search(experiment: Experiment, alone: bool) -> None:
         )
     if kind and not alone:
         nets = experiment.students if kind == 'student' else experiment.members
-        trials.check_ranks(nets, experiment.search)
+        from_study.check_ranks(nets, experiment.search)

@@ -5,7 +5,7 @@ import dataclasses
 from mimic_jax.config.experiment import Experiment
 from mimic_jax.mimic.plan import trial
 from mimic_jax.planning import collect, table
-from mimic_jax.search import stand_ins, trials
+from mimic_jax.search import from_study, stand_ins, trials
 from mimic_jax.training.session import Session
 
 
@@ -18,7 +18,7 @@ def run(session: Session, experiment: Experiment, compile_for: str) -> str:
     found, standing = stand_ins.for_members(
         experiment.members, experiment.search, session.workdir, data.fingerprint
     )
-    known = trials.known(experiment.students)
+    known = from_study.known(experiment.students)
     experiment = dataclasses.replace(experiment, members=found)
     plan = collect.make(dataclasses.replace(experiment, students=known), session.data)
     if compile_for:

@@ -14,8 +14,8 @@ from mimic_jax.mimic.plan import Plan, trial
 from mimic_jax.mimic.settings import Member
 from mimic_jax.planning import collect
 from mimic_jax.reporting import answers
+from mimic_jax.search import from_study, trials
 from mimic_jax.search import run as search
-from mimic_jax.search import trials
 from mimic_jax.speech import align
 from mimic_jax.training.session import Session
 
@@ -43,7 +43,7 @@ def check(session: Session, experiment: Experiment, plan: Plan) -> None:
 
 def without_students(experiment: Experiment) -> Experiment:
     """The experiment without the students that are still to be read from a study."""
-    return dataclasses.replace(experiment, students=trials.known(experiment.students))
+    return dataclasses.replace(experiment, students=from_study.known(experiment.students))
 
 
 def with_members(session: Session, experiment: Experiment) -> Experiment:
@@ -61,7 +61,7 @@ def with_members(session: Session, experiment: Experiment) -> Experiment:
             folders.append(evaluate.run(aligned, net, 'teacher'))
         return answers.on_validation(aligned, folders)
 
-    found = trials.found_members(
+    found = from_study.found_members(
         experiment.members, experiment.search, session.workdir, data.fingerprint, ask
     )
     return dataclasses.replace(experiment, members=found)
@@ -74,7 +74,7 @@ def with_students(session: Session, experiment: Experiment, plan: Plan) -> tuple
     """
     data = collect.realigned(experiment, session.data)
     caches = {name: cache.recipe.name for name, cache in plan.caches.items()}
-    found = trials.found_students(
+    found = from_study.found_students(
         experiment.students, experiment.search, session.workdir, data.fingerprint, caches
     )
     experiment = dataclasses.replace(experiment, students=found)

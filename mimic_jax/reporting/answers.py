@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mimic_jax.artifacts import store
-from mimic_jax.artifacts.store import Recipe
+from mimic_jax.artifacts.recipes import Recipe
 from mimic_jax.mimic import ensemble
 from mimic_jax.mimic.cache_plan import CachePlan
 from mimic_jax.mimic.plan import Plan

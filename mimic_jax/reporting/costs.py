@@ -4,7 +4,7 @@ from collections.abc import Set
 from pathlib import Path
 
 from mimic_jax.artifacts import store
-from mimic_jax.artifacts.store import Recipe
+from mimic_jax.artifacts.recipes import Recipe
 from mimic_jax.mimic.plan import Plan
 from mimic_jax.reporting.part import Part
 

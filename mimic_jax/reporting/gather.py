@@ -14,6 +14,7 @@ from mimic_jax.ops.text import aligned
 from mimic_jax.reporting import grids, html_page, html_plots, html_results, sweeps, terminal
 from mimic_jax.reporting.html_plots import Series
 from mimic_jax.reporting.rows import of_speech
+from mimic_jax.runtime import files
 from mimic_jax.training import metrics_log
 
 CSV = 'report.csv'  # which a single experiment's report does not have
@@ -55,11 +56,11 @@ def run(
     lead = _lead(len(names), rows, seconds)
     text = '\n\n'.join([lead, *map(aligned, found)])
     result = {'experiments': names, 'rows': rows, 'command': command, 'seconds': seconds}
-    store.write_atomically(folder / 'report.json', json.dumps(result, indent=1))
-    store.write_atomically(folder / CSV, sweeps.as_csv(reports))
-    store.write_atomically(folder / 'report.md', f'# {_title(names)}\n\n{text}\n\n`{command}`\n')
+    files.write_atomically(folder / 'report.json', json.dumps(result, indent=1))
+    files.write_atomically(folder / CSV, sweeps.as_csv(reports))
+    files.write_atomically(folder / 'report.md', f'# {_title(names)}\n\n{text}\n\n`{command}`\n')
     page = _page(workdir, reports, kinds, lead, command)
-    store.write_atomically(folder / 'report.html', page)
+    files.write_atomically(folder / 'report.html', page)
     above = [lead, *_many(kinds)]
     return '\n\n'.join(
         [

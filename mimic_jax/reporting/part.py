@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from mimic_jax.artifacts.store import Recipe
+from mimic_jax.artifacts.recipes import Recipe
 from mimic_jax.reporting.settings import Row
 from mimic_jax.training.plan import NetPlan
 

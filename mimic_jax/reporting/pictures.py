@@ -3,15 +3,15 @@
 import io
 from pathlib import Path
 
-from mimic_jax.artifacts import store
+from mimic_jax.runtime import files
 
 
 def save(figure, path: Path) -> None:
     """Writes a figure as PNG, atomically: readers find the old file or the new, even after a kill.
 
     Raises:
-      OSError: as `store.write_atomically`.
+      OSError: as `files.write_atomically`.
     """
     content = io.BytesIO()
     figure.savefig(content, format='png', metadata={'Software': None})
-    store.write_atomically(path, content.getvalue())
+    files.write_atomically(path, content.getvalue())

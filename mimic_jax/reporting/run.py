@@ -26,7 +26,7 @@ from mimic_jax.reporting import (
 from mimic_jax.reporting.answers import Answers
 from mimic_jax.reporting.part import PLAIN, Part, Searched
 from mimic_jax.reporting.settings import Report, Row
-from mimic_jax.runtime import interrupt
+from mimic_jax.runtime import files, interrupt
 from mimic_jax.training import boards, metrics_log
 from mimic_jax.training.session import Session
 
@@ -92,16 +92,16 @@ def run(
         return before
     _measure(answers, result['timings'])
     result = json.loads(json.dumps(result))  # batch sizes are text there
-    store.write_atomically(folder / 'report.json', json.dumps(result, indent=1))
+    files.write_atomically(folder / 'report.json', json.dumps(result, indent=1))
     for net in plan.nets() if session.boards else ():
         artifact = session.workdir / net.recipe.name
         boards.copy(session.boards, net, artifact, metrics_log.read(artifact))
     names = figures.draw(answers, result, folder, searched)
-    store.write_atomically(folder / 'report.md', tables.page(result, names))
+    files.write_atomically(folder / 'report.md', tables.page(result, names))
     page = html_report.page(answers, result, [folder / name for name in names], config, searched)
-    store.write_atomically(folder / 'report.html', page)
+    files.write_atomically(folder / 'report.html', page)
     drawn = {DRAWN: {'files': [*names, *PAGES], 'code': _code()}}
-    store.write_atomically(folder / 'report.json', json.dumps(result | drawn, indent=1))
+    files.write_atomically(folder / 'report.json', json.dumps(result | drawn, indent=1))
     return result
 
 

@@ -1,5 +1,6 @@
-"""A person's files: paths as they are typed, folders to their ends, names that any terminal can print."""
+"""Files: paths as people type them, folders to their ends, names that any terminal prints, whole writes."""
 
+import hashlib
 import os
 import sys
 from collections.abc import Callable
@@ -103,3 +104,37 @@ def few(things: list[str], most: int = 5) -> str:
     """The first things of a list, and how many more there are."""
     more = [f'… {len(things) - most:,} more'] if len(things) > most else []
     return ', '.join([*things[:most], *more])
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal."""
+    try:
+        with path.open('rb') as file:
+            return hashlib.file_digest(file, 'sha256').hexdigest()
+    except OSError as error:
+        raise placed(error, path) from None
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Writes `content` so that a reader, or a kill at any moment, finds the old file or the new one.
+
+    Raises:
+      OSError: a full or forbidden disk, with the file's name; the old file is left as it was.
+    """
+    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    try:
+        with temporary.open('wb') as file:  # text as UTF-8, whatever the locale
+            file.write(content if isinstance(content, bytes) else content.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise placed(error, path) from None
+
+
+def placed(error: OSError, path: Path) -> OSError:
+    """The error with a path, where the system gave none, as when a disk is full."""
+    if error.filename is not None:
+        return error
+    return OSError(error.errno, error.strerror or str(error), str(path))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mimic_jax.search import trials
+from mimic_jax.search import from_study
 from mimic_jax.search.settings import Search
 
 BEST = 10  # trials in the table
@@ -68,10 +68,10 @@ def findings(search: Search, workdir: Path) -> Findings:
     Raises:
       UserError: no Optuna, or a database out of reach.
     """
-    trials.require_optuna()
+    from_study.require_optuna()
     from mimic_jax.search import ranking, study
 
-    record = study.find_study(trials.database(workdir, search.storage), search.study)
+    record = study.find_study(from_study.database(workdir, search.storage), search.study)
     finished = ranking.finished(record)
     ordered = study.best(record, len(finished)) if finished else []
     artifacts = frozenset(

@@ -12,7 +12,7 @@ from mimic_jax.mimic import plan as plans
 from mimic_jax.mimic import students, teachers
 from mimic_jax.mimic.cache_plan import CachePlan
 from mimic_jax.mimic.settings import Member, Student
-from mimic_jax.search import trials
+from mimic_jax.search import from_study, trials
 from mimic_jax.search.settings import Search
 from mimic_jax.training import metrics_log
 from mimic_jax.training.plan import NetPlan
@@ -34,7 +34,7 @@ def run(session: Session, search: Search, common: Views, caches: Mapping[str, Ca
     Raises:
       UserError: what `check` refuses, a cache that is not there, a database that fails later.
     """
-    trials.require_optuna()
+    from_study.require_optuna()
     from mimic_jax.search import ranking, study, worker
 
     say = session.progress.say
@@ -46,7 +46,7 @@ def run(session: Session, search: Search, common: Views, caches: Mapping[str, Ca
     if typical.cache:
         what = f'logit cache {typical.cache.name}'
         store.require(session.workdir, typical.cache.recipe, what, 'logits')
-    database = trials.database(session.workdir, search.storage)
+    database = from_study.database(session.workdir, search.storage)
     record = study.open_study(
         database,
         search.study,
@@ -96,14 +96,14 @@ def check(
       UserError: no Optuna, a budget that the largest net of the space exceeds, a database out of
         reach, a study of another space, template or data.
     """
-    trials.require_optuna()
+    from_study.require_optuna()
     from mimic_jax.search import study
 
     typical, _ = (
         plans.trial('trial', settings, common, data, caches)
         for settings in (trials.middle(search), trials.largest(search))
     )
-    database = trials.database(session.workdir, search.storage)
+    database = from_study.database(session.workdir, search.storage)
     record = study.find_study(database, search.study)
     if record is not None:
         with study.in_use(database):

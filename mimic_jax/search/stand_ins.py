@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from mimic_jax.errors import UserError
 from mimic_jax.mimic.settings import FromStudy, Member
-from mimic_jax.search import trials
+from mimic_jax.search import from_study, trials
 from mimic_jax.search.settings import Search
 
 ANY = '1'  # a net of one unit, where no space says how large the study's nets are
@@ -27,11 +27,11 @@ def for_members(
     """Members, each `from_study` as the study has it or as a stand-in, and which are stand-ins.
 
     A greedy choice asks nets of their answers, so that its members are never known here.
-    search, data: as `trials.found_members` takes them.
+    search, data: as `from_study.found_members` takes them.
     """
     studies = defaultdict(dict)
     for name, member in members.items():
-        source = trials.source(member, search)
+        source = from_study.source(member, search)
         if source.rank:
             studies[dataclasses.replace(source, rank=1)][name] = member
     members, standing = dict(members), {}
@@ -39,7 +39,7 @@ def for_members(
         try:
             if source.choice == 'greedy':
                 raise UserError(f'a greedy choice among the nets of study {source.study!r}')
-            members |= trials.found_members(wanted, search, workdir, data, _ask_nothing)
+            members |= from_study.found_members(wanted, search, workdir, data, _ask_nothing)
         except UserError as error:
             own = bool(search.space) and source.study == search.study
             members |= {

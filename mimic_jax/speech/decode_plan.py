@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from mimic_jax.artifacts.store import Recipe
+from mimic_jax.artifacts.recipes import Recipe
 from mimic_jax.config.fields import differing
 from mimic_jax.data.dataset import Dataset
 from mimic_jax.speech.settings import Decoding

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mimic_jax.artifacts import store
+from mimic_jax.runtime import files
 from mimic_jax.speech import per, phones
 from mimic_jax.speech.corpora import Spoken
 from mimic_jax.speech.decoding import Decoded, Trial, score
@@ -37,7 +38,7 @@ def write_split(
         }
         for place, (utterance, found) in enumerate(zip(spoken, decoded, strict=True))
     ]
-    store.write_atomically(folder / f'{split}.json', json.dumps(entries, indent=1))
+    files.write_atomically(folder / f'{split}.json', json.dumps(entries, indent=1))
     return {
         name: {**_as_json(total), 'per': total.rate}
         for name, total in ((name, sum(counts, per.Counts())) for name, counts in counted.items())
@@ -64,7 +65,7 @@ def write_choice(
         ],
         **counts,
     }
-    store.write_atomically(folder / 'decoding.json', json.dumps(content, indent=1))
+    files.write_atomically(folder / 'decoding.json', json.dumps(content, indent=1))
 
 
 def read_choice(folder: Path) -> dict:

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
-from mimic_jax.artifacts.store import Recipe
+from mimic_jax.artifacts.recipes import Recipe
 from mimic_jax.data.dataset import Dataset
 from mimic_jax.data.settings import Views
 from mimic_jax.errors import UserError

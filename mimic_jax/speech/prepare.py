@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from mimic_jax.artifacts import store
-from mimic_jax.artifacts.store import Recipe
+from mimic_jax.artifacts.recipes import Recipe, canonical_json
 from mimic_jax.data import sources
 from mimic_jax.data.settings import Data
 from mimic_jax.errors import UserError
@@ -31,7 +31,7 @@ def run(data: Data, workdir: Path, progress: Progress) -> SpeechDataset:
         progress.say,
     )
     facts = store.manifest(folder)
-    content = store.canonical_json([facts['files'][name] for name in FILES])
+    content = canonical_json([facts['files'][name] for name in FILES])
     return timit_source.divide(corpora.load(folder), content, data, progress.say)
 
 

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from mimic_jax.artifacts import store
 from mimic_jax.errors import UserError
 from mimic_jax.runtime import files
 
@@ -119,7 +118,7 @@ def audio_digests(utterances: Sequence[Utterance]) -> list[str]:
 
 def _file_digest(path: Path | None) -> str:
     try:
-        return store.file_digest(path) if path else MISSING
+        return files.digest(path) if path else MISSING
     except OSError:
         return UNREADABLE  # a bad utterance, which `timit_files.read` reports
 

@@ -1,7 +1,6 @@
 """The one training loop, for teachers and students alike."""
 
 import functools
-from collections.abc import Mapping
 from pathlib import Path
 
 import jax
@@ -9,24 +8,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from mimic_jax.data import batches, mixing
-from mimic_jax.data.placement import Fed
 from mimic_jax.errors import NotFinite
 from mimic_jax.ops import metrics
 from mimic_jax.runtime import compiled, hosts, interrupt, sharding
-from mimic_jax.training import checkpoint, fitting, optimizers, plateau
+from mimic_jax.training import calls, checkpoint, fitting, optimizers, plateau
 from mimic_jax.training.checkpoint import Checkpoints
 from mimic_jax.training.metrics_log import MetricsLog, NoLog
 from mimic_jax.training.plan import NetPlan, Targets
 from mimic_jax.training.schedules import learning_rate
 from mimic_jax.training.session import Session
-from mimic_jax.training.train_step import (
-    TrainState,
-    create_train_state,
-    eval_step,
-    train_step,
-)
-
-IN_FLIGHT = 2  # calls that the host sends off without waiting for their results
+from mimic_jax.training.train_step import TrainState, create_train_state
+from mimic_jax.training.window import Window
 
 
 def run(folder: Path, net: NetPlan, targets: Targets, session: Session) -> dict:
@@ -68,8 +60,8 @@ class _Loop:
         self.folder, self.net, self.targets, self.session = folder, net, targets, session
         train = net.task.train
         self.epoch_steps = batches.steps(len(net.examples), train.batch_size)
-        self.step_call = _train_call(session.mesh, session.run.norms)
-        self.eval_call = _eval_call(session.mesh)
+        self.step_call = calls.train(session.mesh, session.run.norms)
+        self.eval_call = calls.evaluate(session.mesh)
         self.schedule = learning_rate(train, net.task.steps)
         self.adaptive = train.schedule == 'plateau'
         self.scale = 1.0  # on the schedule's rate
@@ -128,7 +120,7 @@ class _Loop:
 
     def to_the_end(self, state, step: int, checkpoints, log, bar) -> TrainState:
         run, net, targets = self.session.run, self.net, self.targets
-        window = _Window(self, log, checkpoints)
+        window = Window(functools.partial(self._record, log, checkpoints))
         while step < net.task.steps and not self.finished:
             epoch = step // self.epoch_steps
             view = epoch % targets.views if targets.views else epoch
@@ -186,6 +178,30 @@ class _Loop:
         ids = mixing.with_partners(ids, net.task.views, seed, view, net.partners)
         return placement.epoch(ids, view, extra, skip)
 
+    def _record(self, log, checkpoints: Checkpoints, step: int, sums: list[dict]) -> None:
+        """Writes the means of the window that ends at `step`; stops where they are not finite."""
+        sums = jax.tree.map(lambda *values: np.sum(values), *jax.device_get(sums))
+        rate = self.rate(step)
+        if sums['nonfinite_steps']:
+            # No step after one that is not finite is finite: the parameters carry it on.
+            self._stop(step - int(sums['nonfinite_steps']) + 1, checkpoints)
+        # A window without labelled examples has no accuracy.
+        values = {key: value for key, value in metrics.summarise(sums).items() if value is not None}
+        norms = [key for key in sums if key.endswith('_norm_sum')]
+        values |= {key.removesuffix('_sum'): float(sums[key] / sums['steps']) for key in norms}
+        self.metrics['loss'] = float(values['loss'])
+        epoch = round(step / self.epoch_steps, 4)
+        log.write(step, epoch=epoch, **values, learning_rate=rate)
+
+    def _stop(self, step: int, checkpoints: Checkpoints) -> None:
+        good = checkpoints.latest_step
+        kept = f'the last good checkpoint is step {good}' if good else 'no checkpoint was due yet'
+        raise NotFinite(
+            f'{self.net.name}: loss or gradient not finite at step {step}, learning rate '
+            f'{self.rate(step):.3g}; {kept} in {self.folder}; lower train.learning_rate or set '
+            'train.clip_norm'
+        )
+
     def _evaluate(self, state, step: int, log) -> float:
         """Writes cross-entropy and accuracy on the validation split; returns its error."""
         placement, sums = self.session.placement, None
@@ -208,98 +224,6 @@ class _Loop:
         return 1 - float(values['accuracy'])
 
 
-class _Window:
-    """Metric sums since the last record. A record is read back one window late, so that the host
-    never waits for the step it has just sent off."""
-
-    def __init__(self, loop: _Loop, log: MetricsLog, checkpoints: Checkpoints):
-        self.loop, self.log, self.checkpoints = loop, log, checkpoints
-        self.sums, self.count, self.pending = [], 0, None
-
-    def add(self, count: int, sums: dict) -> int:
-        """Takes the sums of a call; returns the steps in the window so far.
-
-        Waits for the call before the last. The device stays busy, and the host runs at most two
-        calls ahead of it, which bounds the memory and the error of the estimated time left.
-        """
-        self.sums.append(sums)
-        self.count += count
-        if len(self.sums) > IN_FLIGHT:
-            jax.block_until_ready(self.sums[-1 - IN_FLIGHT])
-        return self.count
-
-    def turn(self, step: int) -> None:
-        """Closes the window that ends at `step` and records the one before it."""
-        previous, self.pending = self.pending, (step, self.sums)
-        self.sums, self.count = [], 0
-        if previous:
-            self._record(*previous)
-
-    def flush(self, step: int) -> None:
-        """Records everything up to `step`."""
-        if self.count:
-            self.turn(step)
-        if self.pending:
-            self._record(*self.pending)
-            self.pending = None
-
-    def _record(self, step: int, sums: list[dict]) -> None:
-        sums = jax.tree.map(lambda *values: np.sum(values), *jax.device_get(sums))
-        rate = self.loop.rate(step)
-        if sums['nonfinite_steps']:
-            # No step after one that is not finite is finite: the parameters carry it on.
-            self._stop(step - int(sums['nonfinite_steps']) + 1)
-        # A window without labelled examples has no accuracy.
-        values = {key: value for key, value in metrics.summarise(sums).items() if value is not None}
-        norms = [key for key in sums if key.endswith('_norm_sum')]
-        values |= {key.removesuffix('_sum'): float(sums[key] / sums['steps']) for key in norms}
-        self.loop.metrics['loss'] = float(values['loss'])
-        epoch = round(step / self.loop.epoch_steps, 4)
-        self.log.write(step, epoch=epoch, **values, learning_rate=rate)
-
-    def _stop(self, step: int) -> None:
-        net, good = self.loop.net, self.checkpoints.latest_step
-        kept = f'the last good checkpoint is step {good}' if good else 'no checkpoint was due yet'
-        raise NotFinite(
-            f'{net.name}: loss or gradient not finite at step {step}, learning rate '
-            f'{self.loop.rate(step):.3g}; {kept} in {self.loop.folder}; lower '
-            'train.learning_rate or set train.clip_norm'
-        )
-
-
 def _copied(tree):
     """Arrays of their own: a step donates its state's."""
     return jax.tree.map(jnp.copy, tree)
-
-
-@functools.cache
-def _train_call(mesh, norms: bool):
-    """The jitted step, or several."""
-
-    def train_call(state, fed: Fed, count: int):
-        def one(state, item):
-            return train_step(state, _split(mesh, fed.batch(item, state.step)), norms)
-
-        if count == 1:
-            return one(state, fed.items)
-        state, sums = jax.lax.scan(one, state, fed.items, length=count)
-        return state, jax.tree.map(lambda leaf: leaf.sum(0), sums)
-
-    return compiled.jit(train_call, donate_argnums=0, static_argnums=2)
-
-
-@functools.cache
-def _eval_call(mesh):
-    def eval_call(state, fed: Fed):
-        return eval_step(state, _split(mesh, fed.batch(fed.items, 0)))
-
-    return compiled.jit(eval_call)
-
-
-def _split(mesh, batch: Mapping) -> dict:
-    """The batch, each array split over 'data' along its first axis; the view number stays whole."""
-    over_data = sharding.batch_sharding(mesh)
-    return {
-        key: jax.lax.with_sharding_constraint(value, over_data) if np.ndim(value) else value
-        for key, value in batch.items()
-    }

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from mimic_jax.artifacts import store
+from mimic_jax.runtime import files
 from mimic_jax.training import boards
 from mimic_jax.training.plan import NetPlan
 from mimic_jax.training.settings import Train
@@ -28,7 +28,7 @@ class MetricsLog:
         kept = [record for record in read(folder) if record['step'] <= step]
         self._before = kept[-1]['seconds'] if kept else 0.0
         self._start = time.monotonic()
-        store.write_atomically(self._path, ''.join(json.dumps(r) + '\n' for r in kept))
+        files.write_atomically(self._path, ''.join(json.dumps(r) + '\n' for r in kept))
         self._file = self._path.open('a')
         self._board = boards.board(place, net, kept)
 

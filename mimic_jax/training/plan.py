@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from mimic_jax.artifacts.store import Recipe
+from mimic_jax.artifacts.recipes import Recipe
 from mimic_jax.training.train_step import Task
 
 FORWARD_AND_BACKWARD = 3  # a training step's FLOPs over a forward pass's

@@ -1,0 +1,69 @@
+"""A finished net as a function of raw inputs, from a run or from an export."""
+
+import dataclasses
+import functools
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from mimic_jax.artifacts import store
+from mimic_jax.data.centring import Centre
+from mimic_jax.errors import UserError
+from mimic_jax.export import plan as exporting
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Net:
+    """A finished net that answers raw inputs, [n, ...] as the data set holds them.
+
+    classes: the classes' names, where they have names.  facts: the content of an export's `export.json`.
+    """
+
+    answer: Callable[[np.ndarray], np.ndarray]
+    classes: tuple[str, ...] = ()
+    facts: Mapping = dataclasses.field(default_factory=dict)
+    is_probability: bool = False
+
+    def __call__(self, inputs) -> np.ndarray:
+        """Logits [n, K] float32. An exported student gives log-probabilities instead, which differ from
+        logits by a constant for each example."""
+        found = self.answer(np.asarray(inputs))
+        return np.log(np.maximum(found, 1e-37)) if self.is_probability else found
+
+    def predict_proba(self, inputs) -> np.ndarray:
+        """Probabilities [n, K] float32."""
+        import scipy.special  # slow to import, and most runs do without it
+
+        found = self.answer(np.asarray(inputs))
+        return found if self.is_probability else scipy.special.softmax(found, axis=1)
+
+    def predict(self, inputs) -> np.ndarray:
+        """The likeliest class of each input, [n]: its name where classes have names, or its number."""
+        found = self.answer(np.asarray(inputs)).argmax(axis=1)
+        return np.asarray(self.classes)[found] if self.classes else found
+
+
+def load_student(folder: str | Path) -> Net:
+    """A student that `--phase=export` wrote: the artifact's folder, or its file."""
+    path = Path(folder).expanduser()
+    if path.is_dir():
+        found = [path / name for name in exporting.FILES.values() if (path / name).is_file()]
+        if not found:
+            raise UserError(
+                f'{path} holds no exported student; give the folder export-<id> of a workdir'
+            )
+        store.manifest(path)  # checks every file's digest
+        path = found[0]
+    description = path.with_name(exporting.DESCRIPTION)
+    facts = json.loads(description.read_text()) if description.is_file() else {}
+    call = exporting.load(path)
+    names = tuple(facts.get('classes') or ())
+    centre = Centre.from_json(facts.get('input', {}).get('centre', {}))
+    return Net(functools.partial(ask, call, centre), names, facts, is_probability=True)
+
+
+def ask(call: Callable, centre: Centre, inputs: np.ndarray) -> np.ndarray:
+    """Answers to raw inputs, centred like the features that the net was trained on."""
+    return exporting.ask(call, centre.apply(inputs) if centre.columns else inputs)
