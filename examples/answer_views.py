@@ -27,8 +27,9 @@ BATCH = 256
 def teacher(folder: Path):
     """A function from inputs [B, ...] to logits [B, K]: a forest, fitted to the labelled examples here.
 
-    A model that is trained already is loaded in its place. Its columns must stand in the order of
-    `class_names` in views.json, or of the class numbers where there are no names.
+    A model that is trained already is loaded in its place. Its columns stand in the order of
+    `class_names` in views.json, or of the class numbers where there are no names; otherwise write the
+    names of its classes, in its order, as a list to class_names.json beside the answers.
     """
     labels = np.load(folder / 'labels.npy')
     known = labels >= 0  # -1: an example whose label is not to be known

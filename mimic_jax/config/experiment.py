@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 
 from mimic_jax.baselines.settings import Baseline
-from mimic_jax.config.fields import entries, nearest, section, setting
+from mimic_jax.config.fields import Entries, entries, nearest, section, setting
 from mimic_jax.data.settings import Data, OwnViews, Views
 from mimic_jax.errors import UserError
 from mimic_jax.mimic.settings import Logits, Member, Student
@@ -51,11 +51,13 @@ def read(config: Mapping) -> Experiment:
     space.check(result.search.space)
     for name, cache in result.logits.items():
         if bool(cache.members) == bool(cache.source.path):
-            also = ', and there is a source' if cache.source.path else ''
-            raise UserError(
-                f'config.logits.{name}.members is {cache.members!r}{also}; it must be a tuple of at '
-                'least one name, or empty beside a source'
+            where = f'config.logits.{name}.members'
+            mend = (
+                f'and there is a source; it must be empty beside one: --{where}='
+                if cache.source.path
+                else 'and there is no source; it must be a tuple of at least one name'
             )
+            raise UserError(f'{where} is {cache.members!r}, {mend}')
         for member in cache.members:
             _known(member, result.members, f'config.logits.{name}.members', 'config.members')
     for name, student in result.students.items():
@@ -69,7 +71,19 @@ def read(config: Mapping) -> Experiment:
                 f'{baseline.patches} patches; lower it or set more patches'
             )
     _check_report(result)
-    return result
+    return _without_unread(result)
+
+
+def _without_unread(result: Experiment) -> Experiment:
+    """Without the members in whose place a teacher made elsewhere has come, as far as nothing reads them."""
+    report = result.report
+    if not report.rows or not any(cache.source.path for cache in result.logits.values()):
+        return result
+    read_by_caches = {name for cache in result.logits.values() for name in cache.members}
+    shown = (report.rows[name] for name in report.order or report.rows)
+    kept = read_by_caches | {row.entry for row in shown if row.group == 'members'}
+    members = Entries((name, each) for name, each in result.members.items() if name in kept)
+    return dataclasses.replace(result, members=members)
 
 
 def _check_report(result: Experiment) -> None:

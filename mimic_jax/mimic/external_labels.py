@@ -83,11 +83,11 @@ def _judged(session: Session, own: OwnPlan, held: _Held) -> Verdict:
 def _from_files(session: Session, own: OwnPlan) -> Iterator[_Held]:
     for view in range(own.views):
         array, _ = own_plan.view_file(own, view)
-        yield _of_split(session, 'train', view, array, own.examples)
+        yield _of_split(session, 'train', view, own.order.of(array), own.examples)
     if own.evaluation and 'validation' in own.evaluation.config['splits']:
         array, _ = own_plan.split_file(own, 'validation')
         validation = session.data.splits['validation']
-        yield _of_split(session, 'validation', 0, array, validation)
+        yield _of_split(session, 'validation', 0, own.order.of(array), validation)
 
 
 def _of_split(session: Session, split: str, view: int, array, examples: np.ndarray) -> _Held:

@@ -1,12 +1,13 @@
-"""Which files an ONNX model keeps its weights in: a walk through its protocol buffers, without onnx.
+"""What an ONNX model says of itself, and which files it keeps its weights in, read without onnx.
 
 Messages and field numbers are those of onnx.proto3 (ONNX IR version 3 and later). A tensor with weights
 in another file has entries `external_data` (13) of a key (1) and a value (2); the key 'location' gives
-the file's path, relative to the model's folder.
+the file's path, relative to the model's folder. A model has entries `metadata_props` (14) of the same
+kind.
 """
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # Of each message the fields, by number, that lead to tensors.
@@ -28,7 +29,17 @@ def locations(model: Path) -> list[str]:
 
     What is no ONNX model has none: onnxruntime refuses it with a better reason.
     """
-    if not model.stat().st_size:
+    return sorted(set(_read(model, lambda data: _locations(data, 0, len(data), 'model', 0))))
+
+
+def metadata(model: Path) -> dict[str, str]:
+    """What a model says of itself, by name; nothing of what is no ONNX model."""
+    return dict(_read(model, _metadata))
+
+
+def _read(model: Path, walk: Callable[[memoryview], Iterator]) -> list:
+    """What a walk through a model's file finds; nothing where it is no model."""
+    if not model.is_file() or not model.stat().st_size:
         return []
     with (
         model.open('rb') as file,
@@ -36,9 +47,15 @@ def locations(model: Path) -> list[str]:
         memoryview(content) as data,
     ):
         try:
-            return sorted(set(_locations(data, 0, len(data), 'model', 0)))
+            return list(walk(data))
         except ValueError:
             return []
+
+
+def _metadata(data: memoryview) -> Iterator[tuple[str, str]]:
+    for number, first, last in _fields(data, 0, len(data)):
+        if number == 14:
+            yield _entry(data, first, last)
 
 
 def _locations(data: memoryview, start: int, end: int, message: str, depth: int) -> Iterator[str]:

@@ -10,7 +10,8 @@ from mimic_jax.data.dataset import Dataset
 from mimic_jax.data.settings import Data
 from mimic_jax.data.settings import Views as ViewSettings
 from mimic_jax.errors import UserError
-from mimic_jax.mimic import external_answers, external_views
+from mimic_jax.mimic import external_answers, external_classes, external_views
+from mimic_jax.mimic.external_classes import Order
 from mimic_jax.mimic.settings import ExternalTeacher, Logits
 
 
@@ -20,6 +21,7 @@ class OwnPlan:
 
     examples: indices [M] of the transfer set.  views: how many of it.  evaluation: of the splits that
     it can answer for; None where there are none.  where: the setting that names the teacher.
+    order: how its columns become the data's classes.
     """
 
     name: str
@@ -29,6 +31,7 @@ class OwnPlan:
     views: int
     evaluation: Recipe | None
     where: str
+    order: Order
 
     @property
     def model(self) -> str:
@@ -48,8 +51,12 @@ def make(
     _check_settings(teacher, data, where)
     if teacher.kind == 'logits':
         teacher = external_views.from_folder(teacher, cache.views, f'{where}.path')
+    what = f'teacher {name}'
+    order = external_classes.order(teacher, data.class_names, what, where)
     identity = external_answers.identity(teacher, where)
-    plan = OwnPlan(f'teacher {name}', teacher, identity, examples, cache.views, None, where)
+    if order.columns:
+        identity['columns'] = list(order.columns)
+    plan = OwnPlan(what, teacher, identity, examples, cache.views, None, where, order)
     if teacher.kind == 'logits':
         expected = external_views.identity(examples, cache.views, augmentation, data)
         external_views.check_answers(teacher.path, expected, not plain, f'{where}.path')

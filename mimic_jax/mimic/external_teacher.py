@@ -151,4 +151,5 @@ _views = jax.jit(views.of_batch, static_argnums=2)
 
 def _checked(session: Session, plan: OwnPlan, answers, what: str, examples) -> np.ndarray:
     classes, probabilities = session.data.num_classes, plan.settings.probabilities
-    return external_answers.checked(answers, len(examples), classes, probabilities, what, examples)
+    found = external_answers.checked(answers, len(examples), classes, probabilities, what, examples)
+    return plan.order.of(found)

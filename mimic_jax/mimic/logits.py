@@ -32,8 +32,9 @@ def run(session: Session, cache: CachePlan) -> Path:
         session.progress.say,
         together=together,
     )
-    if cache.own:  # a cache that was complete already is warned of again
-        for line in hosts.first(lambda: store.manifest(folder).get('warnings', [])):
+    if cache.own:  # of a cache that was complete already it is said again
+        warnings = hosts.first(lambda: store.manifest(folder).get('warnings', []))
+        for line in filter(None, (cache.own.order.line, *warnings)):
             session.progress.say(line)
     return folder
 

@@ -107,6 +107,13 @@ class ExternalTeacher:
         'What comes are probabilities p, from 0 to 1 or in percent; log max(p, 10⁻⁶) are the logits.',
         read=_GIVEN,
     )
+    class_names: tuple[str, ...] = setting(
+        (),
+        'The names of its classes in the order of its columns, which are then put in the order of the '
+        "data's classes. Empty: those in a class_names.json beside its files, or in an ONNX "
+        "model's metadata, as this package writes them; without names they stay as they are.",
+        read=_GIVEN,
+    )
     validation: str = setting(
         '',
         "A file of logits on the validation split, [n, K], or [R, K] of all examples, for kind 'logits'.",

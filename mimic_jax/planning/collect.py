@@ -69,9 +69,11 @@ def announce(plan: Plan, wanted: Sequence[str], session: Session) -> None:
 
 
 def _check_rows(experiment: Experiment, plan: Plan) -> None:
-    for name, row in experiment.report.rows.items():
+    report = experiment.report
+    for name in report.order or report.rows:
+        row = report.rows[name]
         if row.group == 'logits' and 'test' not in plan.caches[row.entry].answered:
             raise UserError(
                 f'config.report.rows.{name} shows {row.source}, which has no logits of test examples; '
-                f'give config.logits.{row.entry}.source.test, or remove the row'
+                f'give config.logits.{row.entry}.source.test, or leave the row out of config.report.order'
             )
