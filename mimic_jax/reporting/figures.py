@@ -9,10 +9,9 @@ import numpy as np
 
 from mimic_jax.data import batches, mixing, preprocess, views
 from mimic_jax.mimic.plan import Plan
-from mimic_jax.reporting import curve_figures, pictures
+from mimic_jax.reporting import curve_figures, curves, pictures, plots
 from mimic_jax.reporting.answers import Answers
 from mimic_jax.reporting.part import Searched
-from mimic_jax.reporting.rows import by_source, of_speech
 from mimic_jax.training import metrics_log
 from mimic_jax.training.plan import NetPlan
 from mimic_jax.training.session import Session
@@ -32,9 +31,15 @@ def draw(
     plt.rcParams.update({'font.size': 9, 'axes.spines.top': False, 'axes.spines.right': False})
     session, plan, settings = answers.session, answers.plan, answers.settings
     names = []
+    for name, plot in (
+        ('accuracy.png', curves.training(answers)),
+        ('agreement.png', curves.by_agreement(report['rows'])),
+    ):
+        figure = plots.figure(plot)
+        if figure:
+            pictures.save(figure, folder / name)
+            names.append(name)
     for name, height, picture in (
-        ('accuracy.png', 4, lambda axes: _training_curves(axes, answers)),
-        ('agreement.png', 4, lambda axes: _agreement(axes, report['rows'])),
         ('time.png', 4, lambda axes: settings.by_time and _by_time(axes, session, plan)),
         (
             'members.png',
@@ -58,27 +63,6 @@ def draw(
     return names
 
 
-def _training_curves(axes, answers: Answers) -> bool:
-    """Validation accuracy against training step, mean and range over seeds (BC, Figure 2's form)."""
-    for nets in answers.plan.students.values():
-        curve = metrics_log.validation_curve(_folders(answers.session, nets))
-        steps = list(curve)
-        if not steps:
-            continue
-        (line,) = axes.plot(
-            steps, [100 * np.mean(curve[step]) for step in steps], label=_taught(nets[0])
-        )
-        low, high = ([100 * pick(curve[step]) for step in steps] for pick in (min, max))
-        axes.fill_between(steps, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
-    accuracy = answers.ensemble_accuracy('validation')
-    if accuracy is not None:
-        axes.axhline(100 * accuracy, color='black', linestyle='--', linewidth=1, label='ensemble')
-    axes.set(xlabel='training step', ylabel='validation accuracy, %')
-    if axes.lines:
-        axes.legend(frameon=False, loc='lower right')
-    return bool(axes.lines)
-
-
 def _by_time(axes, session: Session, plan: Plan) -> bool:
     """Validation accuracy against seconds of training, both means over seeds (BC, section 2.3)."""
     for nets in plan.students.values():
@@ -98,35 +82,6 @@ def _folders(session: Session, nets: Sequence[NetPlan]) -> list[Path]:
 
 def _taught(net: NetPlan) -> str:
     return f'{net.model} {f"mimicking {net.cache.name}" if net.cache else "on labels"}'
-
-
-def _agreement(axes, rows: list[dict]) -> bool:
-    """Test accuracy against agreement with the ensemble.
-
-    Speech shows both over frames.
-    """
-    speech = of_speech(rows)
-    rows = [source['accuracy'] for source in by_source(rows) if 'accuracy' in source]
-    shown = [row for row in rows if row['agreement'] is not None]
-    for row in shown:
-        axes.errorbar(
-            100 * row['agreement'],
-            100 * row['mean'],
-            yerr=100 * row['std'] if row['std'] else None,
-            fmt='o',
-            capsize=3,
-            label=row['name'],
-        )
-    for row in rows:
-        if row['target'] is None:
-            axes.axhline(
-                100 * row['mean'], color='black', linestyle='--', linewidth=1, label=row['name']
-            )
-    what = 'frame accuracy on test, %' if speech else 'test accuracy, %'
-    axes.set(xlabel='agreement with the ensemble on test, %', ylabel=what)
-    if shown:
-        axes.legend(frameon=False, loc='best')
-    return bool(shown)
 
 
 def _whitened(axes, session: Session) -> bool:

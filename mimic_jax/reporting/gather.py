@@ -6,16 +6,12 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from mimic_jax.artifacts import store
 from mimic_jax.errors import UserError
 from mimic_jax.ops.text import aligned
-from mimic_jax.reporting import grids, html_page, html_plots, html_results, sweeps, terminal
-from mimic_jax.reporting.html_plots import Series
+from mimic_jax.reporting import curves, html_page, html_plots, html_results, sweeps, terminal
 from mimic_jax.reporting.rows import of_speech
 from mimic_jax.runtime import files
-from mimic_jax.training import metrics_log
 
 CSV = 'report.csv'  # which a single experiment's report does not have
 KEYS = ('rows', 'seconds', 'date', 'costs')  # of a report.json that are read here
@@ -198,17 +194,10 @@ def _training(workdir: Path, reports: Mapping[str, dict]) -> str:
         for name, student in report['students'].items():
             key = tuple(student['artifacts'])
             found.setdefault(key, ([], name))[0].append(experiment)
-    series = []
-    for number, (artifacts, (experiments, name)) in enumerate(found.items()):
-        curve = metrics_log.validation_curve(workdir / artifact for artifact in artifacts)
-        series.append(
-            Series(
-                _label(experiments, name, reports),
-                [(step, 100 * float(np.mean(values))) for step, values in curve.items()],
-                [(100 * min(values), 100 * max(values)) for values in curve.values()],
-                'line',
-                number,
-            )
+    series = [
+        curves.of_training(
+            _label(experiments, name, reports), [workdir / each for each in artifacts], number
         )
-    what = 'validation accuracy, %'
-    return html_plots.plot(series, 'training step', what, x_text=grids.short)
+        for number, (artifacts, (experiments, name)) in enumerate(found.items())
+    ]
+    return html_plots.drawn(curves.by_step(series))

@@ -9,6 +9,8 @@ import html
 import re
 from collections.abc import Sequence
 
+from mimic_jax.reporting.plots import COLOURS
+
 _NUMBER = re.compile(r'[\d.,+\-−–±×/()%e\s]*')  # the text of a right-aligned cell
 
 _WIDE = 6  # columns: a phone shows fewer
@@ -16,8 +18,7 @@ _WIDE = 6  # columns: a phone shows fewer
 # Colours keep a contrast of 4.5 to the ground for text and of 3 for lines.
 _STYLE = """
 :root { color-scheme: light dark; --ground: #fff; --ink: #1c1c1c; --soft: #5a5a5a; --line: #d8d8d8;
-  --tint: #0b62a8; --panel: #f6f6f6; --c0: #0b62a8; --c1: #b34700; --c2: #2b7a3d; --c3: #8a3fa0;
-  --c4: #b3243f; --c5: #00727c; --c6: #7a6600; --c7: #5b6470; }
+  --tint: #0b62a8; --panel: #f6f6f6; LIGHT }
 @media (prefers-color-scheme: dark) { :root { --ground: #161616; --ink: #e6e6e6; --soft: #a6a6a6;
   --line: #3c3c3c; --tint: #6cb6ff; --panel: #202020; --c0: #6cb6ff; --c1: #ff9e64; --c2: #7fd18b;
   --c3: #d19bea; --c4: #ff8a95; --c5: #5fd0d8; --c6: #d9c64d; --c7: #b4bcc8; } }
@@ -79,13 +80,15 @@ def escape(text) -> str:
 
 def page(title: str, parts: Sequence[str]) -> str:
     """The whole document.  title: text, the window's title."""
+    light = ' '.join(f'--c{number}: {colour};' for number, colour in enumerate(COLOURS))
+    style = _STYLE.replace('LIGHT', light)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         # The page may show pictures inside it, and may load nothing from elsewhere.
         '<meta http-equiv="Content-Security-Policy" '
         "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n"
-        f'<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n'
+        f'<title>{escape(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n'
         + '\n'.join(parts)
         + '\n</body>\n</html>\n'
     )

@@ -1,13 +1,11 @@
 """An experiment's report.html: the whole report in one file that loads nothing."""
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from mimic_jax.reporting import (
     comparisons,
+    curves,
     grids,
     html_page,
     html_plots,
@@ -18,9 +16,7 @@ from mimic_jax.reporting import (
 )
 from mimic_jax.reporting.answers import Answers
 from mimic_jax.reporting.comparisons import Example
-from mimic_jax.reporting.html_plots import Series
 from mimic_jax.reporting.part import Searched
-from mimic_jax.training import metrics_log
 
 # Captions of the figures that the page shows as PNG; the page draws the other figures as SVG.
 PICTURES = {
@@ -53,7 +49,7 @@ def page(
         html_page.preformatted(report['command']),
         section('Results', *_results(report)),
         section('Accuracy and size', html_results.accuracy_by_parameters(named)),
-        section('Training', _training(answers)),
+        section('Training', html_plots.drawn(curves.training(answers))),
         section('Agreement', *_agreement(answers, rows)),
         section('Where teacher and student disagree', *_disagreements(answers)),
         section('Search', *_search(searched, pictures)),
@@ -79,30 +75,6 @@ def _results(report: dict) -> Iterator[str]:
         yield html_page.paragraph(sentence, 'soft')
 
 
-def _training(answers: Answers) -> str:
-    """Validation accuracy of the students by training step, mean and range over seeds."""
-    workdir, sources = answers.session.workdir, [row.source for _, row in answers.chosen]
-    others = itertools.count(len(sources))  # colours of students without a row
-    series = []
-    for name, nets in answers.plan.students.items():
-        source = f'students.{name}'
-        curve = metrics_log.validation_curve(workdir / net.recipe.name for net in nets)
-        target = f'mimicking {nets[0].cache.name}' if nets[0].cache else 'on labels'
-        series.append(
-            Series(
-                f'{name}: {nets[0].model} {target}',
-                [(step, 100 * float(np.mean(values))) for step, values in curve.items()],
-                [(100 * min(values), 100 * max(values)) for values in curve.values()],
-                'line',
-                sources.index(source) if source in sources else next(others),
-            )
-        )
-    accuracy = answers.ensemble_accuracy('validation')
-    level = ('ensemble', 100 * accuracy) if accuracy is not None else None
-    label = 'validation accuracy, %'
-    return html_plots.plot(series, 'training step', label, level=level, x_text=grids.short)
-
-
 def _agreement(answers: Answers, rows: list[dict]) -> Iterator[str]:
     names, matrix, left_out = comparisons.agreement(answers)
     if not names:
@@ -115,7 +87,7 @@ def _agreement(answers: Answers, rows: list[dict]) -> Iterator[str]:
         text += f' {left_out} more are not shown.'
     yield html_page.paragraph(text)
     yield html_page.matrix(names, matrix)
-    yield html_results.accuracy_by_agreement(rows)
+    yield html_plots.drawn(curves.by_agreement(rows))
 
 
 def _disagreements(answers: Answers) -> Iterator[str]:

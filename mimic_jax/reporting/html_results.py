@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-from mimic_jax.reporting import grids, html_page, html_plots, tables
-from mimic_jax.reporting.html_plots import Series
+from mimic_jax.reporting import curves, html_page, html_plots, tables
+from mimic_jax.reporting.plots import Plot, Series
 from mimic_jax.reporting.rows import by_source, of_speech
 
-SHAPES = {None: 'square', 'labels': 'circle', 'logits': 'triangle'}  # by what a row is trained on
 MARKS = 'Squares are ensembles, circles nets trained on labels, triangles nets trained on logits.'
 
 
@@ -42,34 +41,11 @@ def accuracy_by_parameters(named: Sequence[tuple[str, dict]]) -> str:
             continue
         deviation = 100 * (row['std'] or 0)
         spread = [(mean - deviation, mean + deviation)] if deviation else ()
-        series.append(Series(name, [(x, mean)], spread, SHAPES[row['target']], number))
+        series.append(Series(name, [(x, mean)], spread, curves.SHAPES[row['target']], number))
     speech = of_speech([row for _, row in named])
     what = '100 − PER on test, %' if speech else 'test accuracy, %'
-    picture = html_plots.plot(series, 'parameters', what, log_x=True, x_text=grids.short)
+    picture = html_plots.drawn(Plot(series, 'parameters', what, log_x=True))
     return picture and picture + html_page.paragraph(MARKS, 'soft')
-
-
-def accuracy_by_agreement(rows: Sequence[dict]) -> str:
-    """Accuracy against agreement with the ensemble, whose accuracy is a line; frames for speech."""
-    speech = of_speech(rows)
-    rows = [source.get('accuracy') for source in by_source(rows)]
-    series = [
-        Series(
-            row['name'],
-            [(100 * row['agreement'], 100 * row['mean'])],
-            shape=SHAPES[row['target']],
-            number=number,
-        )
-        for number, row in enumerate(rows)
-        if row and row['agreement'] is not None
-    ]
-    levels = [(row['name'], 100 * row['mean']) for row in rows if row and row['target'] is None]
-    return html_plots.plot(
-        series,
-        'agreement with the ensemble on test, %',
-        'frame accuracy on test, %' if speech else 'test accuracy, %',
-        level=levels[0] if levels else None,
-    )
 
 
 def first_metric(rows: Sequence[dict]) -> list[dict]:

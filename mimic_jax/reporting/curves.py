@@ -1,0 +1,76 @@
+"""The plots that every report has: training, and agreement with the ensemble."""
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mimic_jax.reporting.answers import Answers
+from mimic_jax.reporting.plots import Plot, Series
+from mimic_jax.reporting.rows import by_source, of_speech
+from mimic_jax.training import metrics_log
+
+SHAPES = {None: 'square', 'labels': 'circle', 'logits': 'triangle'}  # by what a row is trained on
+
+
+def training(answers: Answers) -> Plot:
+    """Validation accuracy of the students by training step, mean and range over seeds.
+
+    The form of Ba & Caruana's Figure 2.
+    """
+    workdir, sources = answers.session.workdir, [row.source for _, row in answers.chosen]
+    others = itertools.count(len(sources))  # colours of students without a row
+    series = []
+    for name, nets in answers.plan.students.items():
+        source = f'students.{name}'
+        number = sources.index(source) if source in sources else next(others)
+        target = f'mimicking {nets[0].cache.name}' if nets[0].cache else 'on labels'
+        folders = [workdir / net.recipe.name for net in nets]
+        series.append(of_training(f'{name}: {nets[0].model} {target}', folders, number))
+    accuracy = answers.ensemble_accuracy('validation')
+    level = None if accuracy is None else ('ensemble', 100 * accuracy)
+    return by_step(series, level)
+
+
+def of_training(name: str, folders: Sequence[Path], number: int) -> Series:
+    """One student's curve.  folders: the artifacts of its seeds."""
+    curve = metrics_log.validation_curve(folders)
+    return Series(
+        name,
+        [(step, 100 * float(np.mean(values))) for step, values in curve.items()],
+        [(100 * min(values), 100 * max(values)) for values in curve.values()],
+        'line',
+        number,
+    )
+
+
+def by_step(series: Sequence[Series], level: tuple[str, float] | None = None) -> Plot:
+    return Plot(series, 'training step', 'validation accuracy, %', level, counts=True)
+
+
+def by_agreement(rows: Sequence[dict]) -> Plot:
+    """Accuracy against agreement with the ensemble, whose accuracy is a line; frames for speech.
+
+    rows: of report.json.
+    """
+    what = 'frame accuracy on test, %' if of_speech(rows) else 'test accuracy, %'
+    rows = [source.get('accuracy') for source in by_source(rows)]
+    series = [
+        Series(
+            row['name'],
+            [(100 * row['agreement'], 100 * row['mean'])],
+            [_deviation(row)] if row['std'] else (),
+            SHAPES[row['target']],
+            number,
+        )
+        for number, row in enumerate(rows)
+        if row and row['agreement'] is not None
+    ]
+    levels = [(row['name'], 100 * row['mean']) for row in rows if row and row['target'] is None]
+    label = 'agreement with the ensemble on test, %'
+    return Plot(series, label, what, levels[0] if levels else None)
+
+
+def _deviation(row: dict) -> tuple[float, float]:
+    return 100 * (row['mean'] - row['std']), 100 * (row['mean'] + row['std'])
