@@ -225,7 +225,7 @@ def test_load_prepares_what_is_missing_and_reports_progress(server, tmp_path, mo
     monkeypatch.setattr(tfds_builder, 'official_archive', lambda: tuple(arguments.values()))
     monkeypatch.setenv('TFDS_DATA_DIR', str(tmp_path / 'data'))
     calls = []
-    arrays = cifar10.load(None, progress=lambda *call: calls.append(call))
+    arrays = cifar10.load(None, count=lambda *call: calls.append(call))
     assert len(arrays['test_labels']) == 7
     size = len(tarball(MEMBERS))
     assert calls == [

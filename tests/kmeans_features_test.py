@@ -255,7 +255,11 @@ def test_svm_is_linear_svc(penalty):
     ).fit(inputs, labels)  # fmt: skip
     seen = []
     weights, facts = svm.fit(
-        *chunked(inputs, labels, 50), 4, penalty, tolerance=1e-6, watch=seen.append
+        *chunked(inputs, labels, 50),
+        4,
+        penalty,
+        tolerance=1e-6,
+        watch=lambda done, _: seen.append(done),
     )
     # Their bias is regularised as well: intercept_scaling is 1.
     lowest = liblinear_objective(theirs.coef_, theirs.intercept_, inputs, labels, penalty)

@@ -35,7 +35,7 @@ def folder(tmp_path):
 
 def test_frames_lie_one_utterance_after_another(utterances, folder):
     said = []
-    facts = corpora.write(utterances, folder, progress=lambda *entry: said.append(entry))
+    facts = corpora.write(utterances, folder, count=lambda *entry: said.append(entry))
     frames = [1 + (length - 400) // 160 for length in LENGTHS.values()]
     assert facts == {'utterances': 3, 'frames': sum(frames), 'bad': 0}
     found = corpora.load(folder)

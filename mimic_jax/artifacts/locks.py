@@ -9,13 +9,15 @@ from pathlib import Path
 
 import filelock
 
+from mimic_jax.runtime.progress import Say
+
 EMPTY_SECONDS = 3  # a lease that stays empty for so long belongs to nobody
 LEASE_SECONDS = 30  # a process that does not renew its lease for so long loses it to another
 _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL)
 
 
 @contextlib.contextmanager
-def hold(folder: Path, say: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
+def hold(folder: Path, say: Say) -> Iterator[Callable[[], bool]]:
     """Holds the folder's lock; the death of the process releases it.
 
     The lock has two parts. The system's lock is released at once when its process dies. The lease

@@ -17,6 +17,7 @@ from mimic_jax.artifacts import locks, recipes
 from mimic_jax.artifacts.recipes import Recipe
 from mimic_jax.errors import UserError
 from mimic_jax.runtime import files, hosts, interrupt
+from mimic_jax.runtime.progress import Say
 
 CONFIG, MANIFEST, MARKER = 'config.json', 'manifest.json', 'COMPLETE'
 
@@ -28,7 +29,7 @@ def make(
     workdir: Path,
     recipe: Recipe,
     build: Callable[[Path], dict],
-    say: Callable[[str], None] = print,
+    say: Say = print,
     together: bool = False,
 ) -> Path:
     """The folder of the recipe's artifact, which `build(folder)` makes where it is not complete yet.

@@ -1,16 +1,16 @@
 """Checks every artifact of a workdir, whatever made it."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from mimic_jax.artifacts import store
 from mimic_jax.errors import UserError
+from mimic_jax.runtime.progress import Say, Watch
 
 
 def run(
     workdir: Path,
-    say: Callable[[str], None] = print,
-    watch: Callable[[int, int], None] = lambda done, total: None,
+    say: Say = print,
+    watch: Watch = lambda done, total: None,
 ) -> bool:
     """Prints a line for each fault, with the file and what to do, and last the number of artifacts.
 

@@ -157,7 +157,7 @@ def _fit_machine(session: Session, baseline: BaselinePlan, placed, penalty: floa
         penalty / len(baseline.examples),
         tolerance=TOLERANCE,
         iterations=ITERATIONS,
-        watch=lambda step: session.progress.count(what, step, ITERATIONS),
+        watch=functools.partial(session.progress.count, what),
     )
     session.progress.count(what, ITERATIONS, ITERATIONS)  # most fits need fewer
     session.progress.say(f'{what}: {facts["iterations"]}, gradient down to {facts["gradient"]:.1e}')

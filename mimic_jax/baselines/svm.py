@@ -4,12 +4,12 @@ Letters: N examples of F features in S chunks of R rows, K classes. Weights are 
 [F + 1, K]; the last row is the bias.
 """
 
-from collections.abc import Callable
-
 import chex
 import jax
 import jax.numpy as jnp
 import optax
+
+from mimic_jax.runtime.progress import Watch
 
 # L-BFGS also ends after so many steps in a row that did not lower the objective: float32 allows no more.
 PATIENCE = 10
@@ -46,12 +46,12 @@ def fit(
     *,
     tolerance: float = 1e-4,
     iterations: int = 1000,
-    watch: Callable[[int], None] = lambda step: None,
+    watch: Watch = lambda done, total: None,
 ) -> tuple[jax.Array, dict]:
     """Minimises `objective` from zero by optax's L-BFGS with its zoom line search.
 
     Ends when the gradient's norm is at most `tolerance` times that at zero, when float32 allows no
-    further progress, or after `iterations` steps.  watch: called with the number of every step.
+    further progress, or after `iterations` steps.  watch: called after every step.
     Returns the weights [F + 1, K] and {iterations, objective, gradient}, the last being the norm's
     ratio to that at zero.
     """
@@ -66,7 +66,7 @@ def fit(
         taken, value, ratio = taken + 1, float(value), float(norm) / first
         waited = 0 if value < lowest else waited + 1
         lowest = min(lowest, value)
-        watch(taken)
+        watch(taken, iterations)
     return weights, {'iterations': taken, 'objective': value, 'gradient': ratio}
 
 

@@ -75,7 +75,7 @@ def read(config: Mapping) -> Experiment:
 
 
 def _without_unread(result: Experiment) -> Experiment:
-    """Without the members in whose place a teacher made elsewhere has come, as far as nothing reads them."""
+    """Without members that nothing reads, where a teacher made elsewhere has come in their place."""
     report = result.report
     if not report.rows or not any(cache.source.path for cache in result.logits.values()):
         return result

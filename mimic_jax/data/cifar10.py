@@ -6,7 +6,6 @@ Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009: 50,00
 
 import io
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +14,14 @@ from PIL import Image
 from mimic_jax.errors import UserError
 from mimic_jax.runtime import files
 from mimic_jax.runtime.interrupt import Interrupted
+from mimic_jax.runtime.progress import Count
 
 IMAGE_SHAPE = (32, 32, 3)  # [H, W, C]
 NUM_CLASSES = 10
 RECORDS_PER_READ = 1000
 
 
-def load(
-    data_dir: str | Path | None, progress: Callable[[str, int, int], None] | None = None
-) -> dict[str, np.ndarray]:
+def load(data_dir: str | Path | None, count: Count | None = None) -> dict[str, np.ndarray]:
     """Reads all of CIFAR-10 into memory, in TFDS's order; downloads and prepares it if missing.
 
     Decoding the 60,000 images takes 10 to 25 s on one core.
@@ -31,7 +29,7 @@ def load(
     Args:
         data_dir: TFDS's data folder; if None, TFDS's own default: the environment variable
             TFDS_DATA_DIR, else `~/tensorflow_datasets`.
-        progress: called as `progress(what, done, total)`, in bytes while downloading and in
+        count: called as `count(what, done, total)`, in bytes while downloading and in
             images while decoding; a total of 0 is unknown.
 
     Returns:
@@ -45,11 +43,11 @@ def load(
     from mimic_jax.data import tfds_builder
 
     root = files.expand(data_dir or default_data_dir())
-    folder = tfds_builder.prepare(root, progress=progress)
+    folder = tfds_builder.prepare(root, count=count)
     builder = _open(tfds_builder.Cifar10, root, folder)
     arrays = {}
     for split in ('train', 'test'):
-        images, labels = _read_split(builder, split, progress)
+        images, labels = _read_split(builder, split, count)
         arrays |= {f'{split}_images': images, f'{split}_labels': labels}
     return arrays
 
@@ -81,7 +79,7 @@ def _open(builder_class, root: Path, folder: Path):
     return builder
 
 
-def _read_split(builder, split: str, progress) -> tuple[np.ndarray, np.ndarray]:
+def _read_split(builder, split: str, count) -> tuple[np.ndarray, np.ndarray]:
     """Returns images uint8 [B, 32, 32, 3] and labels int32 [B] of one split."""
     from tensorflow_datasets import decode
 
@@ -97,8 +95,8 @@ def _read_split(builder, split: str, progress) -> tuple[np.ndarray, np.ndarray]:
             for record, example in enumerate(examples, start):
                 images[first + record] = _decode(example['image'], file, record)
                 labels[first + record] = example['label']
-            if progress:
-                progress(f'decoding CIFAR-10 ({split})', first + stop, info.num_examples)
+            if count:
+                count(f'decoding CIFAR-10 ({split})', first + stop, info.num_examples)
         first += length
     if not ((labels >= 0) & (labels < NUM_CLASSES)).all():
         folder = Path(builder.data_dir)

@@ -1,19 +1,17 @@
 """Examples that are equal byte for byte, found by digests of their own."""
 
 import hashlib
-from collections.abc import Callable
 
 import numpy as np
 
 from mimic_jax.data import mapped
+from mimic_jax.runtime.progress import Watch
 
 BYTES = 16  # of a digest: among a billion images the chance of one false match is below 10⁻²⁰
 _ROWS = 4096  # examples read at a time
 
 
-def digests(
-    inputs: np.ndarray, watch: Callable[[int, int], None] = lambda done, total: None
-) -> np.ndarray:
+def digests(inputs: np.ndarray, watch: Watch = lambda done, total: None) -> np.ndarray:
     """[N, 16] uint8: BLAKE2b over each example's bytes.  inputs: [N, ...], memory-mapped if need be.
 
     watch: called as `watch(done, total)` on the way.

@@ -1,7 +1,7 @@
 """Preprocessing: what stands between a view and the net, fitted once on the training inputs."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,7 @@ import numpy as np
 from mimic_jax.config.fields import nearest
 from mimic_jax.data import whitening
 from mimic_jax.errors import UserError
+from mimic_jax.runtime.progress import Watch
 
 KINDS = ('image', 'channel', 'feature', 'scale', 'gcn', 'gcn_zca')
 FITTED = ('channel', 'feature', 'gcn_zca')  # those that need `fit`
@@ -26,7 +27,7 @@ def fit(
     kind: str,
     inputs: np.ndarray,
     examples: np.ndarray,
-    watch: Callable[[int, int], None] = lambda done, total: None,
+    watch: Watch = lambda done, total: None,
 ) -> dict[str, np.ndarray]:
     """What `apply` needs to know of the training inputs, each array float32.
 
@@ -124,7 +125,7 @@ def _contrast_normalised_rows(images: jax.Array) -> jax.Array:
 
 
 def _fit_features(
-    inputs: np.ndarray, examples: np.ndarray, watch, axes: tuple[int, ...] = (0,)
+    inputs: np.ndarray, examples: np.ndarray, watch: Watch, axes: tuple[int, ...] = (0,)
 ) -> dict[str, np.ndarray]:
     # Equal float32 values have an exact float64 sum (up to 2²⁹ of them), so that the variance of a
     # constant feature is exactly 0.
@@ -137,11 +138,11 @@ def _fit_features(
     return {'mean': mean.astype(np.float32), 'deviation': np.sqrt(variance).astype(np.float32)}
 
 
-def _fit_channels(inputs: np.ndarray, examples: np.ndarray, watch) -> dict[str, np.ndarray]:
+def _fit_channels(inputs: np.ndarray, examples: np.ndarray, watch: Watch) -> dict[str, np.ndarray]:
     return _fit_features(inputs, examples, watch, axes=(0, 1, 2))
 
 
-def _fit_zca(inputs: np.ndarray, examples: np.ndarray, watch) -> dict[str, np.ndarray]:
+def _fit_zca(inputs: np.ndarray, examples: np.ndarray, watch: Watch) -> dict[str, np.ndarray]:
     dimensions = int(np.prod(inputs.shape[1:]))
     if len(examples) < dimensions:
         raise UserError(
@@ -155,7 +156,7 @@ def _fit_zca(inputs: np.ndarray, examples: np.ndarray, watch) -> dict[str, np.nd
     return {'mean': mean.astype(np.float32), 'matrix': matrix.astype(np.float32)}
 
 
-def _parts(inputs: np.ndarray, examples: np.ndarray, watch):
+def _parts(inputs: np.ndarray, examples: np.ndarray, watch: Watch):
     """The examples' inputs a few at a time, in `apply`'s precision."""
     for start in range(0, len(examples), _ROWS):
         yield np.asarray(inputs[examples[start : start + _ROWS]], np.float32)

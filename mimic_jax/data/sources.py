@@ -13,7 +13,7 @@ from mimic_jax.data.npz import load as load_npz
 from mimic_jax.data.settings import Data
 from mimic_jax.data.source import Source
 from mimic_jax.errors import UserError
-from mimic_jax.runtime.progress import Progress
+from mimic_jax.runtime.progress import Count, Progress
 
 CIFAR10 = ('airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck')
 TABLES = ('breast_cancer', 'digits', 'iris', 'wine')  # that come with scikit-learn
@@ -79,8 +79,8 @@ def described(data: Data) -> str:
             return ''
 
 
-def load(data: Data, progress: Callable[[str, int, int], None] | None = None) -> Source:
-    """The arrays of the source that `data` names; calls `progress(what, done, total)` on the way."""
+def load(data: Data, count: Count | None = None) -> Source:
+    """The arrays of the source that `data` names; counts on the way."""
     kind, _, name = data.name.partition(':')
     match kind:
         case 'digits':
@@ -92,7 +92,7 @@ def load(data: Data, progress: Callable[[str, int, int], None] | None = None) ->
         case 'folder':
             return image_folder.load(data.root, data.size, data.fit)
         case 'cifar10':
-            arrays = cifar10.load(data.root or None, progress)
+            arrays = cifar10.load(data.root or None, count)
             return Source(
                 inputs=arrays['train_images'],
                 labels=arrays['train_labels'],

@@ -1,7 +1,6 @@
 """What preprocessing was fitted to, fitted once a workdir and kept as the artifact `preprocess-<id>`."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from mimic_jax.artifacts import store
 from mimic_jax.artifacts.recipes import Recipe
 from mimic_jax.data import preprocess
 from mimic_jax.data.dataset import Dataset
+from mimic_jax.runtime.progress import Say, Watch
 
 # Of the files' content. What a kind does to an example is no version's matter: a net's name holds
 # the kind alone, so that another formula needs another kind.
@@ -21,8 +21,8 @@ MOST_IMAGES = 100_000  # that ZCA is fitted to: more would take longer and chang
 def open_fitted(
     workdir: Path,
     data: Dataset,
-    say: Callable[[str], None] = print,
-    watch: Callable[[int, int], None] = lambda done, total: None,
+    say: Say = print,
+    watch: Watch = lambda done, total: None,
 ) -> dict[str, np.ndarray]:
     """The arrays that `preprocess.apply` wants for the data's kind, memory-mapped; {} for most kinds.
 

@@ -15,7 +15,7 @@ import os
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +25,7 @@ from tensorflow_datasets.image_classification import cifar
 
 from mimic_jax.errors import UserError
 from mimic_jax.runtime import files
-
-Progress = Callable[[str, int, int], None]
+from mimic_jax.runtime.progress import Count
 
 ARCHIVE = 'cifar-10-binary.tar.gz'  # the name it is kept under, whatever the address
 NUM_CLASSES = 10
@@ -76,7 +75,7 @@ def prepare(
     data_dir: str | Path,
     url: str | None = None,
     checksum: str | None = None,
-    progress: Progress | None = None,
+    count: Count | None = None,
 ) -> Path:
     """Downloads CIFAR-10 and writes `<data_dir>/cifar10/<version>/` in array_record format.
 
@@ -89,7 +88,7 @@ def prepare(
         url: of the archive in CIFAR-10's binary format; the official address if None.
         checksum: SHA-256 of the archive in hexadecimal; the one that TFDS has registered for the
             official archive if None, so that a mirror's copy is checked too.
-        progress: called as `progress('downloading CIFAR-10', bytes so far, bytes in all)`.
+        count: called as `count('downloading CIFAR-10', bytes so far, bytes in all)`.
 
     Returns:
         The folder. One that exists is left as it is, whatever it holds.
@@ -104,7 +103,7 @@ def prepare(
     if folder.exists():
         return folder
     try:
-        _prepare(root, url, checksum, progress)
+        _prepare(root, url, checksum, count)
     except (OSError, RuntimeError) as error:  # array_record's writer raises RuntimeError
         # Another process that prepares the same data may have put its folder there first.
         if not (folder / 'dataset_info.json').exists():
@@ -126,7 +125,7 @@ def official_archive() -> tuple[str, str]:
     return url, info.checksum
 
 
-def download(url: str, checksum: str, folder: Path, progress: Progress | None = None) -> Path:
+def download(url: str, checksum: str, folder: Path, count: Count | None = None) -> Path:
     """Returns the archive in `folder`, downloaded from `url` if missing, its SHA-256 checked."""
     archive = folder / ARCHIVE
     if archive.exists() and _sha256(archive) == checksum:
@@ -134,7 +133,7 @@ def download(url: str, checksum: str, folder: Path, progress: Progress | None = 
     handle, name = tempfile.mkstemp(prefix='incomplete.', dir=folder)
     try:
         with os.fdopen(handle, 'wb') as file:
-            _fetch(url, file, archive, progress)
+            _fetch(url, file, archive, count)
         actual = _sha256(Path(name))
         if actual != checksum:
             raise UserError(
@@ -187,10 +186,10 @@ def read_binary(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return labels, planes.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
 
 
-def _prepare(root: Path, url: str, checksum: str, progress: Progress | None) -> None:
+def _prepare(root: Path, url: str, checksum: str, count: Count | None) -> None:
     downloads = root / 'downloads'
     downloads.mkdir(parents=True, exist_ok=True)
-    archive = download(url, checksum, downloads, progress)
+    archive = download(url, checksum, downloads, count)
     with tempfile.TemporaryDirectory(prefix='incomplete.', dir=downloads) as extracted:
         builder = Cifar10(data_dir=str(root), file_format='array_record')
         builder.extracted = Path(extracted)
@@ -216,15 +215,15 @@ def _check_members(archive: Path, builder: Cifar10) -> None:
             )
 
 
-def _fetch(url: str, file: io.BufferedWriter, archive: Path, progress: Progress | None) -> None:
+def _fetch(url: str, file: io.BufferedWriter, archive: Path, count: Count | None) -> None:
     try:
         with requests.get(url, stream=True, timeout=TIMEOUT_SECONDS) as response:
             response.raise_for_status()
             total = int(response.headers.get('Content-Length', 0))
             for block in response.iter_content(1 << 20):
                 file.write(block)
-                if progress:
-                    progress('downloading CIFAR-10', file.tell(), total)
+                if count:
+                    count('downloading CIFAR-10', file.tell(), total)
     except requests.RequestException as error:
         raise UserError(
             f'cannot download {url} ({_first_line(error)}): check the network, or put the archive '

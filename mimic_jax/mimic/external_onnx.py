@@ -7,6 +7,7 @@ import numpy as np
 from mimic_jax.errors import UserError
 from mimic_jax.runtime import files
 from mimic_jax.runtime.interrupt import Interrupted
+from mimic_jax.runtime.progress import Say
 
 Apply = Callable[[np.ndarray], np.ndarray]
 
@@ -27,7 +28,7 @@ def load(
     where: str,
     layout: str = 'auto',
     output: str = '',
-    say: Callable[[str], None] = lambda line: None,
+    say: Say = lambda line: None,
 ) -> Apply:
     """An ONNX model as a callable: inputs [B, ...] to answers, [B, K] where they are logits.
 
@@ -109,7 +110,7 @@ def _is_first(
     example: tuple[int, ...],
     layout: str,
     works: Callable[[bool], bool],
-    say: Callable[[str], None],
+    say: Say,
     path: str,
     where: str,
 ) -> bool:

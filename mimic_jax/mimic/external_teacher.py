@@ -13,6 +13,7 @@ from mimic_jax.mimic import external_answers, external_onnx, external_torch
 from mimic_jax.mimic import external_plan as own_plan
 from mimic_jax.mimic.external_plan import OwnPlan
 from mimic_jax.mimic.settings import ExternalTeacher
+from mimic_jax.runtime.progress import Watch
 from mimic_jax.training.session import Session
 
 
@@ -40,9 +41,7 @@ def load(session: Session, plan: OwnPlan, done: Callable[[], None] = lambda: Non
     return logits
 
 
-def on_split(
-    session: Session, plan: OwnPlan, split: str, watch: Callable[[int, int], None]
-) -> np.ndarray:
+def on_split(session: Session, plan: OwnPlan, split: str, watch: Watch) -> np.ndarray:
     """What the teacher says of a split that its evaluation has, as it is: float32 [n, K].
 
     watch: called as `watch(done, total)` after every batch.

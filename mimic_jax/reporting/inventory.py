@@ -6,12 +6,13 @@ import json
 import shutil
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mimic_jax.artifacts import locks, store
 from mimic_jax.errors import UserError
 from mimic_jax.reporting import terminal
+from mimic_jax.runtime.progress import Say
 
 # Made at a person's request and for use elsewhere: no report refers to them.
 KEPT = ('export',)
@@ -92,7 +93,7 @@ def status(workdir: Path, columns: int | None) -> str:
     return '\n'.join([*table, *said])
 
 
-def clean(workdir: Path, yes: bool, say: Callable[[str], None] = print) -> None:
+def clean(workdir: Path, yes: bool, say: Say = print) -> None:
     """Lists the artifacts that no report refers to; deletes them where `yes` is true.
 
     An artifact that another process is making is never deleted, nor one of the same data, which that

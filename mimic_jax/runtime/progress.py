@@ -11,9 +11,13 @@ import shutil
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import tqdm
+
+Say = Callable[[str], None]  # a line
+Watch = Callable[[int, int], None]  # how much of a thing is done, and of how much
+Count = Callable[[str, int, int], None]  # the same of one thing among several, which is named first
 
 LINE_SECONDS = 30.0  # between lines where the output is no terminal
 SETTLED_SECONDS = 15.0  # of measured work before the whole run's time is announced

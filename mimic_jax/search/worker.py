@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 
 from mimic_jax.errors import NotFinite
 from mimic_jax.runtime.interrupt import Interrupted
+from mimic_jax.runtime.progress import Say
 from mimic_jax.search import study as studies
 from mimic_jax.search.space import Space
 
@@ -23,7 +24,7 @@ def work(
     space: Space,
     trials: int,
     outcome: Callable[[optuna.Trial, dict[str, float | int]], float],
-    say: Callable[[str], None],
+    say: Say,
 ) -> None:
     """Runs trials, one after another, until `trials` have ended on this study, whoever ran them.
 

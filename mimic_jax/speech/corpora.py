@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from mimic_jax.data import mapped
 from mimic_jax.errors import UserError
+from mimic_jax.runtime.progress import Count
 from mimic_jax.speech import alignment, fbank, phones, timit_files
 from mimic_jax.speech.timit import Utterance
 
@@ -60,20 +61,20 @@ def write(
     utterances: Sequence[Utterance],
     folder: Path,
     skip_bad: bool = False,
-    progress: Callable[[str, int, int], None] | None = None,
+    count: Count | None = None,
 ) -> dict:
     """Writes frames.npy, targets.npy, bounds.npy and utterances.json, in the utterances' order.
 
     Everything is read and checked before the first feature is computed. A frame takes 492 bytes
     (541 MB for 1.1 million) on the disk, and memory does not grow with the corpus.
     folder: must exist.  skip_bad: leave bad utterances out, and list them, instead of raising.
-    progress: called as `progress(what, done, total)`, in utterances.
+    count: called as `count(what, done, total)`, in utterances.
     Returns the numbers {'utterances', 'frames', 'bad'}.
 
     Raises:
       UserError: a bad utterance, none that is good, or a library that is not installed.
     """
-    good, lengths, bad = _checked(utterances, skip_bad, progress)
+    good, lengths, bad = _checked(utterances, skip_bad, count)
     bounds = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     frames = mapped.create(folder / 'frames.npy', (int(bounds[-1]), fbank.FEATURES))
     targets = np.empty(bounds[-1], np.int32)
@@ -86,8 +87,8 @@ def write(
             segments.ends, segments.phones, lengths[number], fbank.SHIFT, fbank.WINDOW
         )
         spoken.append(_entry(utterance, segments))
-        if progress:
-            progress('computing speech features', number + 1, len(good))
+        if count:
+            count('computing speech features', number + 1, len(good))
     frames.flush()
     np.save(folder / 'targets.npy', targets)
     np.save(folder / 'bounds.npy', bounds)
@@ -113,7 +114,7 @@ def load(folder: Path) -> Speech:
 
 
 def _checked(
-    utterances: Sequence[Utterance], skip_bad: bool, progress
+    utterances: Sequence[Utterance], skip_bad: bool, count
 ) -> tuple[list[Utterance], list[int], list[str]]:
     """The good utterances, their numbers of frames, and a line on each bad one."""
     good, lengths, bad = [], [], []
@@ -127,8 +128,8 @@ def _checked(
         else:
             good.append(utterance)
             lengths.append(fbank.frame_count(len(samples)))
-        if progress:
-            progress('checking utterances', number, len(utterances))
+        if count:
+            count('checking utterances', number, len(utterances))
     if not good:
         what = f'all {len(bad)} are bad, the first: {bad[0]}' if bad else 'there are none'
         raise UserError(f'no utterance to prepare, {what}')

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mimic_jax.ops import padding
+from mimic_jax.runtime.progress import Watch
 from mimic_jax.speech import per, phones, state_statistics, viterbi
 from mimic_jax.speech.bigram import Bigram, free_loop, witten_bell
 
@@ -130,7 +131,7 @@ def tune(
     references: Sequence[np.ndarray],
     lm_scales: Sequence[float],
     penalties: Sequence[float],
-    tried: Callable[[int, int], None] = lambda done, total: None,
+    watch: Watch = lambda done, total: None,
 ) -> list[Trial]:
     """Tries every pair, then pairs half-way to the best one's neighbours; the trials, best first.
 
@@ -140,7 +141,7 @@ def tune(
     costs; the first one tried wins a tie.
 
     decode: as `Decoder`.  references: the phones of each utterance, [L] int, before folding.
-    tried: called as `tried(done, total)`.
+    watch: called after every pair.
     """
     references = [phones.fold_numbers(reference) for reference in references]
     trials: list[Trial] = []
@@ -152,7 +153,7 @@ def tune(
             seconds = time.perf_counter() - began
             counts = sum(score(references, decoded), per.Counts())
             trials.append(Trial(*pair, counts, seconds))
-            tried(len(trials), len(lm_scales) * len(penalties) + 8)
+            watch(len(trials), len(lm_scales) * len(penalties) + 8)
 
     attempt([(scale, penalty) for scale in lm_scales for penalty in penalties])
     best = min(trials, key=_errors)

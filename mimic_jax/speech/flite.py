@@ -10,13 +10,13 @@ import hashlib
 import itertools
 import subprocess
 import wave
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from mimic_jax.errors import UserError
+from mimic_jax.runtime.progress import Count
 from mimic_jax.speech import phones
 
 VERSION = 1  # part of the artifact's name; raise it with every change of what is written
@@ -80,10 +80,10 @@ def identity() -> dict:
     }
 
 
-def write(root: Path, progress: Callable[[str, int, int], None] | None = None) -> int:
+def write(root: Path, count: Count | None = None) -> int:
     """Writes TRAIN/DR1/FSLT0/SX1.WAV, SX1.PHN and so on; returns the number of utterances.
 
-    progress: called as `progress(what, done, total)`.
+    count: called as `count(what, done, total)`.
 
     Raises:
       UserError: flite or one of its voices is missing, or flite's output cannot be read.
@@ -99,8 +99,8 @@ def write(root: Path, progress: Callable[[str, int, int], None] | None = None) -
         with wave.open(str(audio)) as file:
             written = labels(printed, file.getframerate(), file.getnframes())
         audio.with_suffix('.PHN').write_text(written)
-        if progress:
-            progress('synthesising speech', place + 1, len(said))
+        if count:
+            count('synthesising speech', place + 1, len(said))
     return len(said)
 
 

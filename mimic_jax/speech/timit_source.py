@@ -2,13 +2,14 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from mimic_jax.data.settings import Data
 from mimic_jax.errors import UserError
 from mimic_jax.runtime import files
+from mimic_jax.runtime.progress import Say
 from mimic_jax.speech import corpora, fbank, phones, timit, timit_splits
 from mimic_jax.speech.corpora import Speech
 from mimic_jax.speech.dataset import STATES, SpeechDataset
@@ -94,7 +95,7 @@ def positions(utterances: Sequence, data: Data) -> dict[str, np.ndarray]:
             return timit_splits.fold(utterances, data.seed, data.fold, data.folds, data.validation)
 
 
-def divide(found: Speech, content: str, data: Data, say: Callable[[str], None]) -> SpeechDataset:
+def divide(found: Speech, content: str, data: Data, say: Say) -> SpeechDataset:
     """The corpus in the splits that `data` asks for; there are no unlabelled examples.
 
     content: the hash of frames, targets and bounds.

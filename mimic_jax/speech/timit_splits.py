@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from mimic_jax.errors import UserError
+from mimic_jax.runtime.progress import Say
 from mimic_jax.speech import phones
 
 # The 50 development speakers of Kaldi's recipe, the list in wide use.
@@ -105,7 +106,7 @@ def check_figures(
     splits: Mapping[str, np.ndarray],
     utterances: Sequence,
     sequences: Sequence[np.ndarray],
-    say: Callable[[str], None],
+    say: Say,
 ) -> None:
     """Says, a line each, where the official split's figures are not those of the whole TIMIT.
 
@@ -120,7 +121,7 @@ def check_figures(
             _compare(name, 'reference tokens', found, tokens, say)
 
 
-def _compare(split: str, what: str, found: int, wanted: int, say: Callable[[str], None]) -> None:
+def _compare(split: str, what: str, found: int, wanted: int, say: Say) -> None:
     if found != wanted:
         say(
             f"warning: the {split} split has {found:,} {what}, TIMIT's has {wanted:,}; error rates "
