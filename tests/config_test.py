@@ -398,7 +398,7 @@ WHOLE = {
 
 def completed(mapping, cls=Outer):
     result = ml_collections.ConfigDict(mapping)
-    fields.complete(cls, result)
+    presets.complete(cls, result)
     return result
 
 
@@ -416,7 +416,7 @@ def test_a_completed_config_has_every_setting():
 def test_completing_again_changes_nothing():
     found = completed({'loose': {'rate': 2.0}, 'named': {'a': {'low': 0.0}}})
     before = found.to_dict()
-    fields.complete(Outer, found)
+    presets.complete(Outer, found)
     assert found.to_dict() == before
     assert fields.section(Outer, found, 'config') == fields.section(Outer, before, 'config')
 
@@ -521,7 +521,7 @@ def test_a_members_views_are_placeholders():
     ],
 )
 def test_what_cannot_be_completed_cannot_be_read_either(mapping, message):
-    assert refused(fields.complete, Outer, ml_collections.ConfigDict(mapping)) == message
+    assert refused(presets.complete, Outer, ml_collections.ConfigDict(mapping)) == message
     assert refused(fields.section, Outer, mapping, 'config') == message
 
 

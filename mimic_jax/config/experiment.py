@@ -53,11 +53,11 @@ def read(config: Mapping) -> Experiment:
         if bool(cache.members) == bool(cache.source.path):
             where = f'config.logits.{name}.members'
             mend = (
-                f'and there is a source; it must be empty beside one: --{where}='
+                f'there is a source, beside which it must be empty: --{where}='
                 if cache.source.path
-                else 'and there is no source; it must be a tuple of at least one name'
+                else 'it must be a tuple of at least one name, or empty beside a source'
             )
-            raise UserError(f'{where} is {cache.members!r}, {mend}')
+            raise UserError(f'{where} is {cache.members!r}; {mend}')
         for member in cache.members:
             _known(member, result.members, f'config.logits.{name}.members', 'config.members')
     for name, student in result.students.items():

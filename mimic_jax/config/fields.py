@@ -1,8 +1,8 @@
 """Settings: groups of typed values, each with its default, its rule and its meaning in one place.
 
 A group is a frozen dataclass whose fields are made by `setting`, or are groups themselves. A ConfigDict
-is `complete`d to hold every setting of a group, and `section` reads it back as the dataclass. Nothing
-here imports jax, so that `--help` is instant.
+is completed to hold every setting of a group (`presets.build`), and `section` reads it back as the
+dataclass. Nothing here imports jax, so that `--help` is instant.
 """
 
 import dataclasses
@@ -10,9 +10,6 @@ import difflib
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
-
-import ml_collections
-from ml_collections import config_dict
 
 from mimic_jax.errors import UserError
 
@@ -97,7 +94,7 @@ def section(cls, mapping: Mapping, where: str):
     for key, value in mapping.items():
         if key not in hints:
             raise UserError(f'{where} has no setting {key!r}; {nearest(key, hints)}')
-        values[key] = _value(hints[key], value, f'{where}.{key}')
+        values[key] = value_of(hints[key], value, f'{where}.{key}')
     for field in dataclasses.fields(cls):
         if field.name not in values and is_required(field):
             raise UserError(f'{where} has no {field.name}; set it')
@@ -105,39 +102,6 @@ def section(cls, mapping: Mapping, where: str):
     for field in dataclasses.fields(cls):
         _check(field.metadata, getattr(result, field.name), f'{where}.{field.name}')
     return result
-
-
-def complete(cls, config: ml_collections.ConfigDict, where: str = 'config') -> None:
-    """Adds to a ConfigDict of the group `cls` every setting that it lacks, with its default.
-
-    Values get the type of their setting, so that flags have it too. Settings that may be left out are
-    placeholders of their type.
-
-    Raises:
-      UserError: an unknown key, or a required setting that is not there.
-    """
-    hints = typing.get_type_hints(cls)
-    for key in config:
-        if key not in hints:
-            raise UserError(f'{where} has no setting {key!r}; {nearest(key, hints)}')
-    for field in dataclasses.fields(cls):
-        hint, at = hints[field.name], f'{where}.{field.name}'
-        if is_group(hint):
-            _complete_group(hint, config, field.name, at)
-        elif typing.get_origin(hint) is Mapping:
-            _complete_entries(typing.get_args(hint)[1], config, field.name, at)
-        elif field.name not in config and is_required(field):
-            raise UserError(f'{where} has no {field.name}; set it')
-        elif isinstance(hint, types.UnionType) and config.get(field.name) is None:
-            kind = _without_none(hint)
-            config[field.name] = config_dict.placeholder(typing.get_origin(kind) or kind)
-        elif field.name not in config:
-            config[field.name] = field.default
-        else:
-            value = _value(hint, config[field.name], at)
-            if type(value) is not type(config[field.name]):  # a float for a whole number, a tuple
-                del config[field.name]  # for a list: a new entry takes the new value's type
-            config[field.name] = value
 
 
 def differing(group) -> dict:
@@ -212,24 +176,6 @@ def as_json(value):
     return value
 
 
-def _complete_group(cls, config: ml_collections.ConfigDict, key: str, where: str) -> None:
-    if key not in config:
-        config[key] = ml_collections.ConfigDict()
-    if not isinstance(config[key], ml_collections.ConfigDict):
-        raise UserError(f'{where} is {config[key]!r}; it must be a group of settings')
-    complete(cls, config[key], where)
-
-
-def _complete_entries(cls, config: ml_collections.ConfigDict, key: str, where: str) -> None:
-    if key not in config:
-        config[key] = ml_collections.ConfigDict()
-    if not isinstance(config[key], ml_collections.ConfigDict):
-        raise UserError(f'{where} is {config[key]!r}; it must be a group of named entries')
-    for name in config[key]:
-        if is_group(cls):
-            _complete_group(cls, config[key], name, f'{where}.{name}')
-
-
 def _default(field: dataclasses.Field):
     return field.default_factory() if callable(field.default_factory) else field.default
 
@@ -245,15 +191,16 @@ def _check(metadata: Mapping, value, where: str) -> None:
             raise UserError(f'{where} is {value!r}; it must be {words}')
 
 
-def _without_none(hint):
+def without_none(hint):
     return next(option for option in typing.get_args(hint) if option is not types.NoneType)
 
 
-def _value(hint, value, where: str):
+def value_of(hint, value, where: str):
+    """A value of the type `hint`; UserError where it is of another.  where: its path in the config."""
     if isinstance(hint, types.UnionType):  # `int | None`
         if value is None:
             return None
-        hint = _without_none(hint)
+        hint = without_none(hint)
     if is_group(hint):
         return section(hint, value, where)
     if typing.get_origin(hint) is Mapping:
@@ -262,14 +209,14 @@ def _value(hint, value, where: str):
         (_, item_hint) = typing.get_args(hint)
         # In the order of their names, as a ConfigDict has them.
         items = sorted(value.items())
-        return Entries((key, _value(item_hint, item, f'{where}.{key}')) for key, item in items)
+        return Entries((key, value_of(item_hint, item, f'{where}.{key}')) for key, item in items)
     if typing.get_origin(hint) is tuple:
         (item_hint, _) = typing.get_args(hint)
         if isinstance(value, str) or not isinstance(value, Iterable):
             value = (value,)
         if item_hint is str:
             value = [item for item in value if item != '']  # a flag with nothing behind its '='
-        return tuple(_value(item_hint, item, where) for item in value)
+        return tuple(value_of(item_hint, item, where) for item in value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         try:
             return float(value)

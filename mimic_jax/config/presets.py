@@ -9,12 +9,16 @@ def small(config):
     config.data.train = 100
 """
 
+import dataclasses
+import types
+import typing
 from collections.abc import Callable, Mapping
 
 import ml_collections
+from ml_collections import config_dict
 
+from mimic_jax.config import fields
 from mimic_jax.config.experiment import Experiment
-from mimic_jax.config.fields import complete
 from mimic_jax.errors import UserError
 
 Preset = Callable[[ml_collections.ConfigDict], None]
@@ -77,3 +81,54 @@ def add_row(config: ml_collections.ConfigDict, name: str, source: str, label: st
 def _copied(value):
     """Nested dicts copied: a flag would otherwise change all places that share one dict."""
     return {key: _copied(item) for key, item in value.items()} if hasattr(value, 'items') else value
+
+
+def complete(cls, config: ml_collections.ConfigDict, where: str = 'config') -> None:
+    """Adds to a ConfigDict of the group `cls` every setting that it lacks, with its default.
+
+    Values get the type of their setting, so that flags have it too. Settings that may be left out are
+    placeholders of their type.
+
+    Raises:
+      UserError: an unknown key, or a required setting that is not there.
+    """
+    hints = typing.get_type_hints(cls)
+    for key in config:
+        if key not in hints:
+            raise UserError(f'{where} has no setting {key!r}; {fields.nearest(key, hints)}')
+    for field in dataclasses.fields(cls):
+        hint, at = hints[field.name], f'{where}.{field.name}'
+        if fields.is_group(hint):
+            _complete_group(hint, config, field.name, at)
+        elif typing.get_origin(hint) is Mapping:
+            _complete_entries(typing.get_args(hint)[1], config, field.name, at)
+        elif field.name not in config and fields.is_required(field):
+            raise UserError(f'{where} has no {field.name}; set it')
+        elif isinstance(hint, types.UnionType) and config.get(field.name) is None:
+            kind = fields.without_none(hint)
+            config[field.name] = config_dict.placeholder(typing.get_origin(kind) or kind)
+        elif field.name not in config:
+            config[field.name] = field.default
+        else:
+            value = fields.value_of(hint, config[field.name], at)
+            if type(value) is not type(config[field.name]):  # a float for a whole number, a tuple
+                del config[field.name]  # for a list: a new entry takes the new value's type
+            config[field.name] = value
+
+
+def _complete_group(cls, config: ml_collections.ConfigDict, key: str, where: str) -> None:
+    if key not in config:
+        config[key] = ml_collections.ConfigDict()
+    if not isinstance(config[key], ml_collections.ConfigDict):
+        raise UserError(f'{where} is {config[key]!r}; it must be a group of settings')
+    complete(cls, config[key], where)
+
+
+def _complete_entries(cls, config: ml_collections.ConfigDict, key: str, where: str) -> None:
+    if key not in config:
+        config[key] = ml_collections.ConfigDict()
+    if not isinstance(config[key], ml_collections.ConfigDict):
+        raise UserError(f'{where} is {config[key]!r}; it must be a group of named entries')
+    for name in config[key]:
+        if fields.is_group(cls):
+            _complete_group(cls, config[key], name, f'{where}.{name}')
