@@ -314,6 +314,17 @@ def test_a_plot_has_the_pages_colours_and_letters_alone():
     assert text == html_plots.drawn(Plot(series, 'x', 'y', level=('z', 1.7))), 'the same each time'
 
 
+@pytest.mark.parametrize('spread', [(), [(1.0, 3.0)]])
+def test_a_curve_of_one_point_is_seen_too(spread):
+    """A line through one point draws nothing: a run that was evaluated once had a key and no curve."""
+    plot = Plot([Series('once', [(5.0, 2.0)], spread, shape='line')], 'x', 'y')
+    (axes,) = plots.figure(plot).axes
+    marked = [line for line in axes.lines if line.get_marker() == 'o']
+    assert [line.get_xydata().tolist() for line in marked] == [[[5.0, 2.0]]]
+    assert len(axes.containers) == len(spread), 'its error bar'
+    assert html_plots.drawn(plot).count('<use') >= 1
+
+
 def test_one_point_and_equal_points_have_an_axis():
     for points in ([(5, 0.0)], [(5, 3.0), (5, 3.0)]):
         for log in (False, True):

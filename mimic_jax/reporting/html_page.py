@@ -33,7 +33,9 @@ ul { padding-left: 1.25rem; }
 .soft, figcaption, summary span { color: var(--soft); }
 .soft, figcaption { font-size: .875rem; }
 pre { font: .85em/1.5 ui-monospace, monospace; }
-.scroll { overflow-x: auto; margin: 0 0 1rem; }
+.scroll { overflow-x: auto; margin: 0 0 1rem; background:  /* a shade where columns are hidden */
+  linear-gradient(to left, var(--ground) 40%, transparent) right / 3rem 100% no-repeat local,
+  linear-gradient(to left, var(--line), transparent) right / 1rem 100% no-repeat; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .75rem; text-align: left; white-space: nowrap; font-weight: normal;
   border-bottom: 1px solid var(--line); }
@@ -62,13 +64,16 @@ summary { cursor: pointer; margin-bottom: .75rem; }
 pre { margin: 0 0 1rem; padding: .6rem .9rem; background: var(--panel); overflow-x: auto; }
 @media (max-width: 36rem) { body { padding-top: 1.5rem; } svg { font-size: 17px; }
   pre { white-space: pre-wrap; overflow-wrap: anywhere; }
-  th, td { padding: .35rem .5rem; }
+  th, td { padding: .35rem .4rem; }
+  .matrix th, .matrix td { padding: .35rem .2rem; }
+  .matrix tbody th { white-space: normal; min-width: 6rem; }
   .stacked, .stacked tbody, .stacked tr, .stacked tbody th { display: block; }
   .stacked thead { display: none; }
   .stacked tr { padding: .5rem 0; border-bottom: 1px solid var(--line); }
   .stacked tbody th, .stacked td { padding: .1rem 0; border: 0; white-space: normal; }
   .stacked tbody th { position: static; font-weight: 600; }
   .stacked td { display: flex; justify-content: space-between; gap: 1rem; overflow-wrap: anywhere; }
+  .stacked td[data-label=""] { display: block; font-weight: 600; }
   .stacked td::before { content: attr(data-label); color: var(--soft); white-space: nowrap; } }
 """
 

@@ -110,7 +110,7 @@ def figure(plot: Plot, legend: bool = True):
 def _draw(axes, series: Series, group: str) -> None:
     xs, ys = zip(*series.points, strict=True)
     look = {'color': series.colour, 'label': series.name, 'gid': group}
-    if series.shape == 'line':
+    if series.shape == 'line' and len(xs) > 1:  # a line through one point would be nothing
         axes.plot(xs, ys, linestyle=series.dashes, **look)
         if series.spread:
             low, high = zip(*series.spread, strict=True)
@@ -121,7 +121,7 @@ def _draw(axes, series: Series, group: str) -> None:
             x, (low + high) / 2, (high - low) / 2, capsize=4, elinewidth=1.5, color=series.colour
         )
     face = GROUND if series.is_open else series.colour
-    marker = MARKS[series.shape]
+    marker = MARKS.get(series.shape, MARKS['circle'])
     axes.plot(xs, ys, linestyle='none', marker=marker, markerfacecolor=face, zorder=3, **look)
 
 
