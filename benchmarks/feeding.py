@@ -28,7 +28,7 @@ from mimic_jax.runtime import allocator, compiled, sharding
 from mimic_jax.runtime.progress import Progress
 from mimic_jax.runtime.settings import Run
 from mimic_jax.speech import corpora
-from mimic_jax.training import loop
+from mimic_jax.training import calls
 from mimic_jax.training.session import Session
 from mimic_jax.training.settings import Loss, Train
 from mimic_jax.training.train_step import Task, create_train_state, train_step
@@ -93,7 +93,7 @@ def compare(name: str, data: Dataset, spec: str, placement: str, size: int) -> d
         batches.gather(data.arrays, {**first(data, size), 'view': np.int32(0)})
     )
     fixed = compiled.jit(train_step, donate_argnums=0)
-    step_call = loop._train_call(mesh, False)
+    step_call = calls.train(mesh, False)
     steps = EPOCHS * batches.steps(len(data.labels), size)
 
     def fed(state):

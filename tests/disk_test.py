@@ -19,7 +19,7 @@ from mimic_jax.data import mapped
 from mimic_jax.errors import UserError
 from mimic_jax.mimic import ensemble, teachers
 from mimic_jax.runtime import files
-from mimic_jax.training import loop
+from mimic_jax.training import window
 
 RECIPE = Recipe('teacher', {'model': '8c3'})
 
@@ -159,7 +159,7 @@ def test_mapped_files_take_their_room_before_they_are_written_to(tmp_path):
 
 def at_step(monkeypatch, step, act):
     """Calls `act` once the training loop has taken so many steps."""
-    taken, original = [], loop._Window.add
+    taken, original = [], window.Window.add
 
     def add(self, count, sums):
         taken.append(count)
@@ -167,7 +167,7 @@ def at_step(monkeypatch, step, act):
             act()
         return original(self, count, sums)
 
-    monkeypatch.setattr(loop._Window, 'add', add)
+    monkeypatch.setattr(window.Window, 'add', add)
 
 
 def test_a_workdir_that_vanishes_in_the_middle_leaves_nothing_that_looks_whole(

@@ -11,7 +11,7 @@ from mimic_jax.data.placement import Placement
 from mimic_jax.errors import UserError
 from mimic_jax.mimic import logits, students, teachers
 from mimic_jax.runtime import interrupt
-from mimic_jax.training import calls, loop, metrics_log, window
+from mimic_jax.training import calls, metrics_log, window
 
 
 def digest(session, plan):
@@ -213,7 +213,7 @@ def test_no_transfer_between_host_and_device_but_an_epochs_ids(config, make_sess
     """Nothing in a step reads from the device; its ids are there, sent once an epoch."""
     session, plan = make_session(config)
     net = plan.members['cnn_1']
-    original = loop._train_call
+    original = calls.train
     sent = []
 
     def guarded(*how):
@@ -230,7 +230,7 @@ def test_no_transfer_between_host_and_device_but_an_epochs_ids(config, make_sess
     import shutil
 
     shutil.rmtree(session.workdir / net.recipe.name)
-    monkeypatch.setattr(loop, '_train_call', guarded)
+    monkeypatch.setattr(calls, 'train', guarded)
     teachers.make(session, net)
     assert len(sent) == net.task.steps == 8
     assert len({id(index) for index in sent}) == net.task.train.epochs == 2

@@ -10,7 +10,7 @@ from mimic_jax.data.placement import Placement
 from mimic_jax.data.settings import Views
 from mimic_jax.mimic import ensemble
 from mimic_jax.runtime import sharding
-from mimic_jax.training import loop
+from mimic_jax.training import calls
 from mimic_jax.training.plan import NetPlan
 from mimic_jax.training.train_step import TrainState, create_train_state
 
@@ -22,7 +22,7 @@ def train(net: NetPlan, placement: Placement):
     mixed = mixing.is_on(net.task.views)
     fed = placement.epoch_shapes(size, steps, _teacher(net, placement), mixed)
     count = min(placement.steps_per_call, steps)
-    call = loop._train_call(placement.mesh, placement.run.norms)
+    call = calls.train(placement.mesh, placement.run.norms)
     return call.trace(state(net, placement), fed, count)
 
 
