@@ -169,8 +169,8 @@ def _from_students_on(session: Session, plan: Plan, wanted: Sequence[str]) -> No
     if 'evaluate' in wanted:
         for net in plan.nets():
             evaluate.run(session, net, net.recipe.phase)
-        for own in plan.own_teachers():
-            evaluate.run_own(session, own)
+        for teacher in plan.external_teachers():
+            evaluate.run_external(session, teacher)
     if 'decode' in wanted:
         each = (decoding for seeds in plan.decodings.values() for decoding in seeds)
         _each(session.alone, each, decode.run)

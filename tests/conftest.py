@@ -44,7 +44,7 @@ SLOW = frozenset(
         *('disk', 'docs', 'experiments', 'export', 'external_views', 'figures', 'flax_net'),
         *('gaussian_process', 'hosts', 'imports', 'inputs_paths', 'inputs_pipeline'),
         *('interrupt', 'kmeans_features', 'layers', 'logit_cache', 'losses', 'net', 'notebook'),
-        *('numbers', 'onnx_writer', 'own_teacher', 'pipeline', 'plateau', 'pooling', 'predict'),
+        *('numbers', 'onnx_writer', 'pipeline', 'plateau', 'pooling', 'predict'),
         *('preprocess', 'readme_runs', 'search', 'search_phase', 'search_report'),
         *('settings_flags',),
         *('statistics', 'student_search', 'timit_pipeline', 'train', 'train_step'),

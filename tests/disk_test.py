@@ -137,7 +137,7 @@ def test_a_marker_that_finds_no_room_leaves_the_artifact_to_be_gone_on_with(tmp_
         write(path, text)
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, 'write_atomically', full)
+        patch.setattr(files, 'write_atomically', full)
         with pytest.raises(OSError):
             store.make(tmp_path, RECIPE, lambda folder: {})
     assert not store.is_complete(tmp_path / RECIPE.name)

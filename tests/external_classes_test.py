@@ -65,7 +65,7 @@ def made(make_session, settings):
 def check(session, cache, opened):
     """The cache, the evaluation and the comparison with labels are all in the data's order."""
     np.testing.assert_array_equal(opened.view(0), RIGHT[cache.examples])
-    folder = evaluate.run_own(session, cache.own)
+    folder = evaluate.run_external(session, cache.external)
     for split in ('validation', 'test'):
         expected = RIGHT[session.data.splits[split]]
         np.testing.assert_array_equal(np.load(folder / f'{split}.npy'), expected)
@@ -93,7 +93,7 @@ def test_columns_of_a_function_follow_the_names(tmp_path, make_session, settings
     source(settings, 'named_teacher:ask', 'callable', class_names=ORDER)
     session, cache, opened, _ = made(make_session, settings)
     np.testing.assert_allclose(opened.view(0), RIGHT[cache.examples], rtol=1e-4, atol=1e-5)
-    test = evaluate.run_own(session, cache.own) / 'test.npy'
+    test = evaluate.run_external(session, cache.external) / 'test.npy'
     expected = RIGHT[session.data.splits['test']]
     np.testing.assert_allclose(np.load(test), expected, rtol=1e-4, atol=1e-5)
     sys.modules.pop('named_teacher')

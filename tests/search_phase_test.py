@@ -519,7 +519,7 @@ def test_a_study_that_is_not_named_is_the_configs_own(tmp_path, monkeypatch):
         asked.append((source.study, source.storage))
         return [{'model': f'{len(asked)}c3'}]
 
-    monkeypatch.setattr(trials, '_ranked', ranked)
+    monkeypatch.setattr(from_study, '_ranked', ranked)
     found = from_study.found_members(experiment.members, experiment.search, tmp_path, 'data', None)
     expected = {
         'own': ('tiny', 'sqlite:///own.db'),
@@ -556,7 +556,7 @@ def test_ranks_of_a_greedy_choice_follow_what_the_members_say(tmp_path, monkeypa
     points = [{'rate': 0.05, 'filters': filters, 'drop': 0.25} for filters in (4, 5, 6)]
     nets = [trials.net_at(experiment.search, point) for point in points]
     ranked = [as_json(net) for net in nets]
-    monkeypatch.setattr(trials, '_ranked', lambda *arguments: ranked)
+    monkeypatch.setattr(from_study, '_ranked', lambda *arguments: ranked)
     labels = np.array([0, 0, 0, 1])
     # One, one and two mistakes; the third net mends the first one's.
     margins = [[1, 1, 1, 1], [1, 1, 1, 1], [0.5, -0.5, -0.5, -2]]

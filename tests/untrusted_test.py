@@ -26,7 +26,7 @@ from mimic_jax.config import presets
 from mimic_jax.data import array_files, image_files, sources, splits, unlabelled
 from mimic_jax.data.settings import Data, Transfer
 from mimic_jax.errors import UserError
-from mimic_jax.mimic import external_answers
+from mimic_jax.mimic import external_answers, net_plan
 from mimic_jax.models import notation
 from mimic_jax.planning import collect as plans
 from mimic_jax.speech import phones, timit_files
@@ -199,7 +199,7 @@ def test_any_value_of_a_config_is_planned_or_refused(changes):
     plan = answer(planned)
     if plan is not None:
         for net in plan.nets():
-            assert net.parameters <= plans.MOST_PARAMETERS and net.task.steps < 2**31
+            assert net.parameters <= net_plan.MOST_PARAMETERS and net.task.steps < 2**31
             json.loads(json.dumps(net.recipe.as_json(), allow_nan=False))
             assert len(net.recipe.id) == 12
 

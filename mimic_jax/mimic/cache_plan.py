@@ -13,7 +13,7 @@ from mimic_jax.data.settings import Views
 from mimic_jax.errors import UserError
 from mimic_jax.mimic import cache_layout, external_plan, inputs_plan
 from mimic_jax.mimic.cache_layout import Layout
-from mimic_jax.mimic.external_plan import OwnPlan
+from mimic_jax.mimic.external_plan import ExternalPlan
 from mimic_jax.mimic.packing import Packing
 from mimic_jax.mimic.settings import Logits
 from mimic_jax.runtime.progress import ASKING
@@ -24,7 +24,7 @@ from mimic_jax.training.plan import NetPlan
 class CachePlan:
     """A logit cache: the members' mean logits on views of the transfer examples.
 
-    own: in the members' place a teacher that was made elsewhere.
+    external: in the members' place a teacher that was made elsewhere.
     """
 
     name: str
@@ -33,7 +33,7 @@ class CachePlan:
     views: Views
     members: tuple[NetPlan, ...]
     examples: np.ndarray
-    own: OwnPlan | None = None
+    external: ExternalPlan | None = None
 
     def layout(self, num_classes: int, batch_size: int) -> Layout:
         """Of the cache's files.  batch_size: of the batches that it is labelled in."""
@@ -43,8 +43,8 @@ class CachePlan:
         return cache_layout.layout(len(self.examples), settings.views, packing, batch_size)
 
     @property
-    def teachers(self) -> tuple[NetPlan | OwnPlan, ...]:
-        return (self.own,) if self.own else self.members
+    def teachers(self) -> tuple[NetPlan | ExternalPlan, ...]:
+        return (self.external,) if self.external else self.members
 
     @property
     def evaluations(self) -> tuple[Recipe, ...]:
@@ -58,13 +58,13 @@ class CachePlan:
 
     @property
     def kind_of_work(self) -> str:
-        return f'{ASKING}{self.own.name}' if self.own else 'label'
+        return f'{ASKING}{self.external.name}' if self.external else 'label'
 
     @property
     def work(self) -> float:
         """Forward FLOPs of all members on all views; of a teacher of one's own, answers."""
         passes = len(self.examples) * self.settings.views
-        if self.own:
+        if self.external:
             return float(passes)
         asked = passes * len(tta.TRANSFORMS[self.settings.tta])
         return asked * sum(member.flops for member in self.members)
@@ -77,16 +77,16 @@ def make(
     examples = transfer_set(name, settings, data)
     augmentation = views_of(name, settings, common, data)
     _check_answers(settings, data, f'config.logits.{name}')
-    own = None
+    external = None
     if settings.source.path:
-        own = external_plan.make(name, settings, augmentation, examples, data)
+        external = external_plan.make(name, settings, augmentation, examples, data)
     chosen = tuple(members[member] for member in settings.members)
     inputs = inputs_plan.in_recipe(augmentation, data)
     recipe = Recipe(
         phase='logits',
         config={
             **differing(settings),
-            **({'source': own.identity} if own else {}),
+            **({'source': external.identity} if external else {}),
             **({'augmentation': inputs.pop('views')} if 'views' in inputs else {}),
             **inputs,
         },
@@ -94,7 +94,7 @@ def make(
         reads=tuple(member.recipe.name for member in chosen),
         versions=inputs_plan.versions(augmentation, settings.tta),
     )
-    return CachePlan(name, recipe, settings, augmentation, chosen, examples, own)
+    return CachePlan(name, recipe, settings, augmentation, chosen, examples, external)
 
 
 def views_of(name: str, settings: Logits, common: Views, data: Dataset) -> Views:

@@ -13,7 +13,7 @@ from mimic_jax.data import draws, mixing, views
 from mimic_jax.data.placement import Fed
 from mimic_jax.mimic import external_teacher, logit_cache
 from mimic_jax.mimic.cache_plan import CachePlan
-from mimic_jax.mimic.external_plan import OwnPlan
+from mimic_jax.mimic.external_plan import ExternalPlan
 from mimic_jax.models import absorb, nets
 from mimic_jax.runtime import backend, compiled, hosts, sharding
 from mimic_jax.training import checkpoint
@@ -24,7 +24,7 @@ from mimic_jax.training.train_step import Task, forward, mean_forward
 
 def load(
     session: Session,
-    plan: NetPlan | OwnPlan,
+    plan: NetPlan | ExternalPlan,
     done: Callable[[], None] = lambda: None,
     average: str = 'none',
 ):
@@ -36,7 +36,7 @@ def load(
     done: called after every batch.  average: a name of `tta.TRANSFORMS`, which a net's logits are the
     mean over.
     """
-    if isinstance(plan, OwnPlan):
+    if isinstance(plan, ExternalPlan):
         return external_teacher.load(session, plan, done)
     return _logits(session, plan.task, variables(session, plan), done, average)
 
@@ -129,8 +129,8 @@ def cache_batches(
 def cache_facts(session: Session, cache: CachePlan) -> dict:
     """What a cache's logits are of: the manifest's `cache`, and what opening it must find there."""
     return {
-        'teachers': [cache.own.identity]
-        if cache.own
+        'teachers': [cache.external.identity]
+        if cache.external
         else [
             {
                 'name': member.recipe.name,
@@ -188,7 +188,7 @@ def _check_rows(session: Session, cache: CachePlan, opened: logit_cache.LogitCac
         return rows, total / len(members)
 
     # Nobody knows whether a function or model of one's own gives the same bits twice.
-    repeatable = cache.own is None or cache.own.settings.kind == 'logits'
+    repeatable = cache.external is None or cache.external.settings.kind == 'logits'
     here = where_written(session)
     exact = repeatable and opened.facts['written'] == here
     opened.check_rows(recomputed, exact, here)

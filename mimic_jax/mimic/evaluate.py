@@ -11,7 +11,7 @@ from mimic_jax.artifacts import store
 from mimic_jax.data import batches
 from mimic_jax.errors import UserError
 from mimic_jax.mimic import ensemble, external_teacher
-from mimic_jax.mimic.external_plan import OwnPlan
+from mimic_jax.mimic.external_plan import ExternalPlan
 from mimic_jax.runtime import compiled, hosts
 from mimic_jax.training.plan import NetPlan
 from mimic_jax.training.session import Session
@@ -51,7 +51,7 @@ def run(session: Session, net: NetPlan, phase: str) -> Path:
     return store.make(session.workdir, net.evaluation, build, session.progress.say, together=True)
 
 
-def run_own(session: Session, teacher: OwnPlan) -> Path:
+def run_external(session: Session, teacher: ExternalPlan) -> Path:
     """The same of a teacher made elsewhere, of the splits that it can answer for."""
     session = session.alone
 

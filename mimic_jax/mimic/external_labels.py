@@ -5,11 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mimic_jax.mimic import external_checks, external_teacher
-from mimic_jax.mimic import external_plan as own_plan
+from mimic_jax.mimic import external_checks, external_plan, external_teacher
 from mimic_jax.mimic.cache_plan import CachePlan
 from mimic_jax.mimic.external_checks import FEWEST, Verdict
-from mimic_jax.mimic.external_plan import OwnPlan
+from mimic_jax.mimic.external_plan import ExternalPlan
 from mimic_jax.mimic.logit_cache import LogitCache
 from mimic_jax.training.session import Session
 
@@ -42,12 +41,12 @@ def hold(session: Session, cache: CachePlan, kept: LogitCache) -> dict:
     Of files every view is looked at, and the validation rows that they have. A function or a model is
     looked at in the first view, and asked about validation examples where that has too few labels.
     """
-    own = cache.own
-    files = own.settings.kind == 'logits'
-    each = _from_files(session, own) if files else _asked(session, cache, kept)
+    external = cache.external
+    files = external.settings.kind == 'logits'
+    each = _from_files(session, external) if files else _asked(session, cache, kept)
     checked, problems = [], {}
     for held in each:
-        verdict = _judged(session, own, held)
+        verdict = _judged(session, external, held)
         if not verdict.examples:
             continue
         checked.append(
@@ -61,12 +60,12 @@ def hold(session: Session, cache: CachePlan, kept: LogitCache) -> dict:
         if verdict.problem:
             checked[-1]['problem'] = verdict.problem
             problems.setdefault(held.split, []).append((held.view, verdict))
-    lines = [_line(session, own, split, found) for split, found in problems.items()]
+    lines = [_line(session, external, split, found) for split, found in problems.items()]
     return {'checked': checked, 'warnings': lines}
 
 
-def _judged(session: Session, own: OwnPlan, held: _Held) -> Verdict:
-    data, asked = session.data, own.settings.kind != 'logits'
+def _judged(session: Session, external: ExternalPlan, held: _Held) -> Verdict:
+    data, asked = session.data, external.settings.kind != 'logits'
     if asked:
         orders = []
     else:
@@ -74,20 +73,20 @@ def _judged(session: Session, own: OwnPlan, held: _Held) -> Verdict:
         every = data.labels if held.rows is None else data.labels[held.rows]
         orders = external_checks.orders(held.rows, every, data.splits)
     # Of a function's probabilities the cache has the logarithms.
-    probabilities = own.settings.probabilities and not asked
+    probabilities = external.settings.probabilities and not asked
     return external_checks.judge(
         held.answers, held.labels, data.class_names, orders, asked, probabilities
     )
 
 
-def _from_files(session: Session, own: OwnPlan) -> Iterator[_Held]:
-    for view in range(own.views):
-        array, _ = own_plan.view_file(own, view)
-        yield _of_split(session, 'train', view, own.order.of(array), own.examples)
-    if own.evaluation and 'validation' in own.evaluation.config['splits']:
-        array, _ = own_plan.split_file(own, 'validation')
+def _from_files(session: Session, external: ExternalPlan) -> Iterator[_Held]:
+    for view in range(external.views):
+        array, _ = external_plan.view_file(external, view)
+        yield _of_split(session, 'train', view, external.order.of(array), external.examples)
+    if external.evaluation and 'validation' in external.evaluation.config['splits']:
+        array, _ = external_plan.split_file(external, 'validation')
         validation = session.data.splits['validation']
-        yield _of_split(session, 'validation', 0, own.order.of(array), validation)
+        yield _of_split(session, 'validation', 0, external.order.of(array), validation)
 
 
 def _of_split(session: Session, split: str, view: int, array, examples: np.ndarray) -> _Held:
@@ -105,20 +104,22 @@ def _asked(session: Session, cache: CachePlan, kept: LogitCache) -> Iterator[_He
     yield _Held('train', 0, kept.view(0).astype(np.float32), labels)
     if (labels >= 0).sum() < FEWEST:
         examples = session.data.splits['validation'][:ASKED]
-        logits = external_teacher.load(session, cache.own)
+        logits = external_teacher.load(session, cache.external)
         answers = logits(session.placement.in_order(examples))
         yield _Held('validation', 0, answers, session.data.labels[examples])
 
 
-def _line(session: Session, own: OwnPlan, split: str, found: list[tuple[int, Verdict]]) -> str:
+def _line(
+    session: Session, external: ExternalPlan, split: str, found: list[tuple[int, Verdict]]
+) -> str:
     (view, verdict), others = found[0], len(found) - 1
     names = session.data.class_names
     some = ', '.join(names[:4]) + (', …' if len(names) > 4 else '')
-    advice = _CHECK_FILE if own.settings.kind == 'logits' else _CHECK_ASKED
+    advice = _CHECK_FILE if external.settings.kind == 'logits' else _CHECK_ASKED
     likewise = f', and {others} further views likewise' if others else ''
     words = 'training' if split == 'train' else split
     return (
-        f'warning: {own.name} ({own.model}) is right on {verdict.accuracy:.1%} of '
+        f'warning: {external.name} ({external.model}) is right on {verdict.accuracy:.1%} of '
         f'{verdict.examples:,} labelled {words} examples (view {view}{likewise}): {verdict.problem}; '
         f'{advice.format(classes=f" ({some})" if some else "")}'
     )

@@ -16,7 +16,7 @@ from mimic_jax.mimic.settings import ExternalTeacher, Logits
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class OwnPlan:
+class ExternalPlan:
     """A teacher that is asked and not trained.
 
     examples: indices [M] of the transfer set.  views: how many of it.  evaluation: of the splits that
@@ -40,7 +40,7 @@ class OwnPlan:
 
 def make(
     name: str, cache: Logits, augmentation: ViewSettings, examples: np.ndarray, data: Dataset
-) -> OwnPlan:
+) -> ExternalPlan:
     """The plan of asking a cache's `source`; of files of logits every shape is checked.
 
     Raises:
@@ -56,7 +56,7 @@ def make(
     identity = external_answers.identity(teacher, where)
     if order.columns:
         identity['columns'] = list(order.columns)
-    plan = OwnPlan(what, teacher, identity, examples, cache.views, None, where, order)
+    plan = ExternalPlan(what, teacher, identity, examples, cache.views, None, where, order)
     if teacher.kind == 'logits':
         expected = external_views.identity(examples, cache.views, augmentation, data)
         external_views.check_answers(teacher.path, expected, not plain, f'{where}.path')
@@ -93,7 +93,7 @@ def _check_settings(teacher: ExternalTeacher, data: Dataset, where: str) -> None
         )
 
 
-def split_file(plan: OwnPlan, split: str) -> tuple[np.ndarray, str]:
+def split_file(plan: ExternalPlan, split: str) -> tuple[np.ndarray, str]:
     """(logits [n or R, K], path) of a split, of a teacher of kind 'logits'."""
     path = getattr(plan.settings, split)
     if path:
@@ -101,7 +101,7 @@ def split_file(plan: OwnPlan, split: str) -> tuple[np.ndarray, str]:
     return view_file(plan, 0)
 
 
-def view_file(plan: OwnPlan, view: int) -> tuple[np.ndarray, str]:
+def view_file(plan: ExternalPlan, view: int) -> tuple[np.ndarray, str]:
     """(logits [R, K], path) of a view, of a teacher of kind 'logits'."""
     paths = plan.settings.path
     # Of as many files as views one alone is opened.
@@ -112,7 +112,7 @@ def view_file(plan: OwnPlan, view: int) -> tuple[np.ndarray, str]:
     return external_answers.view_of(arrays, view, plan.views, paths)
 
 
-def _evaluated(plan: OwnPlan, plain: bool, data: Dataset) -> dict[str, str]:
+def _evaluated(plan: ExternalPlan, plain: bool, data: Dataset) -> dict[str, str]:
     """The splits that files of logits answer for, and the file of its own that one has, or ''."""
     total = len(data.labels)
     for view in range(plan.views):
@@ -129,7 +129,7 @@ def _evaluated(plan: OwnPlan, plain: bool, data: Dataset) -> dict[str, str]:
 
 
 def _check(
-    plan: OwnPlan,
+    plan: ExternalPlan,
     array: np.ndarray,
     path: str,
     examples: np.ndarray,

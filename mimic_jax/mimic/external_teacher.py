@@ -9,15 +9,14 @@ import numpy as np
 
 from mimic_jax.data import batches, preprocess, views
 from mimic_jax.data.settings import Views
-from mimic_jax.mimic import external_answers, external_onnx, external_torch
-from mimic_jax.mimic import external_plan as own_plan
-from mimic_jax.mimic.external_plan import OwnPlan
+from mimic_jax.mimic import external_answers, external_onnx, external_plan, external_torch
+from mimic_jax.mimic.external_plan import ExternalPlan
 from mimic_jax.mimic.settings import ExternalTeacher
 from mimic_jax.runtime.progress import Watch
 from mimic_jax.training.session import Session
 
 
-def load(session: Session, plan: OwnPlan, done: Callable[[], None] = lambda: None):
+def load(session: Session, plan: ExternalPlan, done: Callable[[], None] = lambda: None):
     """The teacher as `logits(ids, view, settings, view_seed) -> [n, K]` float32 on the host.
 
     ids: padded batches of indices.  settings: of the view, None for the examples as they are.
@@ -41,7 +40,7 @@ def load(session: Session, plan: OwnPlan, done: Callable[[], None] = lambda: Non
     return logits
 
 
-def on_split(session: Session, plan: OwnPlan, split: str, watch: Watch) -> np.ndarray:
+def on_split(session: Session, plan: ExternalPlan, split: str, watch: Watch) -> np.ndarray:
     """What the teacher says of a split that its evaluation has, as it is: float32 [n, K].
 
     watch: called as `watch(done, total)` after every batch.
@@ -52,16 +51,16 @@ def on_split(session: Session, plan: OwnPlan, split: str, watch: Watch) -> np.nd
         numbers, total = itertools.count(1), batches.steps(len(examples), size)
         answer = load(session, plan, lambda: watch(next(numbers), total))
         return answer(session.placement.in_order(examples))
-    array, path = own_plan.split_file(plan, split)
+    array, path = external_plan.split_file(plan, split)
     total = len(session.data.labels)
     rows = array[examples] if len(array) == total else array
     return _checked(session, plan, rows, path, examples)
 
 
-def _from_files(session: Session, plan: OwnPlan):
+def _from_files(session: Session, plan: ExternalPlan):
     total = len(session.data.labels)
     positions = batches.rows_of(plan.examples, total)
-    opened = functools.lru_cache(maxsize=1)(functools.partial(own_plan.view_file, plan))
+    opened = functools.lru_cache(maxsize=1)(functools.partial(external_plan.view_file, plan))
 
     def answer(batch, view: int, settings, view_seed: int) -> np.ndarray:
         examples = batch['index'][batch['mask'] > 0]
@@ -72,7 +71,7 @@ def _from_files(session: Session, plan: OwnPlan):
     return answer
 
 
-def _asked(session: Session, plan: OwnPlan):
+def _asked(session: Session, plan: ExternalPlan):
     apply = _apply(session, plan)
     name = plan.settings.path[0]
 
@@ -85,7 +84,7 @@ def _asked(session: Session, plan: OwnPlan):
 
 
 @functools.cache
-def _apply(session: Session, plan: OwnPlan) -> external_onnx.Apply:
+def _apply(session: Session, plan: ExternalPlan) -> external_onnx.Apply:
     path, kind = plan.settings.path[0], plan.settings.kind
     if kind == 'onnx':
         return external_onnx.load(
@@ -148,7 +147,7 @@ def layout(teacher: ExternalTeacher, shape: tuple[int, ...]) -> str | None:
 _views = jax.jit(views.of_batch, static_argnums=2)
 
 
-def _checked(session: Session, plan: OwnPlan, answers, what: str, examples) -> np.ndarray:
+def _checked(session: Session, plan: ExternalPlan, answers, what: str, examples) -> np.ndarray:
     classes, probabilities = session.data.num_classes, plan.settings.probabilities
     found = external_answers.checked(answers, len(examples), classes, probabilities, what, examples)
     return plan.order.of(found)

@@ -23,7 +23,7 @@ def run(session: Session, cache: CachePlan) -> Path:
     """Reads the members' checkpoints, or asks a teacher made elsewhere; writes `logits-<id>`."""
     for member in cache.members:
         store.require(session.workdir, member.recipe, member.name, 'teacher')
-    together = cache.own is None  # nobody knows whether another's teacher may be asked twice
+    together = cache.external is None  # nobody knows whether another's teacher may be asked twice
     session = session if together else session.alone
     folder = store.make(
         session.workdir,
@@ -32,9 +32,9 @@ def run(session: Session, cache: CachePlan) -> Path:
         session.progress.say,
         together=together,
     )
-    if cache.own:  # of a cache that was complete already it is said again
+    if cache.external:  # of a cache that was complete already it is said again
         warnings = hosts.first(lambda: store.manifest(folder).get('warnings', []))
-        for line in filter(None, (cache.own.order.line, *warnings)):
+        for line in filter(None, (cache.external.order.line, *warnings)):
             session.progress.say(line)
     return folder
 
@@ -69,7 +69,7 @@ def _write(folder: Path, session: Session, cache: CachePlan) -> dict:
         members = [loader(teacher) for teacher in cache.teachers]
         statistics = cache_writer.write(folder, cache.examples, layout, members)
     held = {}
-    if cache.own:
+    if cache.external:
         kept = logit_cache.opened(folder, cache.examples, layout, statistics)
         held = external_labels.hold(session, cache, kept)
     return {

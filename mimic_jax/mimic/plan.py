@@ -9,7 +9,7 @@ from mimic_jax.data.dataset import Dataset
 from mimic_jax.data.settings import Views
 from mimic_jax.mimic import cache_plan, inputs_plan, net_plan
 from mimic_jax.mimic.cache_plan import CachePlan
-from mimic_jax.mimic.external_plan import OwnPlan
+from mimic_jax.mimic.external_plan import ExternalPlan
 from mimic_jax.mimic.settings import Logits, Member, Student
 from mimic_jax.training.plan import NetPlan
 
@@ -36,11 +36,11 @@ class Plan:
     baselines: Mapping[str, Planned] = dataclasses.field(default_factory=dict)
     decodings: Mapping[str, tuple[Planned, ...]] = dataclasses.field(default_factory=dict)
 
-    def own_teachers(self) -> Iterator[OwnPlan]:
+    def external_teachers(self) -> Iterator[ExternalPlan]:
         """Every teacher made elsewhere that answers for validation or test examples."""
         for cache in self.caches.values():
-            if cache.own and cache.own.evaluation:
-                yield cache.own
+            if cache.external and cache.external.evaluation:
+                yield cache.external
 
     def nets(self) -> Iterator[NetPlan]:
         """Every net that is trained: members, then students by name and seed."""

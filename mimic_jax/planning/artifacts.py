@@ -47,8 +47,8 @@ def works(plan: Plan, placement: Placement) -> Iterator[Work]:
         yield Work(baseline.name, baseline.recipe, sum(baseline.work.values()))
     for net in plan.nets():
         yield _answers(net, placement)
-    for own in plan.own_teachers():
-        yield Work(f'answers of {own.name}', own.evaluation)
+    for teacher in plan.external_teachers():
+        yield Work(f'answers of {teacher.name}', teacher.evaluation)
     for decodings in plan.decodings.values():
         for decoding in decodings:
             yield Work(f'decoding of {decoding.name}', decoding.recipe)
@@ -72,7 +72,7 @@ def trained(net: NetPlan, placement: Placement) -> Work:
 def _cache(cache: CachePlan, placement: Placement) -> Work:
     rows, name = len(cache.examples) * cache.settings.views, f'logits {cache.name}'
     disk = rows * cache.layout(placement.data.num_classes, 1).packing.row_bytes
-    if cache.own:
+    if cache.external:
         return Work(name, cache.recipe, disk=disk)
     asked = [_asked(member, placement, rows) for member in cache.members]
     return Work(

@@ -140,8 +140,10 @@ class Answers:
         return metrics.accuracy(self._mean_logits(self._ensemble, split), self._labels(split))
 
     def _of_ensemble(self, cache: CachePlan) -> _Found:
-        if cache.own:
-            return _Found(cache.own.model, None, None, None, [self._mean_logits(cache, 'test')])
+        if cache.external:
+            return _Found(
+                cache.external.model, None, None, None, [self._mean_logits(cache, 'test')]
+            )
         return _Found(
             model=ensemble_model([member.model for member in cache.members]),
             parameters=sum(member.parameters for member in cache.members),

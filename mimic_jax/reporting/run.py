@@ -142,8 +142,10 @@ def _check(session: Session, plan: Plan, part: Part) -> None:
     """Raises UserError where an artifact that the report reads is not there."""
     for net in plan.nets():
         store.require(session.workdir, net.evaluation, f'the evaluation of {net.name}', 'evaluate')
-    for own in plan.own_teachers():
-        store.require(session.workdir, own.evaluation, f'the evaluation of {own.name}', 'evaluate')
+    for teacher in plan.external_teachers():
+        store.require(
+            session.workdir, teacher.evaluation, f'the evaluation of {teacher.name}', 'evaluate'
+        )
     for baseline in plan.baselines.values():
         store.require(session.workdir, baseline.recipe, baseline.name, 'baseline')
     part.check()

@@ -242,7 +242,7 @@ def test_files_answer_for_the_splits_that_they_have(tmp_path, make_session, sett
     session, plan = make_session(source(settings, 'logits', everything))
     cache = plan.caches['own']
     assert cache.answered == ('validation', 'test')
-    folder = evaluate.run_own(session, cache.own)
+    folder = evaluate.run_external(session, cache.external)
     for split in cache.answered:
         found = np.load(folder / f'{split}.npy')
         np.testing.assert_array_equal(found, LOGITS[session.data.splits[split]])
@@ -252,7 +252,7 @@ def test_files_answer_for_the_splits_that_they_have(tmp_path, make_session, sett
     held_out = save(tmp_path, 'test.npy', LOGITS[session.data.splits['test']])
     session, plan = make_session(source(settings, 'logits', few, test=held_out))
     assert plan.caches['own'].answered == ('test',)
-    folder = evaluate.run_own(session, plan.caches['own'].own)
+    folder = evaluate.run_external(session, plan.caches['own'].external)
     np.testing.assert_array_equal(np.load(folder / 'test.npy'), np.load(held_out))
     settings.report = {'rows': {'own': {'source': 'logits.own'}}}
     source(settings, 'logits', few)
