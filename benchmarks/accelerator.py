@@ -40,7 +40,7 @@ from mimic_jax.ops.text import aligned
 from mimic_jax.runtime import allocator, compiled, files, sharding
 from mimic_jax.runtime.progress import Progress
 from mimic_jax.runtime.settings import Run
-from mimic_jax.training import calls
+from mimic_jax.training import calls as jitted
 from mimic_jax.training.metrics_log import validation_curve, validation_times
 from mimic_jax.training.session import Session
 from mimic_jax.training.settings import Loss, Train
@@ -174,7 +174,7 @@ def calls(scale: Scale, folder: Path) -> list[dict]:
     for size in scale.calls:
         run, progress = Run(placement='device', steps_per_call=size), Progress(stream=io.StringIO())
         session = Session(folder, data, run, progress, mesh)
-        call = calls.train(mesh, False)
+        call = jitted.train(mesh, False)
         state = create_train_state(task, IMAGE, 0, 0, {'inputs': {}})
         seconds = []
         for epoch in range(TURNS + 1):
