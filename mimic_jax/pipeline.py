@@ -51,6 +51,7 @@ from mimic_jax.reporting import terminal
 from mimic_jax.runtime import hosts, sharding
 from mimic_jax.runtime.progress import Progress
 from mimic_jax.search import report as search_report
+from mimic_jax.search import run as search
 from mimic_jax.speech import align, decode, transcribe
 from mimic_jax.speech import prepare as speech_prepare
 from mimic_jax.speech import report as speech_report
@@ -124,7 +125,7 @@ def run(
     if 'logits' in wanted:
         _each(aligned, plan.caches.values(), logits.run)
     if searched == 'student':
-        studies.search_students(aligned, checked, plan)
+        search.run(aligned, checked.search, checked.views, plan.caches)
         if phase == 'search':
             return None
         checked, plan = studies.with_students(session, checked, plan)

@@ -27,12 +27,8 @@ def search_members(session: Session, experiment: Experiment) -> None:
     plan = collect.make(experiment, session.data)
     check(session, experiment, plan)
     prepare.fit(session.workdir, session.data, session.progress)
-    search_students(align.all_rounds(session, plan.alignments), experiment, plan)
-
-
-def search_students(session: Session, experiment: Experiment, plan: Plan) -> None:
-    """Runs a search of students.  session: after all realignment."""
-    search.run(session, experiment.search, experiment.views, plan.caches)
+    aligned = align.all_rounds(session, plan.alignments)
+    search.run(aligned, experiment.search, experiment.views, plan.caches)
 
 
 def check(session: Session, experiment: Experiment, plan: Plan) -> None:
