@@ -12,6 +12,7 @@ import jax
 
 from mimic_jax.artifacts import store
 from mimic_jax.data import sources
+from mimic_jax.data.dataset import Dataset
 from mimic_jax.mimic import latency
 from mimic_jax.mimic.plan import Plan
 from mimic_jax.reporting import (
@@ -54,38 +55,10 @@ def run(
     part = part or PLAIN
     _check(session, plan, part)
     answers = Answers(session, plan, settings, part)
-    rows = [made for name, row in answers.chosen for made in answers.rows(name, row)]
     folder = session.workdir / experiment
     folder.mkdir(parents=True, exist_ok=True)
-    spent = costs.by_phase(session.workdir, plan, part, searched and searched.artifacts)
-    result = {
-        'experiment': experiment,
-        'rows': rows,
-        'timings': [_timings(answers, row) for _, row in answers.chosen],
-        **({'grid': grids.make(settings, rows)} if settings.grid else {}),
-        **({'by_members': answers.by_members()} if settings.by_members else {}),
-        'command': command,
-        'machine': machine(),
-        'seconds': round(sum(cost['seconds'] for cost in spent.values()), 1),
-        'date': datetime.date.today().isoformat(),
-        'costs': spent,
-        'caches': caches.facts(session, plan),
-        **({'search': {'trials': searched.count, 'best': searched.best}} if searched else {}),
-        'warnings': _warnings(session, plan),
-        'artifacts': _artifacts(session.workdir, plan, part),
-        'settings': html_provenance.flat(config),
-        'students': {
-            name: {'artifacts': [net.recipe.name for net in seeds]}
-            for name, seeds in plan.students.items()
-        },
-        'data': {
-            'examples': {name: len(rows) for name, rows in session.data.splits.items()},
-            'unlabelled_removed': session.data.removed,  # equal to a validation or test image
-            'inputs': session.data.described(),
-            'scaled': sources.SCALED.get(config.data.name, ''),
-            **session.data.facts(),
-        },
-    }
+    result = {'experiment': experiment, 'command': command}
+    result |= _content(answers, config, searched)
     result = json.loads(json.dumps(result))  # as it is read again
     before = None if anew else _drawn(folder, result)
     if before:
@@ -103,6 +76,43 @@ def run(
     drawn = {DRAWN: {'files': [*names, *PAGES], 'code': _code()}}
     files.write_atomically(folder / 'report.json', json.dumps(result | drawn, indent=1))
     return result
+
+
+def _content(answers: Answers, config: object, searched: Searched | None) -> dict:
+    """What report.json says of an experiment, but what is measured for it."""
+    session, plan, settings, part = answers.session, answers.plan, answers.settings, answers.part
+    rows = [made for name, row in answers.chosen for made in answers.rows(name, row)]
+    spent = costs.by_phase(session.workdir, plan, part, searched and searched.artifacts)
+    return {
+        'rows': rows,
+        'timings': [_timings(answers, row) for _, row in answers.chosen],
+        **({'grid': grids.make(settings, rows)} if settings.grid else {}),
+        **({'by_members': answers.by_members()} if settings.by_members else {}),
+        'machine': machine(),
+        'seconds': round(sum(cost['seconds'] for cost in spent.values()), 1),
+        'date': datetime.date.today().isoformat(),
+        'costs': spent,
+        'caches': caches.facts(session, plan),
+        **({'search': {'trials': searched.count, 'best': searched.best}} if searched else {}),
+        'warnings': _warnings(session, plan),
+        'artifacts': _artifacts(session.workdir, plan, part),
+        'settings': html_provenance.flat(config),
+        'students': {
+            name: {'artifacts': [net.recipe.name for net in seeds]}
+            for name, seeds in plan.students.items()
+        },
+        'data': _data(session.data, config),
+    }
+
+
+def _data(data: Dataset, config: object) -> dict:
+    return {
+        'examples': {name: len(rows) for name, rows in data.splits.items()},
+        'unlabelled_removed': data.removed,  # equal to a validation or test image
+        'inputs': data.described(),
+        'scaled': sources.SCALED.get(config.data.name, ''),
+        **data.facts(),
+    }
 
 
 def _drawn(folder: Path, result: dict) -> dict | None:
