@@ -131,10 +131,17 @@ def difference_cells(found: list[dict]) -> list[list[str]]:
 
 
 def timing(folds: tuple[dict, ...]) -> dict:
-    """Training seconds of all folds together, and Viterbi's mean real-time factor."""
+    """Training seconds of all folds together; means of the milliseconds and Viterbi's real-time factor."""
+    measured = [fold['milliseconds'] for fold in folds]
+    sizes = () if None in measured else measured[0]
+    same = {key: folds[0][key] for key in ('sequential_layers',) if key in folds[0]}
     return {
         'training_seconds': round(sum(fold['training_seconds'] or 0.0 for fold in folds), 1),
-        'milliseconds': None,
+        'milliseconds': {
+            size: round(float(np.mean([found[size] for found in measured])), 3) for size in sizes
+        }
+        or None,
+        **same,
         'real_time_factor': float(np.mean([fold['real_time_factor'] for fold in folds])),
     }
 

@@ -86,6 +86,14 @@ def test_timings_stand_beside_the_rows(finished):
         assert set(timing['milliseconds']) == {'1', '128'}
         assert all(value > 0 for value in timing['milliseconds'].values())
     assert absorbed['training_seconds'] == mimic['training_seconds'] > 0
+    layers = [each['sequential_layers'] for each in (labels, mimic, absorbed, teachers)]
+    assert layers == [
+        3,
+        3,
+        2,
+        3,
+    ]  # a linear layer, a hidden one, the output; the teachers' are 4c3-16
+    assert '| sequential layers |' in (workdir / 'tiny' / 'report.md').read_text()
     costs = report['costs']['teacher']['artifacts']
     seconds = sum(store.manifest(workdir / name)['seconds'] for name in costs)
     assert teachers['training_seconds'] == pytest.approx(seconds, abs=0.06)

@@ -11,11 +11,14 @@ class Size(NamedTuple):
 
     parameters: trainable numbers.  flops: forward operations for one example, 2 a multiply-add.
     units: as Ba & Caruana 2014 count them; None where a net has no such count.
+    sequential_layers: layers with weights that answer one after another, the output layer and a linear
+    bottleneck among them; None where it cannot be told.
     """
 
     parameters: int
     flops: int
     units: int | None
+    sequential_layers: int | None = None
 
 
 class Net(Protocol):

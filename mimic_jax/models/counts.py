@@ -48,6 +48,15 @@ class Counts:
         """Forward operations for one example: 2 a multiply-add of the layers with kernels."""
         return sum(row.flops for row in self.rows)
 
+    @property
+    def sequential_layers(self):
+        """Layers with weights, each of which waits for the one before: Ba & Caruana's cycles (section 5.3).
+
+        The output layer counts, and so does a linear bottleneck until it is multiplied away. With it gone,
+        their shallow nets have the '2 or 3 cycles' of the text. Pooling and normalisation do not count.
+        """
+        return sum(row.kind in (*PARAMETER_KINDS, 'output') for row in self.rows)
+
 
 def count(spec, input_shape=(32, 32, 3), num_classes=10):
     """Counts parameters, units and operations layer by layer.

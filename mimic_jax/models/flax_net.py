@@ -13,7 +13,7 @@ from flax.core import unfreeze
 
 from mimic_jax.artifacts import objects, source
 from mimic_jax.errors import UserError
-from mimic_jax.models import flax_module
+from mimic_jax.models import flax_module, sequence
 from mimic_jax.models.contract import Size
 
 PREFIX = 'flax:'
@@ -232,9 +232,10 @@ def _size(net: FlaxNet, input_shape: tuple[int, ...]) -> Size:
 
     mask = jax.ShapeDtypeStruct((2,), jnp.float32)
     tried(lambda: jax.eval_shape(train, variables, inputs, mask, key))
-    cost = jax.jit(net.apply).lower(variables, one).cost_analysis() or {}
+    traced = jax.jit(net.apply).trace(variables, one)
+    cost = traced.lower().cost_analysis() or {}
     parameters = sum(leaf.size for leaf in jax.tree.leaves(variables['params']))
-    return Size(parameters, int(cost.get('flops', 0)), None)
+    return Size(parameters, int(cost.get('flops', 0)), None, sequence.longest(traced.jaxpr))
 
 
 def _check_outputs(net: FlaxNet, outputs, where: str) -> None:

@@ -64,7 +64,7 @@ class NotationNet:
 
     def describe(self, input_shape) -> Size:
         counted = counts.count(self.spec, input_shape, self.num_classes)
-        return Size(counted.params, counted.flops, counted.units)
+        return Size(counted.params, counted.flops, counted.units, counted.sequential_layers)
 
     def identity(self) -> dict:
         return {'model': self.spec}

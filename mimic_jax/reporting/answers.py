@@ -123,6 +123,18 @@ class Answers:
         folders = [self.session.workdir / each.recipe.name for each in trained]
         return sum(store.manifest(folder)['seconds'] for folder in folders)
 
+    def sequential_layers(self, row: Row) -> int | None:
+        """Layers with weights that must answer one after another; of an ensemble, its deepest member's.
+
+        None where that is not known, or the row has no nets.
+        """
+        found = [net.task.net for net in self.nets(row)]
+        if row.absorbed:
+            found = [net.absorbed() for net in found]
+        shape = self.session.data.input_shape
+        counts = [net.describe(shape).sequential_layers for net in found]
+        return max(counts) if counts and None not in counts else None
+
     def by_members(self) -> dict[str, list[float]]:
         """Validation accuracies of each ensemble's first member, of its first two, and so on."""
         labels = self._labels('validation')

@@ -170,11 +170,16 @@ def _warnings(session: Session, plan: Plan) -> list[str]:
 
 
 def _timings(answers: Answers, row: Row) -> dict:
-    """Seconds that a row's nets or baseline took to train; how long they answer is measured later."""
+    """What a row's nets or baseline cost: seconds of training, and layers that answer in sequence.
+
+    How long they take to answer is measured later.
+    """
     seconds = answers.training_seconds(row)
+    layers = answers.sequential_layers(row)
     return {
         'training_seconds': None if seconds is None else round(seconds, 1),
         'milliseconds': None,
+        **({} if layers is None else {'sequential_layers': layers}),
         **answers.part.timing(row),
     }
 

@@ -126,7 +126,7 @@ def _without_dropout(model: str) -> str:
 
 
 def timings(report: dict) -> str:
-    """Memory and training time of each row, and its answering time where it was measured."""
+    """Memory, depth and training time of each row, and its answering time where it was measured."""
     head, *body = timing_cells(report)
     lines = ['| ' + ' | '.join(head) + ' |', '|' + '---|' * len(head)]
     return '\n'.join(lines + ['| ' + ' | '.join(line) + ' |' for line in body])
@@ -137,14 +137,18 @@ def timing_cells(report: dict) -> list[list[str]]:
     rows = [next(iter(source.values())) for source in by_source(report['rows'])]
     measured = [timing['milliseconds'] or {} for timing in report['timings']]
     decoded = any('real_time_factor' in timing for timing in report['timings'])
+    counted = any('sequential_layers' in timing for timing in report['timings'])
     sizes = list(dict.fromkeys(size for found in measured for size in found))
-    head = ['', 'weights, MiB', 'training, s', *(f'{size} at a time, ms' for size in sizes)]
+    head = ['', 'weights, MiB', *['sequential layers'] * counted, 'training, s']
+    head += [f'{size} at a time, ms' for size in sizes]
     head += ['real-time factor of Viterbi'] * decoded
     lines = [head]
     for row, timing, found in zip(rows, report['timings'], measured, strict=True):
         seconds = timing['training_seconds']
         parameters = row['parameters']
         line = ['–' if parameters is None else f'{4 * parameters / 2**20:.2f}']
+        if counted:
+            line.append(str(timing.get('sequential_layers', '–')))
         line.append('–' if seconds is None else f'{seconds:g}')
         line += [f'{found[size]:g}' if size in found else '–' for size in sizes]
         if decoded:
