@@ -4,10 +4,11 @@
 
 The student of experiments/digits_student.py is trained on four targets: the labels, and its teachers'
 chosen classes, probabilities and logits, on the same 200 labelled digits and the views of the cache. So
-nothing but the targets differs, rates aside. It is done on the digits as they are, with a fifth of the
-training labels wrong, and with inputs that no net sees: the right half of each digit, on which its label
-depends. A row has the mean test accuracy over the seeds, and `neighbours`: on the training digits, how
-often an example and its nearest neighbour have the same target, before (labels) and after (the teachers'
+nothing but the targets differs, rates aside. It is done on the digits as they are; with a fifth of the
+training labels wrong; with inputs that no net sees, the right half of each digit, on which its label
+depends; and with that half hidden from the students alone, whose teachers see it. A row has the mean
+test accuracy over the seeds, and `neighbours`: on the training digits, how often an example and its nearest
+neighbour, by what the student sees, have the same target, before (labels) and after (the teachers'
 classes). Complexity that the teachers wash out raises it.
 """
 
@@ -24,6 +25,7 @@ from sklearn.datasets import load_digits
 
 from mimic_jax import pipeline
 from mimic_jax.mimic import ensemble
+from mimic_jax.models import masks
 from mimic_jax.ops import text
 from mimic_jax.runtime import allocator
 
@@ -33,7 +35,13 @@ TARGETS = {  # of a student: the loss, and its rate and clipping
     'probabilities': ('kl', {'learning_rate': 0.1}),
     'logits': ('logits', {'learning_rate': 0.1, 'clip_norm': 4.0}),
 }
-SETTINGS = {'as they are': {}, 'a fifth of labels wrong': {'label_noise': 0.2}, 'half hidden': {}}
+SETTINGS = {
+    'as they are': {},
+    'a fifth of labels wrong': {'label_noise': 0.2},
+    'half hidden': {},
+    'half hidden from the student': {},
+}
+RIGHT_HALF = ':,4:'  # of 8×8 pixels
 
 
 def main():
@@ -58,7 +66,8 @@ def compared(name: str, workdir: Path) -> list[dict]:
     session, plan = pipeline.run(config, workdir=workdir, experiment=name.replace(' ', '_'))
     report = json.loads((workdir / name.replace(' ', '_') / 'report.json').read_text())
     examples = session.data.splits['train']
-    inputs = session.data.inputs[examples].reshape(len(examples), -1)
+    seen = masks.seen(config.students.labels.get('unseen', ()), session.data.input_shape)
+    inputs = (session.data.inputs[examples] * seen).reshape(len(examples), -1)
     labels = session.data.labels[examples]
     cache = ensemble.open_checked(session, plan.caches['ensemble'])
     classes = np.asarray(cache.view(0)).argmax(axis=1)
@@ -90,6 +99,8 @@ def configured(name: str, workdir: Path):
             train = {**config.students.labels.train.to_dict(), **how, 'epochs': epochs}
             learns = {'target': 'logits', 'logits': 'ensemble', 'loss': {'kind': kind}}
             students[target] = {'model': model, 'train': train, 'seeds': (0, 1, 2), **learns}
+    if name == 'half hidden from the student':
+        students = {target: {**each, 'unseen': (RIGHT_HALF,)} for target, each in students.items()}
     config.students = students
     rows = {'ensemble': {'source': 'logits.ensemble', 'label': 'ensemble'}}
     rows |= {target: {'source': f'students.{target}', 'label': target} for target in TARGETS}

@@ -30,5 +30,7 @@ def test_the_students_differ_in_their_targets_alone(tmp_path):
         kinds = [students[target].loss.kind for target in mechanisms.TARGETS]
         assert kinds == ['cross_entropy', 'teacher_labels', 'kl', 'logits']
         assert checked.data.label_noise == (0.2 if 'wrong' in name else 0.0)
+        hidden = {student.unseen for student in students.values()}
+        assert hidden == {(':,4:',) if 'from the student' in name else ()}
     halves = np.load(tmp_path / 'left_halves.npz')
     assert halves['images'].shape == (1797, 8, 4, 1) and halves['images'].max() == 240

@@ -68,6 +68,24 @@ def test_the_cases_hold_every_kind():
     assert {kind for kind, *_ in CASES} == set(preprocess.KINDS)
 
 
+def test_a_model_does_not_see_what_its_net_does_not(tmp_path):
+    draw = np.random.default_rng(1)
+    inputs = draw.integers(0, 256, size=(6, 4, 4, 1)).astype(np.uint8)
+    module = net.build('3c3-p2-5', 3, input_scale=0.5, unseen=(':,2:', '0'))
+    variables = random_variables(module, (1, 4, 4, 1))
+    path = tmp_path / 'student.onnx'
+    shape = inputs.shape[1:]
+    path.write_bytes(
+        exporting.serialize(module, 'scale', variables, {}, shape, inputs.dtype, 'onnx')
+    )
+    blank = inputs.copy()
+    blank[:, :, 2:] = blank[:, 0] = 0
+    right = jax.nn.softmax(
+        net.build('3c3-p2-5', 3, input_scale=0.5).apply(variables, blank / np.float32(255))
+    )
+    np.testing.assert_allclose(exporting.load(path)(inputs), right, atol=2e-5)
+
+
 def test_a_model_says_what_goes_in_and_out(tmp_path):
     module = net.build('4', 3)
     content = exporting.serialize(

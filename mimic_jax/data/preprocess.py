@@ -14,6 +14,7 @@ from mimic_jax.runtime.progress import Watch
 
 KINDS = ('image', 'channel', 'feature', 'scale', 'gcn', 'gcn_zca')
 FITTED = ('channel', 'feature', 'gcn_zca')  # those that need `fit`
+BY_EXAMPLE = ('image', 'gcn', 'gcn_zca')  # those that mix an example's values with each other
 IMAGES = ('image', 'channel', 'gcn', 'gcn_zca')  # those that take images [H, W, C] alone
 
 GCN_SCALE = 55.0  # √3072 = 55.4 would give a 32×32×3 image's values unit deviation

@@ -15,7 +15,7 @@ from jax import lax
 from mimic_jax.data import preprocess
 from mimic_jax.errors import UserError
 from mimic_jax.export.onnx_graph import Graph
-from mimic_jax.models import counts, grammar
+from mimic_jax.models import counts, grammar, masks
 from mimic_jax.models.kernels import batch_norm
 from mimic_jax.models.net import Net
 
@@ -57,6 +57,8 @@ def serialize(
 
     graph = Graph()
     values = _preprocessed(graph, kind, stats, dtype)
+    if net.unseen:
+        values = graph.node('Mul', values, masks.seen(net.unseen, shape))
     if net.input_scale != 1:
         values = graph.node('Mul', values, np.float32(net.input_scale))
     logits = _logits(graph, net, variables, values, shape)

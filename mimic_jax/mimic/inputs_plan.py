@@ -1,11 +1,13 @@
 """What nets and caches are shown, worked out ahead: checked views, and what a recipe says of them."""
 
 from mimic_jax.config.fields import differing, filled
-from mimic_jax.data import views
+from mimic_jax.data import preprocess, views
 from mimic_jax.data.dataset import Dataset
 from mimic_jax.data.settings import Data, OwnViews, own_views
 from mimic_jax.data.settings import Views as ViewSettings
 from mimic_jax.errors import UserError
+from mimic_jax.mimic.settings import Student
+from mimic_jax.models import masks
 
 
 def of_net(own: OwnViews, common: ViewSettings, data: Dataset, where: str) -> ViewSettings:
@@ -30,6 +32,21 @@ def checked(settings: ViewSettings, data: Dataset, where: str) -> ViewSettings:
         raise UserError(f'{where} augments images, but these examples are none; turn it off')
     views.check(settings, data.input_shape, where)
     return views.named(settings, where)
+
+
+def unseen(student: Student, data: Dataset, where: str) -> tuple[str, ...]:
+    """The parts of an example that a student is not given.  where: the student's place in the config.
+
+    Raises:
+      UserError: parts that an example has not, or that preprocessing would let through.
+    """
+    if student.unseen and data.preprocess in preprocess.BY_EXAMPLE:
+        raise UserError(
+            f'{where}.unseen needs inputs of which each is preprocessed by itself, and '
+            f"config.data.preprocess is {data.preprocess!r}; set it to 'scale', 'channel' or 'feature'"
+        )
+    masks.seen(student.unseen, data.input_shape, f'{where}.unseen')
+    return student.unseen
 
 
 def in_recipe(augmentation: ViewSettings, data: Dataset) -> dict:

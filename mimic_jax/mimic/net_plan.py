@@ -103,6 +103,7 @@ def _net(settings: Member | Student, model: str, data: Dataset, where: str) -> N
         train.input_scale,
         where,
         train.matmul_precision,
+        inputs_plan.unseen(settings, data, where) if isinstance(settings, Student) else (),
     )
 
 

@@ -187,6 +187,12 @@ class Student:
     loss: Loss = Loss()
     train: Train = Train()
     views: OwnViews = named_elsewhere(OwnViews())
+    unseen: tuple[str, ...] = setting(
+        (),
+        "Parts of an example that this net alone is not given, by NumPy's indices: '3' is a table's fourth "
+        "column, ':,16:' the right half of a 32×32 image, ':,:,0' its first colour. They are 0 after "
+        'preprocessing, in training and in every answer.',
+    )
     seeds: tuple[int, ...] = setting(
         (0,),
         'Each makes a net of its own: initial parameters, order of examples, dropout.',

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from mimic_jax.errors import UserError
-from mimic_jax.models import grammar, layers
+from mimic_jax.models import grammar, layers, masks
 from mimic_jax.models.counts import count, solved_layers
 from mimic_jax.models.kernels import pooling
 
@@ -32,6 +32,7 @@ class Net(nn.Module):
     dtype: str = 'float32'
     init_scale: float = 1.0
     input_scale: float = 1.0
+    unseen: tuple[str, ...] = ()
 
     @nn.compact
     def __call__(self, inputs, train=False, mask=None):
@@ -54,6 +55,8 @@ class Net(nn.Module):
         """
         count(self.spec, inputs.shape[1:], self.num_classes)
         x = jnp.asarray(inputs, self.dtype)
+        if self.unseen:
+            x = x * jnp.asarray(masks.seen(self.unseen, x.shape[1:]), self.dtype)
         if self.input_scale != 1:
             x = x * jnp.asarray(self.input_scale, self.dtype)
         number = 0
@@ -106,7 +109,7 @@ class Net(nn.Module):
         raise ValueError(f'no layer of kind {layer.kind!r}')
 
 
-def build(spec, num_classes, dtype='float32', init_scale=1.0, input_scale=1.0):
+def build(spec, num_classes, dtype='float32', init_scale=1.0, input_scale=1.0, unseen=()):
     """The net of a spec.
 
     Args:
@@ -115,6 +118,7 @@ def build(spec, num_classes, dtype='float32', init_scale=1.0, input_scale=1.0):
         dtype: of the computation, 'float32' or 'bfloat16'; parameters and logits are float32.
         init_scale: factor on the Glorot-uniform initial kernels.
         input_scale: factor on the inputs.
+        unseen: parts of an example that it is not given; see `masks.seen`.
 
     Returns:
         A `Net`. Builds of equal arguments are equal and hash equal.
@@ -130,7 +134,7 @@ def build(spec, num_classes, dtype='float32', init_scale=1.0, input_scale=1.0):
     for name, scale in (('init_scale', init_scale), ('input_scale', input_scale)):
         if not isinstance(scale, numbers.Real) or not 0 < scale < math.inf:
             raise UserError(f'{name} is {scale!r}: a number above 0 is needed')
-    return Net(spec, int(num_classes), dtype, float(init_scale), float(input_scale))
+    return Net(spec, int(num_classes), dtype, float(init_scale), float(input_scale), tuple(unseen))
 
 
 def _flat(x):

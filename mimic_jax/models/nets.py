@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 
 import jax
@@ -30,11 +30,13 @@ class NotationNet:
     init_scale: float = 1.0
     input_scale: float = 1.0
     matmul_precision: str = 'default'
+    unseen: tuple[str, ...] = ()
 
     @functools.cached_property
     def module(self) -> net.Net:
         """The Flax module of the spec."""
-        return net.build(self.spec, self.num_classes, self.dtype, self.init_scale, self.input_scale)
+        scales = self.init_scale, self.input_scale
+        return net.build(self.spec, self.num_classes, self.dtype, *scales, self.unseen)
 
     @property
     def name(self) -> str:
@@ -84,13 +86,14 @@ def make(
     input_scale: float = 1.0,
     where: str = 'config',
     matmul_precision: str = 'default',
+    unseen: Sequence[str] = (),
 ) -> Net:
     """The net of a config.
 
     model: a spec of the papers' notation; 'flax:package.module:Name', a person's own module, or the name
     of one that was passed to the run.
-    args: of the own module.  input_shape: of one example.  dtype, init_scale, matmul_precision: of
-    the notation's nets; a module of one's own computes and draws its parameters as it likes.
+    args: of the own module.  input_shape: of one example.  dtype, init_scale, matmul_precision, unseen:
+    of the notation's nets; a module of one's own computes and draws its parameters as it likes.
     where: the net's place in the config, for errors.
 
     Raises:
@@ -102,7 +105,8 @@ def make(
                 f"{where}.model_args is for a model of your own, 'flax:package.module:Name'; "
                 f'{model!r} takes none'
             )
-        return of_spec(model, num_classes, dtype, init_scale, input_scale, matmul_precision)
+        scales = init_scale, input_scale
+        return of_spec(model, num_classes, dtype, *scales, matmul_precision, unseen)
     if '?' in model:
         raise UserError(
             f"{where}.model is {model!r}; ? is solved in the papers' notation alone, give the width in "
@@ -118,6 +122,11 @@ def make(
                 f'{where}.train.{name} is {value!r}, but {model} is a module of your own, which sees to '
                 f'that itself; leave it at {default!r} and use model_args'
             )
+    if unseen:
+        raise UserError(
+            f"{where}.unseen is for nets of the papers' notation, but {model} is a module of your own; let "
+            'it leave inputs out itself'
+        )
     return flax_net.load(model, args, int(num_classes), input_shape, float(input_scale), where)
 
 
@@ -128,10 +137,11 @@ def of_spec(
     init_scale: float = 1.0,
     input_scale: float = 1.0,
     matmul_precision: str = 'default',
+    unseen: Sequence[str] = (),
 ) -> NotationNet:
     """The net of a spec of the papers' notation; arguments as of `NotationNet`, errors of `net.build`."""
     scales = float(init_scale), float(input_scale)
-    made = NotationNet(spec, int(num_classes), dtype, *scales, matmul_precision)
+    made = NotationNet(spec, int(num_classes), dtype, *scales, matmul_precision, tuple(unseen))
     made.module  # noqa: B018  checks every argument
     return made
 
