@@ -29,6 +29,10 @@ ensemble of four CNNs. A fold took 11 minutes on 2 cores. Its rates are the best
 target on the first fold's validation speakers (`benchmarks/tune.py`): the mimic .05 50.4%, .2 52.1%, .6
 51.4%; the net on labels .02 47.9%, .05 48.4%, .15 46.3%. `:smoke` has tiny nets and takes minutes.
 
+`:heterogeneous` behind a size, as in `:small,heterogeneous`, pools the CNNs' filters over three widths,
+which the CNN of the paper's reference [6] probably has. `:energy` takes the energy out of the bands that
+filters see. Both may be given. The nets are those of `examples/speech_nets.py`. Neither has been run.
+
 The paper gives architectures and results. Chosen here, besides what `timit_student.py` names: the same
 settings for all nets on labels, and for both mimics. Targets standardised by class, the paper's section
 2.2: `--config.students.mimic_8k.loss.kind=standardised_logits`. Decoding without the bigram:
@@ -39,6 +43,10 @@ from mimic_jax.config import presets, timit
 
 UNITS_8K = '8,000 units between 1,845 inputs and 183 outputs have 16.2M parameters'
 MIMIC_8K = '250 linear and 8,000 hidden units have 3.9M parameters'
+SUMS = (
+    "an ensemble's parameters and units are the sums of its members'; nine CNNs of ~13M and ~10k, as the "
+    'paper prints them, would have ~117M and ~90k'
+)
 FEW = "10 speakers train these nets, 462 the paper's: its figures are another corpus's"
 # A row's source; from the paper its label, phone error rate, parameters, hidden units; then a note.
 ROWS = {
@@ -47,7 +55,7 @@ ROWS = {
     'snn_400k': ('students.snn_400k', 'SNN-400k', 0.236, '~180M', '~400k'),
     'dnn': ('members.dnn', 'DNN', 0.219, '~12M', '~6k'),
     'cnn': ('members.cnn', 'CNN', 0.195, '~13M', '~10k'),
-    'ecnn': ('logits.ecnn', 'ECNN', 0.185, '~125M', '~90k'),
+    'ecnn': ('logits.ecnn', 'ECNN', 0.185, '~125M', '~90k', SUMS),
     'mimic_8k': ('students.mimic_8k', 'SNN-MIMIC-8k', 0.216, '~12M', '~8k', MIMIC_8K),
     'mimic_400k': ('students.mimic_400k', 'SNN-MIMIC-400k', 0.200, '~180M', '~400k'),
     'labels_8k': ('students.labels_8k', '250L-8k on labels'),
@@ -66,7 +74,7 @@ def get_config(arg=''):
             'mimic_8k': timit.student(nets, '250L-8k', 'ecnn', seeds=seeds),
             'mimic_400k': timit.student(nets, '250L-400k', 'ecnn', seeds=seeds),
         },
-        'report': presets.report('ecnn', {name: row(*ROWS[name]) for name in ROWS}),
+        'report': presets.report('ecnn', {name: row(*ROWS[name]) for name in ROWS}, latency=True),
         'presets': (
             "sample has the paper's widths, for a part of TIMIT",
             'small has nets of a quarter of the widths, for a part of TIMIT',
@@ -88,7 +96,7 @@ def sample(config):
     }
     for name in ('snn_400k', 'mimic_400k'):
         del config.report.rows[name]
-    config.report.rows.ecnn.note = FEW
+    config.report.rows.ecnn.note = f'{SUMS}; {FEW}'
     config.report.order = tuple(name for name in config.report.order if '400k' not in name)
 
 
@@ -108,14 +116,42 @@ def small(config):
     cut(config, timit.SMALL, '250L-2k-d.3', '250L-2k', seeds=(0, 1))
 
 
+def heterogeneous(config):
+    """With any size: CNNs whose filters are pooled over 4, 6 and 8 bands, in three groups."""
+    own_convolutions(config, pools=(4, 6, 8))
+
+
+def energy(config):
+    """With any size: CNNs whose filters see the 40 mel bands; the dense layers see the energy."""
+    own_convolutions(config, energy_apart=True)
+
+
 def smoke(config):
     """Five rows with tiny nets and one seed, in minutes."""
     cut(config, timit.SMOKE, '32L-256', '32L-256', seeds=(0,))
     config.decoding.update({'lm_scales': (1.0, 3.0), 'penalties': (0.0,)})
 
 
-CHANGES = {'sample': sample, '400k': wide, 'small': small, 'smoke': smoke}
-PRESETS = ('sample', 'sample,400k', 'small', 'smoke')
+CHANGES = {
+    'sample': sample,
+    '400k': wide,
+    'small': small,
+    'smoke': smoke,
+    'heterogeneous': heterogeneous,
+    'energy': energy,
+}
+PRESETS = ('sample', 'sample,400k', 'small', 'smoke', 'heterogeneous', 'small,energy')
+
+
+def own_convolutions(config, **args):
+    """Every CNN as a net of `examples/speech_nets.py`."""
+    for name, member in config.members.items():
+        if name == 'dnn':
+            continue
+        if member.model_args:
+            member.model_args.update(args)
+        else:
+            member.update(timit.own_convolution(member.model, **args))
 
 
 def cut(config, nets, labels, mimic, seeds):
@@ -132,7 +168,7 @@ def cut(config, nets, labels, mimic, seeds):
         'ecnn': presets.row('logits.ecnn', f'ensemble of {len(nets["ensemble"])}'),
         'mimic': presets.row('students.mimic', 'shallow net mimicking'),
     }
-    config.report = presets.report('ecnn', rows)
+    config.report = presets.report('ecnn', rows, latency=True)
 
 
 def row(source, label, paper=-1.0, parameters='', units='', note=''):

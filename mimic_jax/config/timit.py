@@ -79,6 +79,25 @@ def member(nets: Mapping, name: str) -> dict:
     return {'model': model, 'seed': number, 'subset': 0.9, 'train': train}
 
 
+def own_convolution(model: str, **args) -> dict:
+    """`model` and `model_args` of a CNN of `member` as `examples/speech_nets.py` builds it.
+
+    model: in the notation, such as '150c15x8v-p1x6/1x2-2k-d.5-2k-d.5'.  args: further arguments.
+    """
+    convolution, pool, *dense = model.split('-')
+    filters, bands = convolution.removesuffix('v').split('c15x')
+    hidden = tuple(int(float(word.replace('k', 'e3'))) for word in dense if word[0] != 'd')
+    dropout = next((float(word[1:]) for word in dense if word[0] == 'd'), 0.0)
+    found = {
+        'filters': int(filters),
+        'bands': int(bands),
+        'pools': (int(pool.removeprefix('p1x').partition('/')[0]),),
+        'hidden': hidden,
+        'dropout': dropout,
+    }
+    return {'model': 'flax:examples.speech_nets:CNN', 'model_args': {**found, **args}}
+
+
 def cache(members: tuple[str, ...]) -> dict:
     """A logit cache of the training split, the only transfer set that speech has."""
     return {'members': members, 'transfer': ('train',)}
