@@ -4,6 +4,8 @@
 
 - `:bottleneck` (section 3.2): SNN-MIMIC-8k with 50 to 1,000 linear units ahead of its hidden layer, in
   the sample 25 to 500. The paper finds little benefit beyond 250. Drawn as `curves.png`.
+- `:plain` (section 2.3): SNN-MIMIC-8k with its 250 linear units and without, each with a rate of its own,
+  and the first with them multiplied away: phone errors, weights, training time (time.png), latency.
 - `:losses` (section 2.2): SNN-MIMIC-8k on raw logits, standardised logits, probabilities, KL
   divergence and Hinton's soft and hard mix. The paper finds that logits win.
 
@@ -15,6 +17,10 @@ and the mimics have 2,000 hidden units. Teachers and data are those of `timit_ta
 first fold. They are used where the workdir has them (those of `benchmarks/timit_folds.py` lie in
 runs/timit_folds). On one core, beside other programs, the students of the losses took 24 minutes and
 those of the bottleneck 30.
+
+`:plain` has not been run. The rate of the net without linear units is a third of the other's and not
+tuned: `--config=experiments/timit_claims.py:plain,sample --phase=rates` tries three for each net, once
+the cache is there; `--config.students.plain.train.learning_rate` sets it.
 
 One rate serves all losses. In the sample each loss was tried at .05, .2 and .8 for half of the epochs,
 with one seed (benchmarks/tune.py). .2 was best for every loss; for raw logits .8 was as good. Frame
@@ -80,7 +86,7 @@ def bottleneck(nets):
     return {
         **timit.common(nets),
         'students': students,
-        'report': presets.report('ecnn', rows, x_label='linear units'),
+        'report': presets.report('ecnn', rows, x_label='linear units', latency=True),
     }
 
 
@@ -97,7 +103,29 @@ def losses(nets):
     }
 
 
-CLAIMS = {'bottleneck': bottleneck, 'losses': losses}
+def plain(nets):
+    """Section 2.3."""
+    train = {'learning_rate': round(nets['mimic_train']['learning_rate'] / 3, 3)}
+    units, loss = nets['units'], {'kind': 'logits'}
+    students = {
+        'bottleneck': mimic(nets, f'250L-{units}', loss),
+        'plain': mimic(nets, units, loss),
+    }
+    students['plain']['train'] |= train
+    rows = {
+        'ecnn': ensemble(nets),
+        'bottleneck': presets.row('students.bottleneck', 'with 250 linear units'),
+        'plain': presets.row('students.plain', 'without'),
+        'absorbed': presets.row('students.bottleneck', 'multiplied away', absorbed=True),
+    }
+    return {
+        **timit.common(nets),
+        'students': students,
+        'report': presets.report('ecnn', rows, by_time=True, latency=True),
+    }
+
+
+CLAIMS = {'bottleneck': bottleneck, 'plain': plain, 'losses': losses}
 PRESETS = (*CLAIMS, *(f'{claim},sample' for claim in CLAIMS))
 
 

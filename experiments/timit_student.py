@@ -50,7 +50,7 @@ def get_config(arg=''):
             'labels': timit.student(timit.WHOLE, '8k-d.5', seeds=(0, 1, 2)),
             'mimic': timit.student(timit.WHOLE, '250L-8k', 'ecnn', seeds=(0, 1, 2)),
         },
-        'report': presets.report('ecnn', rows),
+        'report': presets.report('ecnn', rows, latency=True),
         'presets': (
             'sample has nets of a quarter of the widths, for a part of TIMIT',
             'smoke takes some minutes',
