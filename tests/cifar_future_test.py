@@ -6,8 +6,8 @@ import artifact_names
 import pytest
 from conftest import load_experiment
 
-from mimic_jax import plan as plans
 from mimic_jax.config import experiment as experiments
+from mimic_jax.planning import collect as plans
 from mimic_jax.search import trials
 
 future = load_experiment('cifar_future')

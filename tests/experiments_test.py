@@ -445,6 +445,7 @@ def test_figure_1_spans_1m_to_100m_parameters_and_has_both_lines():
             model = notation.solve(student.model, student.budget, shape, classes)
             counted = counts.count(model, shape, classes).params
             assert 0.99 * row.x < counted <= row.x == student.budget
+            assert ('d.5' in student.model) == (student.target == 'labels' and row.x > 1e6)
             curves.setdefault(row.curve, []).append(row.x)
     ends = {curve: (min(x), max(x)) for curve, x in curves.items()}
     assert ends == dict.fromkeys(('SNN', 'DNN', 'SNN-MIMIC'), (1e6, 1e8))
