@@ -19,7 +19,10 @@
 
 With `:small` the nets are those of cifar_student.py:small, whose teachers and caches are used where the
 workdir has them. Each comparison then takes up to 45 minutes on 2 cores. Without it the nets are those of
-cifar_student.py and want a GPU or TPU; nobody has run them here.
+cifar_student.py and want a GPU or TPU; nobody has run them here. All losses then share one rate, though at
+the small scale KL and probabilities want a third of the others'. `--phase=rates` tries three rates for each
+student once the cache is there; `--config.students.NAME.train.learning_rate` sets one. The same gives the
+net without a bottleneck a rate of its own.
 """
 
 from mimic_jax.config import cifar, presets
@@ -32,7 +35,7 @@ WHOLE = {  # cifar_student.py's, with fewer labels
     'dropout_student': 'd.2-128c5-p3/2-1200L-30k-d.5',
     'on_labels': {**cifar.student_train(), 'epochs': 80},  # of half as many images
     'on_logits': cifar.student_train(),
-    'losses': {},  # settings of losses that need other ones
+    'losses': {},  # settings of losses that need other ones; none was tried at this size
     'others': {'presets': ('losses,small and the like take up to 45 minutes on 2 CPU cores',)},
 }
 SMALL = {  # cifar_student.py:small's

@@ -1,5 +1,8 @@
 """Inputs that the student alone does not see: masks by hand, training, answers, exports and names."""
 
+import dataclasses
+import json
+
 import jax
 import numpy as np
 import pytest
@@ -62,6 +65,14 @@ def test_a_net_answers_alike_whatever_stands_where_it_does_not_see(spec):
 def test_an_absorbed_net_does_not_see_either():
     net = nets.of_spec('3L-5', 3, unseen=('1',))
     assert net.absorbed() == nets.of_spec('5', 3, unseen=('1',))
+
+
+def test_it_is_rebuilt_from_what_lies_beside_an_export():
+    net = nets.of_spec('3L-5', 3, unseen=('1', '3:'))
+    written = json.loads(json.dumps(dataclasses.asdict(net)))
+    assert nets.of_spec(**written) == net
+    del written['unseen']  # as an older version wrote it
+    assert nets.of_spec(**written) == nets.of_spec('3L-5', 3)
 
 
 def with_unseen(*parts, **data):
