@@ -1,4 +1,4 @@
-"""The one exception that a person using the package can cause and mend."""
+"""Errors that a person who uses the package can cause and correct."""
 
 
 class UserError(ValueError):
@@ -12,4 +12,4 @@ class UserError(ValueError):
 
 
 class NotFinite(UserError):
-    """Training diverged: a loss or gradient was not finite. Of a search's trial this is an outcome."""
+    """Training diverged: a loss or gradient was not finite. A search records it as a trial's outcome."""

@@ -1,4 +1,4 @@
-"""Whether a module in memory is what its source file says now."""
+"""Whether a module in memory is still what its source file holds."""
 
 import ast
 import inspect
@@ -15,14 +15,14 @@ _seen: dict[
 
 
 def edited(files: Mapping[str, str], thing) -> str | None:
-    """The first of the files whose text is another than the one that was imported; None: all are as then.
+    """The first file that was edited since it was imported; None where there is none.
 
-    A file is held against the functions and the literal constants that its module has in memory, and
-    against its text when this was last asked of the same import. So an edit before the first time that
-    changes neither a function nor a literal is not seen.
+    A file is compared with the functions and literal constants that its module has in memory, and with
+    its text at the last call for the same import. An edit before the first call that changes neither a
+    function nor a literal is not seen.
 
-    files: source files by the names of their modules.  thing: an object of one of them, which may have
-    been imported before its module was imported anew.
+    files: source files by the names of their modules.  thing: an object of one of them; it may be older
+    than the module's last import.
     """
     for name, file in files.items():
         module = sys.modules.get(name)
@@ -32,7 +32,7 @@ def edited(files: Mapping[str, str], thing) -> str | None:
         before = _seen.get(name)
         if before and before[0] is spec and before[1] != text:
             return file
-        # Another loader, as pytest's, may have compiled another text.
+        # Another loader, such as pytest's, may have compiled another text.
         if type(getattr(spec, 'loader', None)) is SourceFileLoader and not _agrees(
             text, file, module, thing
         ):
@@ -73,7 +73,7 @@ def _collect(code: types.CodeType, codes: dict) -> None:
 def _functions(things, seen: set) -> Iterator[types.CodeType]:
     """The code of functions, and of the methods and properties of classes."""
     for thing in things:
-        thing = getattr(thing, 'wrapped', thing)  # as Flax has a class's descriptors
+        thing = getattr(thing, 'wrapped', thing)  # Flax wraps a class's descriptors
         if id(thing) in seen:
             continue
         seen.add(id(thing))
@@ -90,7 +90,7 @@ def _functions(things, seen: set) -> Iterator[types.CodeType]:
 
 
 def _literals(tree: ast.Module) -> dict:
-    """The numbers and texts that a module gives to a name once and for all."""
+    """The literals that a module assigns to a name exactly once."""
     given = [
         node.id
         for node in ast.walk(tree)

@@ -21,8 +21,8 @@ def hold(folder: Path, say: Say) -> Iterator[Callable[[], bool]]:
     """Holds the folder's lock; the death of the process releases it.
 
     The lock has two parts. The system's lock is released at once when its process dies. The lease
-    serves file systems without such a lock, or with one that other machines do not see; the lease of a
-    dead process, or of one that was suspended for longer, runs out. Yields a function that returns
+    serves file systems without such a lock, or with one that other machines do not see. A lease runs
+    out after `LEASE_SECONDS` when its process is dead or suspended. Yields a function that returns
     whether this process still holds the lock.
     """
     home = _home(folder)

@@ -1,7 +1,8 @@
-"""Python objects that were passed straight to a run, kept under names that are made of their content.
+"""Python objects that were passed to a run, kept under names that are made from their content.
 
-'object:ResNet18-3f2a90c1d7e4' stands in a config, and so in recipes, for a module, a function or arrays.
-The same object in a later process has the same name, and what was made of it is found again.
+A name such as 'object:ResNet18-3f2a90c1d7e4' stands in a config, and so in recipes, for a module, a
+function or arrays. The same object has the same name in a later process, so its artifacts are found
+again.
 """
 
 import ast
@@ -27,7 +28,7 @@ _MAIN = '__main__'
 
 
 class _Nameless(Exception):
-    """What has no content to be named by."""
+    """An object that has no content to be named by."""
 
 
 class _Edited(Exception):
@@ -35,11 +36,13 @@ class _Edited(Exception):
 
 
 def keep(thing, where: str, version: str = '') -> str:
-    """The name of an object, under which `kept` finds it as long as this process runs.
+    """The name of an object. `kept` finds the object by it as long as this process runs.
 
-    It is made of what the object computes: of a class or function the source files, or the text of what a
-    notebook defines and what that uses; of a Linen module its class and fields; of a torch module its
-    classes and parameters; of arrays their values. With a version it is made of that alone.
+    The name is made from what the object computes. For a class or function these are the source files,
+    or where a notebook defines it, its text and what that uses. For a Linen module they are its class
+    and fields, for a torch module its classes and parameters, for arrays their values. A version takes
+    the place of all these.
+
     where: the object's place in the config, for errors.
 
     Raises:
@@ -86,11 +89,11 @@ def _content(thing, around: tuple):
         return ['mapping', *sorted((str(key), inside(item)) for key, item in thing.items())]
     if isinstance(thing, list | tuple):
         return ['items', *map(inside, thing)]
-    if isinstance(thing, set | frozenset):  # whose order is another in another process
+    if isinstance(thing, set | frozenset):  # their order differs between processes
         return ['items', *sorted(map(inside, thing), key=json.dumps)]
     if isinstance(thing, np.ndarray | np.generic) or hasattr(thing, '__jax_array__'):
         return _array(thing)
-    if hasattr(thing, '__wrapped__') and not isinstance(thing, type):  # as a jitted function
+    if hasattr(thing, '__wrapped__') and not isinstance(thing, type):  # such as a jitted function
         return ['wrapped', inside(thing.__wrapped__)]
     if isinstance(thing, functools.partial):
         return ['partial', *map(inside, (thing.func, thing.args, thing.keywords))]
@@ -119,7 +122,7 @@ def _code(thing, inside) -> list:
     """A class or function: by its module's sources, or by its text where a notebook defines it."""
     module, name = getattr(thing, '__module__', None) or 'builtins', thing.__qualname__
     library = not source.is_own(module) and module != _MAIN
-    if '<locals>' in name and library:  # as an initialiser of Flax: a library's closure
+    if '<locals>' in name and library:  # a library's closure, such as an initialiser of Flax
         cells = getattr(thing, '__closure__', None) or ()
         return ['closure', module, name, *(inside(cell.cell_contents) for cell in cells)]
     if '<' in name:
@@ -144,7 +147,7 @@ def _code(thing, inside) -> list:
 
 
 def _used(tree: ast.AST, known: Mapping) -> Iterator[tuple[str, object]]:
-    """What a text uses of what is known: names, and a package's modules, as in `nets.small.f`."""
+    """The known objects that a text uses, by name; a package's modules too, as in `nets.small.f`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id in known:
             yield node.id, known[node.id]
@@ -163,7 +166,7 @@ def _used(tree: ast.AST, known: Mapping) -> Iterator[tuple[str, object]]:
 
 
 def _sources(module: str, thing) -> list:
-    """A person's own module by the files of it and of what it imports, which are what was imported."""
+    """A person's own module, by its source files and those of what it imports; none may be edited."""
     files = source.files(module)
     file = imported.edited({name: files[name] for name in files if source.is_own(name)}, thing)
     if file:
@@ -172,7 +175,7 @@ def _sources(module: str, thing) -> list:
 
 
 def _fields(thing, inside) -> list:
-    """Of a dataclass's instance, as a Linen module is, the fields that are not at their default."""
+    """The fields of a dataclass's instance, such as a Linen module, that are not at their default."""
     found = []
     for field in dataclasses.fields(thing):
         value = getattr(thing, field.name)

@@ -14,8 +14,8 @@ class Recipe:
 
     config: the phase's part of the config, without what is left at its default (`fields.differing`).
     data: the data fingerprint.  reads: names of the artifacts it is made from.
-    versions: by name, of the arithmetic that its content depends on; raised by whoever changes what it
-    computes beyond rounding.
+    versions: of the arithmetic that its content depends on, by name. Whoever changes what that computes,
+    beyond rounding, raises them.
     """
 
     phase: str
@@ -54,5 +54,5 @@ def identity(recipe: Mapping) -> str:
 
 
 def is_outdated(recipe: Mapping) -> bool:
-    """Whether a recipe as JSON is of an earlier format: none of today's is equal to it."""
+    """Whether a recipe, as JSON, is of an earlier format than today's."""
     return recipe['versions']['format'] < FORMAT

@@ -20,10 +20,10 @@ _loaded: dict[str, tuple] = {}  # by module: its files and their digest when it 
 
 
 def look_beside(file: str | Path | None) -> None:
-    """From now on modules are found in the experiment file's folder too; None: in no such folder.
+    """Lets modules be found in the experiment file's folder too; None: in no such folder any more.
 
-    Where that folder is called experiments, the one above it counts too: it holds what belongs to them,
-    as examples/ does here.
+    Where that folder is called experiments, modules are found in the folder above it too, as those of
+    examples/ are here.
     """
     for folder in _beside:
         sys.path.remove(folder)
@@ -37,8 +37,8 @@ def load(path: str, where: str, anew: bool = True):
     """What 'package.module:name' names: a function, a class or any other object.
 
     The module lies in the current folder, beside the experiment's file, or where Python finds it.
-    where: the setting that holds the path, for errors.  anew: a person's module whose files were edited
-    since, or that was imported elsewhere, is imported anew, so that the code that runs is the code that
+    where: the setting that holds the path, for errors.  anew: a person's module is imported anew where
+    its files were edited or other code imported it, so that the code that runs is the code that
     `identity` names.
 
     Raises:
@@ -69,8 +69,8 @@ def identity(path: str, where: str) -> dict[str, str]:
     """{path, sha256}: what determines the object at 'package.module:name'.
 
     The digest is over the module's source and, however deep, over the modules that its `import`
-    statements name. Libraries are left out: the standard library, installed packages, and this one. Of
-    a module that is itself a library's, those in its own package are taken. Nothing is imported.
+    statements name. Libraries are left out: the standard library, installed packages, and this one. A
+    library's module is taken with the modules of its own package. Nothing is imported.
 
     Raises:
       UserError: a path of another form, or a module that is not there.
@@ -80,12 +80,12 @@ def identity(path: str, where: str) -> dict[str, str]:
 
 
 def files(module: str) -> dict[str, str]:
-    """The source files that `identity` is of, by the names of their modules; raises as it does."""
+    """The source files that `identity` digests, by the names of their modules. Same errors."""
     return _files(module, module, module)
 
 
 def imported(tree: ast.AST) -> Iterator[str]:
-    """A person's own modules that the `import` statements of a text outside all packages name."""
+    """A person's own modules that a text's `import` statements name. The text lies in no package."""
     return (name for name in _named(tree, '') if name and is_own(name) and _found(name))
 
 
@@ -107,8 +107,8 @@ def _forget(files: dict[str, str]) -> None:
 
 @contextlib.contextmanager
 def _current_folder_first() -> Iterator[None]:
-    """Imports from the current folder first. Keeps no bytecode, which Python would take for a file that
-    is edited within the same second."""
+    """Imports from the current folder first. Writes no bytecode, because Python would use it for a file
+    that is edited within the same second."""
     without, here = sys.dont_write_bytecode, str(Path.cwd())
     sys.path.insert(0, here)
     sys.dont_write_bytecode = True
@@ -159,7 +159,7 @@ def _found(module: str) -> ModuleSpec | None:
     """Where a module lies, without running its packages."""
     top, *rest = module.split('.')
     spec = PathFinder.find_spec(top, [str(Path.cwd()), *sys.path])
-    if spec is None:  # built in, or installed where it is edited
+    if spec is None:  # built in, or an editable install
         finders = (finder.find_spec(top, None) for finder in sys.meta_path)
         spec = next(filter(None, finders), None)
     for number in range(len(rest)):
@@ -179,7 +179,7 @@ def _libraries() -> tuple[Path, ...]:
 
 
 def is_own(module: str) -> bool:
-    """Whether a module lies in no library."""
+    """Whether a module is a person's own: it lies in no library."""
     top = module.partition('.')[0]
     if top == 'mimic_jax' or top in sys.stdlib_module_names:
         return False

@@ -34,16 +34,16 @@ def make(
 ) -> Path:
     """The folder of the recipe's artifact, which `build(folder)` makes where it is not complete yet.
 
-    `build` resumes whatever it finds in the folder and returns facts for the manifest. Of several
-    processes one builds and the others wait.
+    `build` resumes whatever it finds in the folder and returns facts for the manifest. Where several
+    processes want the artifact, one builds it and the others wait.
 
-    together: of the processes of one run on several hosts all build; otherwise process 0 does.
+    together: all processes of one run on several hosts build; otherwise process 0 does.
 
     Raises:
       OSError: a full or forbidden disk, with the file's name or the folder's.
       UserError: what `build` raises, another recipe in the folder, a folder that vanished or that
         another process took over.
-      Interrupted: a signal came before, though a library may have swallowed what it raised.
+      Interrupted: a signal came before, even where a library swallowed the exception.
     """
     interrupt.check()
     folder = workdir / recipe.name
@@ -89,10 +89,10 @@ def make(
 
 
 def free_first(workdir: Path, plans: Iterable) -> Iterator:
-    """The plans in order, but last those whose artifact (`plan.recipe`) another process is making.
+    """The plans in order, but with those last whose artifact (`plan.recipe`) another process makes.
 
-    So that two processes with the same command share the work. Those of one run on several hosts
-    must do the same things: there the order stays.
+    So two processes with the same command share the work. Processes of one run on several hosts must
+    do the same things: for them the order stays.
     """
     taken = []
     for plan in plans:
@@ -146,11 +146,12 @@ def seal(folder: Path, facts: Mapping, check: Callable[[], None] = lambda: None)
 
 
 def manifest(folder: Path) -> dict:
-    """A complete artifact's manifest, after every file under it has been checked once a process.
+    """A complete artifact's manifest. Each process checks all its files once, at the first call.
 
-    Of several hosts' processes process 0 checks, so that none reads more than its share.
+    In a run on several hosts process 0 alone checks them.
 
-    Raises UserError that names the file that is missing, cut or changed.
+    Raises:
+      UserError: a file is missing, cut or changed.
     """
     opened.add(folder.resolve())
     return json.loads(_verified_manifest(folder.resolve()))
@@ -172,7 +173,7 @@ def verify(folder: Path) -> None:
 def faults(folder: Path) -> Iterator[str]:
     """What is wrong with a complete artifact: a line a fault, with the file and what to do.
 
-    Files are read in blocks. Behind a marker or manifest that is bad itself no file is looked at.
+    Where the marker or the manifest itself is bad, no other file is checked.
     """
     mend = f'delete {folder} and run the same command to make it again'
     try:
@@ -204,7 +205,7 @@ def faults(folder: Path) -> Iterator[str]:
 
 
 def count_files(folder: Path) -> int:
-    """How many files a complete artifact's manifest answers for."""
+    """How many files a complete artifact's manifest lists."""
     return len(json.loads((folder / MANIFEST).read_text())['files'])
 
 
@@ -218,11 +219,11 @@ def is_outdated(folder: Path) -> bool:
     try:
         return recipes.is_outdated(read_recipe(folder))
     except (OSError, ValueError, KeyError, TypeError):
-        return False  # which `faults` reports where it is one
+        return False  # a damaged recipe; `faults` reports it
 
 
 def _files(folder: Path) -> list[str]:
-    """The files a manifest answers for: all but itself, the marker and what a kill left half-written."""
+    """The files that a manifest lists: all but itself, the marker and half-written temporary files."""
     names = (path.relative_to(folder) for path in folder.rglob('*') if path.is_file())
     return sorted(
         name.as_posix()

@@ -81,7 +81,7 @@ def agreement(logits_a: np.ndarray, logits_b: np.ndarray) -> float:
 
 
 def agreement_matrix(choices: Sequence[np.ndarray]) -> list[list[float | None]]:
-    """The share of examples on which each two models choose the same class. Host arrays.
+    """The share of examples on which two models choose the same class, for every two. Host arrays.
 
     choices: the classes that each model chooses, [S, N], a line a seed; S may differ. The share of
     two models is the mean over all pairs of their seeds. The share of a model with itself is the

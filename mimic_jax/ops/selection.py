@@ -50,7 +50,7 @@ def accuracies(logits: Sequence[np.ndarray], labels: np.ndarray) -> list[float]:
 
 
 def _right(logits: np.ndarray, labels: np.ndarray) -> int:
-    """How many examples are right. A sum of logits has its largest where their mean has it."""
+    """How many examples are right. The sum of the nets' logits chooses the class that the mean does."""
     return int(np.sum(logits.argmax(axis=1) == labels))
 
 

@@ -3,7 +3,7 @@
 import os
 import re
 
-_PASSWORD = re.compile(r"""(://[^\s:/@'"]*):[^@]*@""")  # it may hold all but an @
+_PASSWORD = re.compile(r"""(://[^\s:/@'"]*):[^@]*@""")  # a password may hold all but an @
 
 
 def without_password(text: str) -> str:
@@ -12,7 +12,7 @@ def without_password(text: str) -> str:
 
 
 def expanded(address: str) -> str:
-    """The address with `~` as the home folder where it names a file: `sqlite:///~/studies.sqlite`."""
+    """The address; where it names a file, `~` becomes the home folder: `sqlite:///~/studies.sqlite`."""
     scheme, mark, path = address.partition(':///')
     if mark:
         return f'{scheme}{mark}{os.path.expanduser(path)}'

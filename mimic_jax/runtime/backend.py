@@ -38,7 +38,7 @@ def compiling_for(target: str) -> Iterator[None]:
 
 
 def for_each(function: Callable) -> Callable:
-    """`function(*arrays)`, traced for a CPU and for accelerators; each runs the form that is its own.
+    """`function(*arrays)`, traced for each kind of backend, which then runs its own form.
 
     For programs that several platforms share: `jax.export` traces a function once for all of them.
     """
@@ -55,9 +55,9 @@ def for_each(function: Callable) -> Callable:
 
 
 def devices() -> list[jax.Device]:
-    """The devices of the default backend, of all processes. A CPU backend comes up beside it.
+    """The devices of the default backend, of all processes. Starts a CPU backend too, for `host`.
 
-    Where JAX_PLATFORMS names accelerators alone, jax has no CPU backend otherwise, and `host` needs one.
+    jax would start none where JAX_PLATFORMS names accelerators alone.
     """
     asked = jax.config.jax_platforms
     if asked and 'cpu' not in asked.split(','):
@@ -72,7 +72,7 @@ def host() -> jax.Device:
     """This process's CPU, for arithmetic that accelerators lack.
 
     Raises:
-      UserError: jax was started without one, before this package could ask for it.
+      UserError: jax was started without a CPU backend before this package could ask for one.
     """
     try:
         return jax.local_devices(backend='cpu')[0]

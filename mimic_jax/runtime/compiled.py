@@ -1,8 +1,8 @@
-"""Compiled programs: with which options, and kept on the disk for the next run, in memory for a few nets.
+"""Compiled programs: their options, and how long they are kept.
 
-On the disk they lie in JAX's persistent compilation cache: the second run of a command, a sweep's next
-run, and a run that goes on after it was killed then compile nothing anew. benchmarks/startup.py measures
-what that saves.
+JAX's persistent compilation cache keeps them on disk. So the second run of a command, a sweep's next
+run, and a run that resumes compile nothing anew; benchmarks/startup.py measures what that saves. In
+memory the programs of a few nets are kept.
 """
 
 import functools
@@ -18,29 +18,30 @@ import jax.numpy as jnp
 
 from mimic_jax.runtime import backend
 
-# What YNNPACK, a library of the CPU backend, computes: all that it does unasked but convolutions.
-# It runs most of those on one core (jax 0.10.2), where Eigen's take all; benchmarks/layers.py has both.
+# What the CPU backend leaves to the library YNNPACK: its defaults without convolutions. YNNPACK runs
+# most convolutions on one core (jax 0.10.2), Eigen on all; benchmarks/layers.py measures both.
 OPTIONS = {
     'xla_cpu_experimental_ynn_fusion_type': (
         'LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE'
     )
 }
-NETS = 8  # whose programs stay in memory: those of a tiny net take some 20 MB
-_SECONDS = 0.1  # of compiling, below which a program is not worth a file
+NETS = 8  # nets whose programs stay in memory; a tiny net's take about 20 MB
+_SECONDS = 0.1  # a program that compiles faster is not worth a file
 _in_memory: set[Hashable] = set()
 
 
 def keep() -> None:
     """Keeps programs in the user's own cache folder, unless JAX was told where to keep them.
 
-    `JAX_COMPILATION_CACHE_DIR` names another folder, `JAX_ENABLE_COMPILATION_CACHE=false` none. The
-    workdir is no place for them: it may come from somebody else, and they are machine code.
+    `JAX_COMPILATION_CACHE_DIR` names another folder; `JAX_ENABLE_COMPILATION_CACHE=false` keeps none.
+    The workdir does not hold them: it may come from somebody else, and they are machine code.
 
-    Also lets arrays of different ranks be combined, which `JAX_NUMPY_RANK_PROMOTION` may forbid: the
-    package does so throughout, as Flax does.
+    Also allows arrays of different ranks to be combined, as the package and Flax do throughout;
+    `JAX_NUMPY_RANK_PROMOTION` may forbid it.
     """
     jax.config.update('jax_numpy_rank_promotion', 'allow')
-    # A program that cannot be kept or read is compiled: on a full disk, what has to be written says so.
+    # A program that cannot be written or read is compiled. On a full disk, writing an artifact fails
+    # with an error of its own.
     warnings.filterwarnings(
         'ignore', message='Error (reading|writing) persistent compilation cache'
     )
@@ -53,14 +54,14 @@ def keep() -> None:
 def jit(function: Callable, **how) -> Callable:
     """jax.jit for programs with convolutions: on the CPU backend, with `OPTIONS`.
 
-    What it returns cannot be called inside another jit: JAX takes options from the outermost alone.
+    The result cannot be called inside another jit: JAX takes options from the outermost one alone.
     """
     return jax.jit(function, compiler_options=_options(backend.name()), **how)
 
 
 @functools.cache
 def _options(target: str) -> dict[str, str] | None:
-    """None where they are of no use, or unknown to the version of XLA."""
+    """`OPTIONS`; None for other backends than the CPU's, and where this version of XLA lacks them."""
     if target != 'cpu':
         return None
     try:
@@ -71,9 +72,9 @@ def _options(target: str) -> dict[str, str] | None:
 
 
 def make_room(net: Hashable) -> None:
-    """Called before a net's programs are compiled: drops those of all others once there are `NETS`.
+    """Drops all programs in memory once `NETS` nets have some. Call it before compiling a net's.
 
-    JAX itself drops none, so that a process that trains many different nets would grow without end.
+    JAX itself drops none: a process that trains many different nets would grow without end.
     """
     if net in _in_memory:
         return
@@ -84,8 +85,8 @@ def make_room(net: Hashable) -> None:
 
 
 def _processor() -> str:
-    """A name for the kind of processor: programs for the CPU use its instructions, and JAX's own keys
-    do not tell, on a disk that several machines share, which of them can run a program."""
+    """A name for the kind of processor. A program for the CPU uses its instructions, and JAX's own
+    keys do not hold them: machines that share a disk would load programs that they cannot run."""
     try:
         lines = Path('/proc/cpuinfo').read_text().splitlines()
     except OSError:

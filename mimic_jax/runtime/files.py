@@ -1,4 +1,4 @@
-"""Files: paths as people type them, folders to their ends, names that any terminal prints, whole writes."""
+"""Files: paths as people type them, all files below a folder, printable names, atomic writes."""
 
 import hashlib
 import os
@@ -11,9 +11,9 @@ from mimic_jax.errors import UserError
 
 
 class Walked(NamedTuple):
-    """What lies below a folder, hidden files and folders aside.
+    """What lies below a folder, without hidden files and folders.
 
-    files: names below the folder, parts joined by `/`, in no order.  unread: what is no file, in words.
+    files: paths below the folder, parts joined by `/`, in no order.  unread: all else, in words.
     """
 
     files: list[str]
@@ -37,7 +37,7 @@ def leads_back(path: Path) -> bool:
 
 
 def described(path: Path, shown: str) -> str:
-    """What is not read, in words: a link that cannot be followed is called that.  shown: its name."""
+    """What lies at a path, in words, for a line on what is not read.  shown: its name."""
     if os.path.isdir(path):
         return f'{shown} (a link to a folder that it lies in)' if leads_back(path) else f'{shown}/'
     if os.path.isfile(path):
@@ -80,13 +80,13 @@ def say(text: str) -> None:
 
 
 def below(path: Path, say: Callable[[str], None] = say) -> dict[str, Path]:
-    """A file, or all below a folder but hidden ones, by printable name in the names' order.
+    """A file, or all files below a folder except hidden ones, by printable name in the names' order.
 
-    A name is the file's own, or where it lies below the folder.
-    say: told in a line of what is left out, such as links that lead nowhere.
+    A name is the file's own, or its path below the folder.
+    say: is given a line on what is left out, such as links that lead nowhere.
 
     Raises:
-      UserError: nothing there.
+      UserError: no such file or folder, or a folder without files.
     """
     if path.is_file():
         return {printable(path.name): path}

@@ -32,7 +32,7 @@ def how_to_go_on() -> str:
 
 
 def leave_at_once() -> None:
-    """Makes SIGTERM and SIGINT end the process with that line, while nothing is being written."""
+    """Makes SIGTERM and SIGINT end the process with `how_to_go_on`. Only while nothing is written."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
 
@@ -46,9 +46,9 @@ def install() -> None:
 
 @contextlib.contextmanager
 def handled():
-    """A block in which signals are handled as by `install`; afterwards as before, in a notebook say.
+    """A block in which signals are handled as by `install`. Afterwards the old handlers are back.
 
-    Does nothing outside of the main thread, which alone may handle signals.
+    Does nothing outside the main thread, which alone may handle signals.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -65,7 +65,7 @@ def handled():
 
 
 def install_for_many() -> None:
-    """Handles signals where several processes stop together: jax takes SIGTERM, Ctrl-C sends it.
+    """Makes Ctrl-C send SIGTERM, which jax handles, so that several processes stop together.
 
     A second Ctrl-C stops this process without waiting for the others.
     """

@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping
 
 import tqdm
 
-Say = Callable[[str], None]  # a line
-Watch = Callable[[int, int], None]  # how much of a thing is done, and of how much
-Count = Callable[[str, int, int], None]  # the same of one thing among several, which is named first
+Say = Callable[[str], None]  # (line)
+Watch = Callable[[int, int], None]  # (done, total)
+Count = Callable[[str, int, int], None]  # (what, done, total), for several things in turn
 
 LINE_SECONDS = 30.0  # between lines where the output is no terminal
 SETTLED_SECONDS = 15.0  # of measured work before the whole run's time is announced
@@ -31,12 +31,12 @@ SHORT_NAMES = {'validation_accuracy': 'validation'}  # metrics in a short line
 
 
 class Progress:
-    """Counts a run's work, task by task, and estimates the rest from the rate measured so far.
+    """Counts a run's work, task by task, and estimates the time left from the rates measured so far.
 
     Work is in FLOPs. Each kind of task has its own rate, since a convolution and a wide matrix product
     reach different shares of a machine's speed. A kind that was not measured is estimated at the mean
-    rate. A task also takes seconds before its first step is done, in which programs are compiled: more
-    for the first task of a kind than for the others, which run the same programs.
+    rate. A task also takes seconds until its first step is done, while programs are compiled. The first
+    task of a kind takes more of them than the others, which run the same programs.
     """
 
     def __init__(self, advice: str = '', stream=None, clock=time.monotonic, quiet: bool = False):
@@ -53,7 +53,7 @@ class Progress:
         self._counting, self._counted, self._counter, self._line = '', 0, None, 0.0
 
     def plan(self, kind: str, work: float, tasks: int = 1) -> None:
-        """Adds work that lies ahead, of so many tasks; both may be negative, to take some back."""
+        """Adds work ahead, in so many tasks. Negative numbers take work back."""
         self._left[kind] += work
         self._ahead[kind] += tasks
 
@@ -136,7 +136,7 @@ class Progress:
         )
 
     def _begin(self, kind: str, steps: int, seconds: float) -> None:
-        """The first step of a task is done; of a task of one step that says nothing of a start."""
+        """Notes that a task's first step took `seconds`. In a task of one step that is no start alone."""
         if steps > 1:
             self._starts[kind not in self._begun].append(seconds)
         self._begun.add(kind)

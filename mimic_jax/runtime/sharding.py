@@ -60,15 +60,15 @@ def _all_devices() -> list:
 
 def _asked_for(said: str) -> tuple[str, str]:
     """The environment variable that an error of jax is due to, and the platform that it names."""
-    name = os.environ.get('JAX_PLATFORM_NAME', '')  # of which jax.config has no attribute
-    # The one chooses among the platforms that the other has jax look for.
+    name = os.environ.get('JAX_PLATFORM_NAME', '')  # jax.config has no attribute for it
+    # JAX_PLATFORM_NAME chooses among the platforms that JAX_PLATFORMS has jax look for.
     if name and (said.startswith('Unknown backend') or not jax.config.jax_platforms):
         return 'JAX_PLATFORM_NAME', name
     return 'JAX_PLATFORMS', jax.config.jax_platforms or 'a device'
 
 
 def spans_processes(mesh: Mesh | AbstractMesh) -> bool:
-    """Whether the mesh has devices of several processes; an abstract one has none at all."""
+    """Whether the mesh has devices of several processes. An abstract mesh has no devices."""
     return not isinstance(mesh, AbstractMesh) and mesh.is_multi_process
 
 
@@ -84,8 +84,8 @@ def batch_sharding(mesh: Mesh, leading: int = 0) -> NamedSharding:
 def parameter_sharding(mesh: Mesh, shape: tuple[int, ...]) -> NamedSharding:
     """Splits the largest axis over 'model' where the layer is wide and divides evenly.
 
-    The same rule gives a kernel, its bias and their momentum matching pieces: of the kernels
-    around a wide hidden layer, the units are the largest axis on both sides.
+    The same rule gives a kernel, its bias and their momentum matching pieces: the units of a wide
+    hidden layer are the largest axis of the kernels on both sides.
     """
     count = mesh.shape['model']
     if count > 1 and shape:
@@ -101,7 +101,7 @@ def shard_state(mesh: Mesh, state):
 
 
 def put(array, sharding: NamedSharding) -> jax.Array:
-    """An array that every process of the mesh has, laid out: each gives its devices their pieces."""
+    """Lays out an array that every process of the mesh has: each gives its devices their pieces."""
     if not sharding.mesh.is_multi_process:
         return jax.device_put(array, sharding)
     array = np.asanyarray(array)
@@ -109,7 +109,7 @@ def put(array, sharding: NamedSharding) -> jax.Array:
 
 
 def put_share(share: np.ndarray, sharding: NamedSharding, axis: int, rows: int) -> jax.Array:
-    """An array of `rows` rows along `axis`, of which each process gives its own `local_rows`."""
+    """An array of `rows` rows along `axis`. Each process gives its own `local_rows` of them."""
     if not sharding.mesh.is_multi_process:
         return jax.device_put(share, sharding)
     shape = (*share.shape[:axis], rows, *share.shape[axis + 1 :])
@@ -123,7 +123,7 @@ def local_rows(mesh: Mesh, rows: int) -> np.ndarray:
 
 
 def whole(tree):
-    """A tree on the host. Arrays in pieces over several processes are gathered, by all of them."""
+    """A tree on the host. Arrays that are split over processes are gathered; all must call this."""
 
     def gathered(leaf):
         if isinstance(leaf, jax.Array) and not (

@@ -81,22 +81,22 @@ class Target:
         return math.prod(self.shape)
 
     def mesh(self, model_axis: int = 1) -> Mesh | AbstractMesh:
-        """A mesh of its devices; of a GPU's, which programs are only lowered for, an abstract one.
+        """A mesh of its devices. For GPUs it is abstract, because programs are only lowered for them.
 
         Raises:
-          UserError: chips that cannot be divided so, or libtpu is not installed.
+          UserError: the chips cannot be divided so, or libtpu is not installed.
         """
         if self.chip.platform == 'tpu':
             return sharding.make_mesh(model_axis, self._tpu_devices())
         return self.abstract_mesh(model_axis)
 
     def abstract_mesh(self, model_axis: int = 1) -> AbstractMesh:
-        """A mesh of its shape without devices, for which programs can be lowered alone."""
+        """A mesh of its shape without devices: programs can be lowered for it, not compiled."""
         shape = sharding.mesh_shape(self.chips, model_axis)
         return AbstractMesh(shape, sharding.AXES, axis_types=(AxisType.Auto,) * 2)
 
     def _tpu_devices(self) -> np.ndarray:
-        # libtpu looks for the chips of this machine otherwise, and tells at length that there are none.
+        # Otherwise libtpu looks for chips on this machine and prints at length that there are none.
         quiet = {'TPU_SKIP_MDS_QUERY': '1', 'TPU_MIN_LOG_LEVEL': '3', 'TPU_STDERR_LOG_LEVEL': '3'}
         for key, value in {**quiet, 'ALLOW_MULTIPLE_LIBTPU_LOAD': '1'}.items():
             os.environ.setdefault(key, value)
