@@ -1,4 +1,4 @@
-"""What a net is: the contract by which the package trains, asks, reports and exports one."""
+"""What a net is: all that the package needs to train, evaluate, report and export one."""
 
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
@@ -34,10 +34,10 @@ class Net(Protocol):
 
     @property
     def versions(self) -> Mapping[str, int]:
-        """Of the package's arithmetic that the net's outputs depend on, by name."""
+        """Versions, by name, of the package's arithmetic that the net's outputs depend on."""
 
     def init(self, key: jax.Array, input_shape: tuple[int, ...]) -> Mapping:
-        """Initial variables: {'params': float32, ...} and what else the net keeps, as running means.
+        """Initial variables: {'params': float32, ...}, and others that the net keeps: running means.
 
         input_shape: of one example.
         """
@@ -47,9 +47,10 @@ class Net(Protocol):
         """Whether `fit` changes anything."""
 
     def fit(self, variables: Mapping, inputs: jax.Array) -> Mapping:
-        """Initial variables once they have seen training inputs [N, ...], preprocessed.
+        """The initial variables, fitted to preprocessed training inputs [N, ...].
 
-        For what is fitted and not trained, such as a whitening. Called once, before the first step.
+        For variables that are fitted instead of trained, such as a whitening. Called once, before the
+        first step.
         """
 
     def apply(

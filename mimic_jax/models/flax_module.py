@@ -1,4 +1,4 @@
-"""Makes a person's own Flax module from its class and arguments; every mistake in them is one line."""
+"""Makes a person's own Flax module from its class and arguments; mistakes are errors of one line."""
 
 import functools
 import inspect
@@ -12,11 +12,11 @@ from flax.core import FrozenDict
 from mimic_jax.errors import UserError
 from mimic_jax.runtime.interrupt import Interrupted
 
-_FLAXS = ('self', 'parent', 'name', 'rngs')  # arguments that nobody gives
+_FLAXS = ('self', 'parent', 'name', 'rngs')  # arguments that Flax gives
 
 
 def module(factory, args: Mapping, known: Mapping, path: str, where: str) -> tuple[nn.Module, type]:
-    """The Linen module, and the class whose `__call__` answers.
+    """The Linen module, and the class whose `__call__` it runs.
 
     factory: a class, a function that returns a module, or a Linen module.  known: arguments that are given
     where the factory takes them and `args` has none.  path: the factory's name, for errors.
@@ -78,7 +78,7 @@ def module(factory, args: Mapping, known: Mapping, path: str, where: str) -> tup
 def parameters(function: Callable) -> Mapping:
     """The parameters of a function, of a class or of a partial of one, by name; none where unknown.
 
-    Those that a partial was given by their place are left out.
+    Those that a partial was given by position are left out.
     """
     if isinstance(function, functools.partial):
         found = parameters(function.func)

@@ -17,7 +17,7 @@ from mimic_jax.models import flax_module, sequence
 from mimic_jax.models.contract import Size
 
 PREFIX = 'flax:'
-VERSION = 1  # part of the nets' names; raise it when the same module would be trained otherwise
+VERSION = 1  # part of the nets' names; raise it when the same module would train differently
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +31,7 @@ class FlaxNet:
         the name holds it.
       num_classes, input_scale: as in `load`.
       takes: which of 'train', 'deterministic' and 'mask' its `__call__` takes.
-      module: the Linen module; of an NNX module the one that Flax's bridge makes.
+      module: the Linen module; for an NNX module, the one that Flax's bridge makes.
       where: the net's place in the config, for errors.
     """
 
@@ -133,11 +133,10 @@ def load(
     input_scale: float,
     where: str,
 ) -> FlaxNet:
-    """The net at 'flax:package.module:Name': a Flax module's class, a function that returns one, or one.
+    """The net at 'flax:package.module:Name': a Flax module, its class, or a function that returns one.
 
-    path: may be the name of an object likewise (`objects.keep`).  args: keyword arguments of
-    the class or function. `num_classes` and `input_shape`, of one example, are added where it takes them;
-    `rngs` of NNX is.
+    path: may also be the name of an object (`objects.keep`).  args: keyword arguments of the class or
+    function. `num_classes`, `input_shape` (of one example) and NNX's `rngs` are added where it takes them.
     input_scale: a factor on the inputs.  where: the net's place in the config, for errors.
 
     Raises:
@@ -182,7 +181,7 @@ def _padded_by_examples(inputs: jax.Array, mask: jax.Array) -> jax.Array:
 
 
 def _plain(variables) -> dict:
-    """Variables as nested dicts of arrays, without Flax's boxes; all names are texts, as in files."""
+    """Variables as nested dicts of arrays, without Flax's boxes; every key is a string, as in files."""
     return _renamed(unfreeze(nn.meta.unbox(variables)), str)
 
 
@@ -198,7 +197,7 @@ def _renamed(tree, rename: Callable):
 
 
 def _number(key: str) -> int | str:
-    """A place in a list, which NNX counts."""
+    """A key as NNX has it: the place in a list is an int."""
     return int(key) if key.isdigit() else key
 
 

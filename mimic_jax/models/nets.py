@@ -13,7 +13,7 @@ from mimic_jax.errors import UserError
 from mimic_jax.models import absorb, counts, flax_net, net
 from mimic_jax.models.contract import Net, Size
 
-OWN = (flax_net.PREFIX, objects.PREFIX)  # what the names of a person's own modules begin with
+OWN = (flax_net.PREFIX, objects.PREFIX)  # prefixes of a person's own modules
 
 
 @dataclasses.dataclass(frozen=True)

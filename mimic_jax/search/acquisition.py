@@ -151,7 +151,7 @@ def _best_starts(scores: np.ndarray) -> np.ndarray:
 
 
 def _climb(posteriors: gp.Posterior, starts: np.ndarray) -> np.ndarray:
-    """The starts [M, D] moved uphill together: the gradient of the scores' sum holds each one's."""
+    """The starts [M, D], each moved uphill. The gradient of the sum of scores is that of each score."""
 
     def loss(flat):
         scores, gradient = _score_and_gradient(posteriors, flat.reshape(starts.shape))

@@ -29,7 +29,7 @@ class Hyperparameters(NamedTuple):
 
 
 class Posterior(NamedTuple):
-    """What prediction needs. Fantasies of the pending outcomes, F, share all but weights and best."""
+    """What prediction needs. The F fantasies of pending outcomes share all but `weights` and `best`."""
 
     inputs: jax.Array  # [N, D]
     known: jax.Array  # [N], observed or pending

@@ -25,8 +25,8 @@ CAPTIONS = {
 class Findings:
     """A search's part of a report (`reporting.part.Searched`).
 
-    artifacts: names of those of all finished trials.  best: the best trials as lines of cells, the head
-    first.  count: finished trials.  finished: these, as Optuna has them.
+    artifacts: names of the finished trials' artifacts.  best: the best trials as lines of cells, the head
+    first.  count: of finished trials.  finished: the finished trials, as Optuna has them.
     """
 
     artifacts: frozenset[str]
@@ -37,7 +37,7 @@ class Findings:
     maximised: bool = True
 
     def draw(self) -> Iterator[tuple[str, object]]:
-        """(file name, Matplotlib figure) of each picture that so many trials allow."""
+        """(file name, Matplotlib figure) of each picture that can be drawn of the finished trials."""
         if self.count < LEAST:
             return
         import matplotlib.pyplot as plt

@@ -90,7 +90,7 @@ def check(
 ) -> None:
     """Refuses what cannot work before anything is trained; arguments as in `run`.
 
-    data: the session's data, under the name that realignment will give them.
+    data: the session's data, with the fingerprint that realignment will give them.
 
     Raises:
       UserError: no Optuna, a budget that the largest net of the space exceeds, a database out of
@@ -112,7 +112,7 @@ def check(
 
 
 def _shared(search: Search, data: Dataset, net: NetPlan) -> dict:
-    """What all trials of a study have in common.  net: the net of any trial."""
+    """What all trials of a study have in common.  net: of any one trial."""
     from mimic_jax.search import ranking
 
     template = getattr(search, search.kind)
@@ -159,7 +159,7 @@ def _best(record) -> str:
 
 
 def _check_shared(record, ours: dict) -> None:
-    """Refuses a study whose trials have other things in common; a new study has none stored."""
+    """Refuses a study whose trials were made of other data, caches or settings than `ours`."""
     words = {'data': 'data', 'cache': 'logit cache', 'template': f'config.search.{ours["kind"]}'}
     for key, value in ours.items():
         if record.user_attrs.get(key, value) != value:

@@ -40,7 +40,7 @@ class Search:
     )
     seed: int = setting(0, 'The seed of the points.', rules.SEED, read=_SEARCHED)
     startup: int = setting(
-        10, 'The first trials, spread evenly over the space.', rules.FROM_1, read=_SEARCHED
+        10, 'How many first trials are spread evenly over the space.', rules.FROM_1, read=_SEARCHED
     )
 
     @property

@@ -1,4 +1,4 @@
-"""Nets in the place of those that a study has yet to find, for plans. Nothing is trained or asked."""
+"""Nets in the place of those that a study has yet to find, for plans. Nothing is trained."""
 
 import dataclasses
 from collections import defaultdict
@@ -15,7 +15,7 @@ ANY = '1'  # a net of one unit, where no space says how large the study's nets a
 
 
 class StandIn(NamedTuple):
-    """why: what keeps the net from being known.  typical: whether the stand-in is of a like size."""
+    """why: what keeps the net from being known.  typical: whether the stand-in is of about its size."""
 
     why: str
     typical: bool
@@ -26,7 +26,7 @@ def for_members(
 ) -> tuple[dict[str, Member], dict[str, StandIn]]:
     """Members, each `from_study` as the study has it or as a stand-in, and which are stand-ins.
 
-    A greedy choice asks nets of their answers, so that its members are never known here.
+    A greedy choice needs the logits of trained nets, so its members are never known here.
     search, data: as `from_study.found_members` takes them.
     """
     studies = defaultdict(dict)

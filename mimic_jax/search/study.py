@@ -66,7 +66,7 @@ def open_study(
 
 
 def find_study(url: str | Path, name: str) -> optuna.Study | None:
-    """The study of that name, to be read, or None; a missing file is not made.
+    """The study of that name, for reading, or None. A missing database file is not made.
 
     Raises:
       UserError: the database is not reachable.
@@ -173,7 +173,7 @@ class _Storage(optuna.storages.RDBStorage):
 
     The thread that sends heartbeats survives, and the next one may get through. A running trial that
     never sent one, because its process was killed before, is stale too, two intervals after this
-    process first saw it. Its recorded start cannot serve: that is another machine's clock and time zone.
+    process first saw it. Its recorded start may be by another machine's clock and time zone.
     """
 
     def __init__(self, *arguments, **settings):
@@ -207,7 +207,7 @@ def _reason(error: Exception) -> str:
 
 
 def _storage(database: sqlalchemy.URL) -> optuna.storages.RDBStorage:
-    """The database with its tables, made once however many workers come at the same time."""
+    """The database with its tables, which are made once even where many workers start together."""
     sqlite = database.get_backend_name() == 'sqlite'
     for attempt in range(_ATTEMPTS):
         try:

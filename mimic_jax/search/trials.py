@@ -40,12 +40,12 @@ def net_at(search: Search, point: Mapping[str, float | int]) -> Member | Student
 
 
 def middle(search: Search) -> Member | Student:
-    """The net in the middle of the space, which stands for any trial."""
+    """The net in the middle of the space, as a typical trial."""
     return net_at(search, {name: _middle(p) for name, p in search.space.items()})
 
 
 def largest(search: Search) -> Member | Student:
-    """The net at the upper end of every parameter, for which a budget has to suffice."""
+    """The net at the upper end of every parameter, for which a budget must suffice."""
     return net_at(
         search, {name: int(p.high) if p.int else p.high for name, p in search.space.items()}
     )
@@ -54,7 +54,7 @@ def largest(search: Search) -> Member | Student:
 def with_stand_ins(members: Mapping[str, Member], search: Search) -> dict[str, Member]:
     """Members, with the middle of the search in place of each that a study has yet to find.
 
-    Their plan shows mistakes in the rest of a config before the search has taken hours.
+    A plan of them shows mistakes in the rest of a config before the search takes hours.
     """
     stand_in = middle(search)
     return {

@@ -67,8 +67,8 @@ def work(
         if not _given_up(first):
             raise first
         say(
-            'other workers saw no sign of life from this worker’s trial, took it for dead and queued '
-            'it again'
+            'this worker sent no heartbeat for two minutes; other workers took its trial for dead and '
+            'queued it again'
         )
 
     with warnings.catch_warnings():

@@ -19,7 +19,7 @@ def update(train: Train, step, steps: int, variables, average):
     'lookahead' (Zhang et al. 2019, algorithm 1): the same every `lookahead_period` steps with
     d = `lookahead_decay` · (step / steps)^`lookahead_power`; training then goes on from the average.
 
-    Running statistics are averaged like parameters; what is no float is taken over.
+    Running statistics are averaged like parameters. Arrays of whole numbers are copied.
     """
     if train.average == 'none':
         return variables, average

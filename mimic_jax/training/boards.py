@@ -73,12 +73,12 @@ class NoBoard:
 
 
 def board(boards: Path | None, net: NetPlan, records: Iterable[Mapping]) -> Board | NoBoard:
-    """The run of a net in the folder `boards` of its experiment's; none where that is None."""
+    """The board of a net in its experiment's folder `boards`; without one, a board that writes nothing."""
     return Board(place(boards, net), settings(net), records) if boards else NoBoard()
 
 
 def copy(boards: Path, net: NetPlan, artifact: Path, records: Iterable[Mapping]) -> None:
-    """Writes the run of a finished net, which another experiment may have trained, where it is not there.
+    """Writes the run of a finished net where it is missing: another experiment may have trained the net.
 
     artifact: the net's folder.  records: its records.
     """
@@ -113,7 +113,7 @@ def settings(net: NetPlan) -> dict[str, bool | float | str]:
 
 
 def _read(group) -> dict:
-    """The settings of a group that its other settings do not leave unread."""
+    """The settings of a group that are read, given its other settings."""
     fields = type(group).__dataclass_fields__.values()
     return {each.name: getattr(group, each.name) for each in fields if is_read(group, each)}
 

@@ -1,7 +1,7 @@
 """The curvature of a net's loss at its start, and the largest learning rate that it bears.
 
 Gradient descent with momentum on a quadratic of curvature c stays bounded while rate × c is below a
-limit that momentum alone sets. Of a net, c is the largest eigenvalue of the Gauss–Newton matrix
+limit that momentum alone sets. For a net, c is the largest eigenvalue of the Gauss–Newton matrix
 J^T H J: J is the Jacobian of a batch's logits by the parameters, H the loss's second derivative by the
 logits.
 """
@@ -35,8 +35,8 @@ def limit(momentum: float, nesterov: bool = True) -> float:
 def largest_eigenvalue(state: TrainState, batch: Mapping) -> float:
     """The largest eigenvalue of the Gauss–Newton matrix of a batch, by power iteration.
 
-    state: a net's and its training's; of a task on a teacher's logits, these are taken to be the
-    net's own: what is left of the loss's curvature then does not depend on how far off it is.
+    state: of the net and its training. Where the task has a teacher's logits, the net's own logits take
+    their place: the curvature then does not depend on how far the net is from its teacher.
     batch: as `train_step` reads it, with or without teacher_logits.
     """
     params = state.variables['params']

@@ -12,7 +12,7 @@ EXAMPLES = 5000  # at most, the first of a net's training examples in the data's
 
 
 def fitted(state: TrainState, data: Dataset, examples: np.ndarray) -> TrainState:
-    """A state at step 0 whose net has seen its training inputs, where it asks for them (`Net.fit`).
+    """A state at step 0 whose net is fitted to its training inputs, where it has a fit (`Net.fit`).
 
     examples: the net's training examples [n].  The inputs are preprocessed and not augmented.
     """

@@ -119,6 +119,7 @@ class _Loop:
         return items
 
     def to_the_end(self, state, step: int, checkpoints, log, bar) -> TrainState:
+        """Trains from `step` to the last step; evaluates, logs, saves and stops where that is due."""
         run, net, targets = self.session.run, self.net, self.targets
         window = Window(functools.partial(self._record, log, checkpoints))
         while step < net.task.steps and not self.finished:
@@ -171,7 +172,7 @@ class _Loop:
         return step // every > (step - self.epoch_steps) // every
 
     def _epoch(self, epoch: int, skip: int, view: int, extra):
-        """(steps, what they are fed) of each call that is left after an epoch's first `skip` steps."""
+        """(steps, what they are fed) of each call of an epoch after its first `skip` steps."""
         net, size, placement = self.net, self.net.task.train.batch_size, self.session.placement
         ids = batches.epoch(net.examples, size, net.seed, epoch, placement.padded(size))
         seed = self.targets.view_seed
@@ -183,7 +184,7 @@ class _Loop:
         sums = jax.tree.map(lambda *values: np.sum(values), *jax.device_get(sums))
         rate = self.rate(step)
         if sums['nonfinite_steps']:
-            # No step after one that is not finite is finite: the parameters carry it on.
+            # All steps after the first that is not finite are not finite either.
             self._stop(step - int(sums['nonfinite_steps']) + 1, checkpoints)
         # A window without labelled examples has no accuracy.
         values = {key: value for key, value in metrics.summarise(sums).items() if value is not None}

@@ -8,7 +8,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-LEAST_SQUARES = 1e-16  # of the sums of squares of what is correlated
+LEAST_SQUARES = 1e-16  # a side of a correlation with a sum of squares below it counts as constant
 
 
 def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) -> jax.Array:
@@ -123,11 +123,11 @@ def hinton(
 def kl_of_z_scores(
     logits: jax.Array, teacher_logits: jax.Array, temperature: float = 1.0
 ) -> jax.Array:
-    """`kl_divergence` of each example's logits less their mean over classes, over their deviation.
+    """`kl_divergence` of z-scores: each example's logits minus their mean, divided by their deviation.
 
     Sun et al. 2024, §4 ('logit standardisation'): the student need not match the size of the teacher's
-    logits. The authors' code divides the squares by K − 1 for the deviation, not by K, which is
-    a temperature higher by √(K / (K − 1)).
+    logits. The authors' code divides the sum of squares by K − 1, not by K. That has the effect of a
+    temperature higher by √(K / (K − 1)).
 
     Logits that are all equal are only centred.
     Returns [B] float32.
@@ -149,7 +149,7 @@ def decoupled(
     The two add up to `kl_divergence` where α is 1 and β is 1 − the teacher's probability of the target
     (equation 5).
 
-    labels: [B] int, the targets; of an unlabelled example, −1, it is the teacher's most likely class.
+    labels: [B] int, the targets. An unlabelled example, −1, has the teacher's most likely class.
     target_weight, others_weight: α and β.
     Returns [B] float32.
     """
@@ -227,7 +227,7 @@ def _correlation(a: jax.Array, b: jax.Array, weights: jax.Array, axis: int) -> j
     a = a - jnp.sum(weights * a, axis=axis, keepdims=True) / total
     b = b - jnp.sum(weights * b, axis=axis, keepdims=True) / total
     squares = jnp.sum(weights * a**2, axis=axis), jnp.sum(weights * b**2, axis=axis)
-    # Below, a probability's own rounding is as large; and float32 has no square of the least norms.
+    # Below it, rounding of probabilities is as large as they vary, and squares underflow in float32.
     varies = (squares[0] > LEAST_SQUARES) & (squares[1] > LEAST_SQUARES)
     norms = (jnp.sqrt(jnp.where(varies, each, 1.0)) for each in squares)
     a, b = (each / jnp.expand_dims(norm, axis) for each, norm in zip((a, b), norms, strict=True))

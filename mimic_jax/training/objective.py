@@ -143,7 +143,7 @@ def named(loss: Loss, where: str, num_classes: int, taught: bool) -> Loss:
         return loss
     for at, kind in own.items():
         _function(kind.own, f'{at}.own')
-    each = (num_classes + 1,)  # as many examples as classes would hide a loss a class
+    each = (num_classes + 1,)  # with K examples, a loss of one number a class would pass
     logits = jax.ShapeDtypeStruct((*each, num_classes), 'float32')
     batch = {
         'labels': jax.ShapeDtypeStruct(each, 'int32'),
@@ -171,7 +171,7 @@ def _own_kinds(loss: Loss, where: str = 'loss') -> dict[str, LossKind]:
 
 
 def _digests(own: Mapping[str, LossKind]) -> str:
-    """Of their sources; an object that was passed to a run is named by its content already."""
+    """The digests of their sources. An object that was passed to a run is named by its content."""
     paths = {at: kind.own for at, kind in own.items() if not kind.own.startswith(objects.PREFIX)}
     return ' '.join(source.identity(path, f'{at}.own')['sha256'] for at, path in paths.items())
 

@@ -19,9 +19,9 @@ def optimizer(train: Train, steps: int) -> optax.GradientTransformationExtraArgs
     """Clipping by global norm, then what `train.optimizer` names, at the rate of `train.schedule`.
 
     SGD adds the decay of weights to their gradients (L2); AdamW and Muon subtract it from the weights,
-    times the rate (Loshchilov & Hutter 2019, algorithm 2). Everything is scaled by the schedule
-    'plateau', whose state is the chain's `plateau.Plateau`: the training loop replaces it after every
-    epoch (`plateau_of`, `with_plateau`).
+    times the rate (Loshchilov & Hutter 2019, algorithm 2). The schedule 'plateau' scales every update.
+    Its state is the chain's `plateau.Plateau`, which the training loop replaces after every epoch
+    (`plateau_of`, `with_plateau`).
 
     The update needs the gradients' norm: `update(gradients, state, params, norm=norm)`.
 
@@ -59,13 +59,13 @@ def _adam(beta1: float, train: Train) -> optax.GradientTransformation:
 
 
 def _muon(train: Train) -> optax.GradientTransformation:
-    """Directions: of `_by_muon` by orthogonalised momentum, of the rest by the companion.
+    """Directions of the update: orthogonalised momentum `_by_muon`, the companion's for the rest.
 
     An update of a kernel with more outputs O than inputs I is scaled by √(O/I), as in the authors'
     code; a convolution's inputs are the elements of its window times the channels.
     """
     muon = optax.contrib.muon(
-        -1.0,  # a direction to go up, which the rate turns round
+        -1.0,  # the direction uphill; scaling by the rate turns it round
         ns_steps=train.muon_steps,
         beta=train.momentum,
         nesterov=train.nesterov,
@@ -137,7 +137,7 @@ def _scaled_by_plateau() -> optax.GradientTransformation:
 
 
 def _rescaled(train: Train) -> optax.GradientTransformation:
-    """Adds to an update what brings Muon's kernels to the Frobenius norm √O before it."""
+    """Scales Muon's kernels to the Frobenius norm √O before the update is added."""
 
     def one(path, update, parameter):
         if not _by_muon(train, path, parameter):
@@ -154,7 +154,7 @@ def _rescaled(train: Train) -> optax.GradientTransformation:
 def _checked(
     chain: optax.GradientTransformationExtraArgs, train: Train
 ) -> optax.GradientTransformationExtraArgs:
-    """`chain`, whose start holds the groups of parameters against the parameters."""
+    """`chain`, whose `init` checks the groups of parameters against the parameters."""
 
     def init(params):
         check_groups(train, params, 'train')

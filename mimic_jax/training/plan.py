@@ -31,7 +31,7 @@ class NetPlan:
 
     @property
     def evaluation(self) -> Recipe:
-        """Of its answers to validation and test examples."""
+        """The recipe of its evaluation on the validation and test examples."""
         splits = {'splits': ['validation', 'test']}
         return Recipe('evaluate', splits, self.recipe.data, (self.recipe.name,))
 

@@ -46,5 +46,5 @@ def update(plateau: Plateau, error: jax.Array | float) -> Plateau:
 
 
 def stopped(plateau: Plateau) -> bool:
-    """Whether training ends here: 30 epochs without a fall, or a rate fallen by more than 2000 times."""
+    """Whether training ends here: 30 epochs without a fall, or a rate below 1/2000 of the first."""
     return bool((plateau.since_best >= GIVE_UP) | (plateau.scale < SMALLEST))

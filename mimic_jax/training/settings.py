@@ -36,14 +36,14 @@ class Group:
 
     parameters: str = setting(
         '.',
-        "A regular expression that is found in their names, such as 'bias$' or '^output' in "
+        "A regular expression that matches a part of their names, such as 'bias$' or '^output' for "
         "'output_04/bias'. No parameter may be in two groups.",
         (_compiles, 'a regular expression'),
     )
     rate: float = setting(1.0, 'The factor on their learning rate.', rules.NOT_NEGATIVE)
     weight_decay: float | None = setting(
         None,
-        "Their weight decay, of whatever kind they are; none: the run's, on kernels.",
+        "Their weight decay, on all of them; none: the run's, on their kernels.",
         rules.NOT_NEGATIVE,
     )
     companion: bool = setting(
@@ -112,11 +112,11 @@ class Train:
         read=rules.where('schedule', 'plateau'),
     )
     momentum: float = setting(
-        0.9, "The momentum of SGD or Muon; of AdamW, β₁, the first moments' decay.", rules.BELOW_1
+        0.9, "The momentum of SGD and Muon; AdamW's β₁, the first moments' decay.", rules.BELOW_1
     )
     nesterov: bool = setting(
         True,
-        "Whether momentum is Nesterov's, and not plain.",
+        "Whether momentum is Nesterov's; otherwise it is plain.",
         read=rules.where('optimizer', 'sgd', 'muon'),
     )
     beta2: float = setting(
@@ -172,7 +172,7 @@ class Train:
     )
     lookahead_power: float = setting(
         0.0,
-        "That part is multiplied by this power of the run's part so far; 0: it is constant.",
+        'That part is multiplied by (step / steps) to this power; 0: it is constant.',
         rules.NOT_NEGATIVE,
         read=_LOOKAHEAD,
     )
@@ -183,8 +183,8 @@ class Train:
     )
     matmul_precision: str = setting(
         'default',
-        "How accelerators multiply float32 numbers. 'default': a TPU as bfloat16, once, a GPU in TF32. "
-        "'high': a TPU as three products of bfloat16. 'highest': as float32, on TPUs six products.",
+        "How accelerators multiply float32 numbers. 'default': one product of bfloat16 on TPUs, TF32 on "
+        "GPUs. 'high': three products of bfloat16 on TPUs. 'highest': float32, on TPUs by six products.",
         choices=('default', 'high', 'highest'),
     )
     init_scale: float = setting(
@@ -270,7 +270,7 @@ class LossKind:
 class Term(LossKind):
     """A term of a mix of losses."""
 
-    weight: float = setting(1.0, 'The factor on it.', rules.NOT_NEGATIVE)
+    weight: float = setting(1.0, 'The factor on the term.', rules.NOT_NEGATIVE)
     weight_end: float | None = setting(
         None,
         'The factor at the last step, reached on a line; none: it stays.',
@@ -295,6 +295,6 @@ class Loss(LossKind):
 
 @dataclasses.dataclass(frozen=True)
 class NamedLoss(Loss):
-    """A loss with functions of a person's own, of which the sources are known."""
+    """A loss with functions of a person's own, and the digests of their sources."""
 
     own_sha256: str = setting('', 'The digests of their sources.')

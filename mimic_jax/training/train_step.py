@@ -150,7 +150,7 @@ def mean_forward(
     batch,
     average: str,
 ):
-    """`forward`, of which the mean over the transforms `tta.TRANSFORMS[average]` of the view is taken."""
+    """The weighted mean of `forward` over the transforms `tta.TRANSFORMS[average]` of the view."""
     if average == 'none':
         return forward(net, kind, settings, variables, constants, view_seed, batch)
     seen = batch['inputs'] if settings is None else views.of_batch(batch, view_seed, settings)
@@ -163,8 +163,7 @@ def mean_forward(
 
 
 def _mixed_losses(state: TrainState, logits, batch: Mapping) -> jax.Array:
-    """The loss of each example, [B]; of one that is mixed with another, of both labels by their shares."""
-
+    """The loss of each example, [B]. A mixed one has both labels' losses, weighted by their shares."""
     task = state.task
     progress = state.step / max(task.steps - 1, 1)
 
@@ -179,7 +178,7 @@ def _mixed_losses(state: TrainState, logits, batch: Mapping) -> jax.Array:
 
 
 def _heavier_labels(state: TrainState, batch: Mapping) -> jax.Array:
-    """The labels [B] that accuracy is counted by: of mixed examples, those of the larger share."""
+    """The labels [B] that accuracy is counted by. A mixed example has the one of the larger share."""
     if 'partner' not in batch:
         return batch['labels']
     own = mixing.own_shares(batch, state.view_seed, state.task.views)
@@ -193,6 +192,7 @@ def _initial_variables(net: Net, input_shape: tuple[int, ...], seed: jax.Array) 
 
 
 def prepare(kind: str, settings: Views | None, constants: Mapping, view_seed, batch: Mapping):
+    """A batch's net inputs [B, ...]: its view, or unaugmented where `settings` is None; preprocessed."""
     inputs = batch['inputs']
     if settings is not None:
         inputs = views.of_batch(batch, view_seed, settings)

@@ -1,4 +1,4 @@
-"""Metric sums between two records, read back late so that the device is never waited for."""
+"""Metric sums between two records, read back late so that the device stays busy."""
 
 from collections.abc import Callable
 
