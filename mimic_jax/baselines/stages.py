@@ -1,4 +1,4 @@
-"""Stages of a baseline: files that are written whole, recognised when unchanged, and their time."""
+"""Stages of a baseline: files that are written atomically and checked by digest, and their time."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def is_whole(path: Path) -> bool:
 
 
 def record(path: Path, entry: str) -> None:
-    """Notes what determines that the file is unchanged, before the file is written."""
+    """Notes the entry by which the file will count as unchanged. Call it before the file is written."""
     digests.write(path.parent, {**digests.read(path.parent), path.name: entry})
 
 

@@ -19,8 +19,8 @@ from mimic_jax.training.plan import FORWARD_AND_BACKWARD, NetPlan
 class Work:
     """An artifact and what it takes to make it.
 
-    what: it, in words.  flops: of products.  traffic: bytes that are moved through memory at the least.
-    disk: bytes of its arrays.  memory: of the device, what is held at once.  None: not known ahead.
+    what: the artifact in words.  flops: of products.  traffic: the least bytes moved through memory.
+    disk: bytes of its arrays.  memory: bytes held at once on the device.  None: not known ahead.
     """
 
     what: str
@@ -62,7 +62,7 @@ def trained(net: NetPlan, placement: Placement) -> Work:
         net.name,
         net.recipe,
         net.work,
-        # A step reads its state and writes it, and its activations on the way there and back.
+        # A step reads and writes its state, and its activations in the forward and backward pass.
         net.task.steps * (2 * everything + variables + FORWARD_AND_BACKWARD * kept),
         variables,
         everything + variables + kept + _arrays(placement),

@@ -38,12 +38,12 @@ def make(experiment: Experiment, data: Dataset) -> Plan:
 
 
 def realigned(experiment: Experiment, data: Dataset) -> Dataset:
-    """Prepared data, under the name that they have after all realignment."""
+    """Prepared data, with the fingerprint that they have after all realignment."""
     return alignments(experiment, data)[1]
 
 
 def alignments(experiment: Experiment, data: Dataset) -> tuple[tuple[AlignmentPlan, ...], Dataset]:
-    """The rounds of realigning, and the data under the name that they have after the last round."""
+    """The rounds of realigning, and the data with the fingerprint that they have after the last."""
     return speech_plan.alignments(experiment.alignment, experiment.views, data)
 
 

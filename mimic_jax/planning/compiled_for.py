@@ -1,4 +1,4 @@
-"""What a net's calls take on chips that are not here, and the least time that they need."""
+"""What a net's calls take on chips that need not be here, and the least time that they need."""
 
 import dataclasses
 import math
@@ -66,9 +66,9 @@ def costs(
 def costs_of(
     nets: Sequence[NetPlan], plan: Plan, placement: Placement, target: Target
 ) -> Iterator[Cost]:
-    """The costs of training steps, and of labelling for each cache that asks, else of evaluation.
+    """The costs of training steps, and of labelling for each cache that the nets are members of.
 
-    nets: of one task.
+    Nets that are in no cache have the costs of evaluation in place of labelling.  nets: of one task.
     """
     net, names = nets[0], {each.recipe.name for each in nets}
     yield _cost(net, 'train', len(nets) * net.task.steps, placement, target)
@@ -118,7 +118,7 @@ def _cost(
 
 
 def _by_compiler(lowered) -> tuple[float, float, float, dict[str, int]]:
-    """(memory, FLOPs, traffic, exchange) by XLA's compiler; of a program too large, memory alone."""
+    """(memory, FLOPs, traffic, exchange) by XLA's compiler; memory alone if that does not suffice."""
     try:
         program = lowered.compile()
     except jax.errors.JaxRuntimeError as error:

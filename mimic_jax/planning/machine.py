@@ -18,12 +18,12 @@ class Machine(NamedTuple):
     memory: float
 
     def seconds(self, flops: float, traffic: float) -> float:
-        """Of work that multiplies and of bytes that it moves, one after the other."""
+        """Seconds of work: its products, and then its traffic."""
         return flops / self.products + traffic / self.memory
 
 
 def measure() -> Machine:
-    """The rates of the first device: the best of several turns, as others may use it too."""
+    """The rates of the first device: the best of several turns, since other programs may use it."""
     side, length = (1536, 1 << 24) if backend.is_cpu() else (8192, 1 << 28)
     multiply = jax.jit(lambda x: x @ x * (1 / side))
     add = jax.jit(lambda x: x + 1, donate_argnums=0)  # no new memory, whose first touch is slow

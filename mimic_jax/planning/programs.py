@@ -16,7 +16,7 @@ from mimic_jax.training.train_step import TrainState, create_train_state
 
 
 def train(net: NetPlan, placement: Placement):
-    """The call that makes `placement.steps_per_call` training steps, traced."""
+    """The traced call of `placement.steps_per_call` training steps."""
     size = net.task.train.batch_size
     steps = batches.steps(len(net.examples), size)
     mixed = mixing.is_on(net.task.views)
@@ -27,12 +27,12 @@ def train(net: NetPlan, placement: Placement):
 
 
 def evaluate(net: NetPlan, placement: Placement):
-    """The call that asks a net about a batch of examples as they are, traced."""
+    """The traced call that gives a net's logits of a batch, unaugmented."""
     return label(net, placement, None)
 
 
 def label(net: NetPlan, placement: Placement, views: Views | None, average: str = 'none'):
-    """The call that asks a net about views of a batch, traced.  average: as in `ensemble.load`."""
+    """The traced call that gives a net's logits of a batch's views.  average: as in `ensemble.load`."""
     shapes = state(net, placement)
     call = ensemble._forward_call(placement.mesh)
     seed = jax.ShapeDtypeStruct((), np.uint32)

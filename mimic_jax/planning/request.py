@@ -1,4 +1,4 @@
-"""Whether what a command asks for makes sense, before any work."""
+"""Checks what a command asks for, before any work."""
 
 from collections.abc import Sequence
 
@@ -32,11 +32,11 @@ def check(experiment: Experiment, wanted: Sequence[str], source: str, output: st
 
 
 def _check_search(experiment: Experiment, alone: bool) -> None:
-    """alone: whether it is a search by itself, which may well be a part of one."""
+    """alone: whether no other phase is asked for. A search alone may run a part of the trials."""
     kind = experiment.search.kind
     if not kind and alone:
         raise UserError(
-            '--phase=search needs parameters in config.search.space, of which this config has none; '
+            '--phase=search needs parameters in config.search.space, and this config has none; '
             'choose an experiment with some, such as experiments/urban_teachers.py'
         )
     if kind and hosts.count() > 1:

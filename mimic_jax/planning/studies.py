@@ -1,8 +1,8 @@
 """Searches in the course of a run, and the nets that their studies find.
 
-A search of members comes before everything else: which teachers there are is known only once it has
-ended. A search of students comes after the logits that they learn from. Either way the nets found are
-entries of the config like any others from then on, and what the search trained is there already.
+A search of members comes before everything else, because the teachers are known only when it has
+ended. A search of students comes after the logits that they learn from. The nets that a study found
+then are entries of the config like any others. The search has trained them already.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ from mimic_jax.training.session import Session
 
 
 def search_members(session: Session, experiment: Experiment) -> None:
-    """Runs a search of members; the rest of the config is checked before it takes hours."""
+    """Runs a search of members. Checks the rest of the config first, since a search takes hours."""
     found = trials.with_stand_ins(experiment.members, experiment.search)
     experiment = dataclasses.replace(without_students(experiment), members=found)
     plan = collect.make(experiment, session.data)
@@ -47,7 +47,7 @@ def with_members(session: Session, experiment: Experiment) -> Experiment:
     alignments, data = collect.alignments(experiment, session.data)
 
     def ask(members: list[Member]):
-        """What they say of the validation examples; done here, as the choice precedes any plan."""
+        """Logits on the validation examples. The candidates are trained here, as no plan has them."""
         prepare.fit(session.workdir, session.data, session.progress)
         aligned = align.all_rounds(session, alignments)
         folders = []

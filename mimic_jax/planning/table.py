@@ -1,4 +1,4 @@
-"""Tables of what a command will make, what of it is there, and what the rest takes."""
+"""Tables of what a command will make: what is there already, and what the rest takes."""
 
 import dataclasses
 from collections import defaultdict
@@ -22,7 +22,7 @@ _UNITS = ('', 'k', 'M', 'G', 'T', 'P', 'E')
 
 
 class StandIn(Protocol):
-    """why: a member is not known yet.  typical: whether the net in its place is of a like size."""
+    """why: a member is not known yet.  typical: whether the net in its place is of about its size."""
 
     why: str
     typical: bool
@@ -34,7 +34,7 @@ def of_artifacts(
     trials: tuple[int, NetPlan] | None,
     standing: Mapping[str, StandIn] | None = None,
 ) -> str:
-    """A table of the plan's artifacts and, below, what those that are missing take together.
+    """A table of the plan's artifacts and, below it, what the missing ones take together.
 
     trials: of a search, how many there will be at most, and the net in the middle of its space.
     standing: members of the plan that stand for nets that a study has yet to find. Their nets and
@@ -67,7 +67,7 @@ def of_artifacts(
 def of_calls(session: Session, plan: Plan, name: str, unknown: Collection[str] = ()) -> str:
     """A table of what each net's calls take on a target, a chip's share of it.
 
-    name: of the target, as --compile_for has it.  unknown: members whose nets say nothing.
+    name: of the target, as --compile_for has it.  unknown: members that are left out.
 
     Raises:
       UserError: no such target, or libtpu is not installed.
@@ -108,7 +108,7 @@ def table_for(costs: Sequence[Cost], target: targets.Target) -> str:
 def _counted(
     plan: Plan, placement: Placement, standing: Mapping[str, StandIn]
 ) -> tuple[list[Work], set[str]]:
-    """Each artifact once, without stand-ins, and the names that hang on what a study has yet to find."""
+    """Each artifact once, without stand-ins, and the names that depend on what a study has to find."""
     found, unnamed = {}, {plan.members[name].recipe.name for name in standing}
     answers = {plan.members[name].evaluation.name for name in standing}
     unknown = {name for name, each in standing.items() if not each.typical}

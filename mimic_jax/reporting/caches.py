@@ -1,4 +1,4 @@
-"""What the report says of logit caches: how their logits are kept, in how many bytes, how exactly."""
+"""A report's facts on logit caches: how their logits are kept, in how many bytes, how exactly."""
 
 from mimic_jax.artifacts import store
 from mimic_jax.mimic.plan import Plan
@@ -8,10 +8,10 @@ HEADER = ('logit cache', 'kept as', 'examples × views', 'bytes each', 'largest 
 
 
 def facts(session: Session, plan: Plan) -> list[dict]:
-    """Of each complete cache: its name, and what its manifest says.
+    """The name of each complete cache, and facts from its manifest.
 
-    bytes: of the logits, all views together.  largest_error: of a logit by how it is kept; None where an
-    older version wrote the cache.
+    bytes: of the logits, all views together.  largest_error: that a logit has because of how it is
+    kept; None where an older version wrote the cache.
     """
     found = []
     for name, cache in plan.caches.items():

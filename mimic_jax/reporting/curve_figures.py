@@ -53,7 +53,7 @@ def curves(axes, settings: Report, rows: list[dict], split: str = 'test') -> boo
     shared = defaultdict(list)
     for name, row, _ in placed:
         x = accuracies[row.against][0] if row.against else row.x
-        own = '' if row.curve and not row.against else name  # one that shares its point with none
+        own = '' if row.curve and not row.against else name  # a row that shares its point with no other
         shared[row.curve, x, own].append(name)
     for (curve, x, _), names in shared.items():
         mean, deviation = _together([accuracies[name] for name in names])
@@ -99,7 +99,7 @@ def _accuracy(source: Mapping[str, dict], split: str) -> tuple[float, float]:
 
 
 def _together(points: list[tuple[float, float]]) -> tuple[float, float]:
-    """A single point's mean and deviation as they are; those of several points' means."""
+    """The mean and deviation of a single point, or of several points' means."""
     if len(points) == 1:
         return points[0]
     means = [mean for mean, _ in points]

@@ -13,9 +13,9 @@ from mimic_jax.reporting import curves, html_page, html_plots, html_results, swe
 from mimic_jax.reporting.rows import of_speech
 from mimic_jax.runtime import files
 
-CSV = 'report.csv'  # which a single experiment's report does not have
+CSV = 'report.csv'  # only a gathered report has one
 KEYS = ('rows', 'seconds', 'date', 'costs')  # of a report.json that are read here
-MORE = ('settings', 'students')  # that a report of an earlier version lacks
+MORE = ('settings', 'students')  # a report of an earlier version lacks them
 
 
 def run(
@@ -74,7 +74,7 @@ def _names(workdir: Path, given: Sequence[str]) -> list[str]:
         matching = fnmatch.filter(known, word) if word not in known else [word]
         if not matching and any(sign in word for sign in '*?['):
             raise UserError(f'--experiments={word} fits no report; {_known(workdir)}')
-        found += matching or [word]  # which has no report, and is refused by that name
+        found += matching or [word]  # a name without a report; `_read` refuses it
     if not found:
         raise UserError(f'--experiments names none; {_known(workdir)}')
     return list(dict.fromkeys(found))

@@ -1,4 +1,4 @@
-"""What lies in a workdir: which experiment made each artifact, what may go, and its removal."""
+"""What lies in a workdir: which experiments made each artifact, which may be deleted, deleting them."""
 
 import contextlib
 import dataclasses
@@ -16,7 +16,7 @@ from mimic_jax.runtime.progress import Say
 
 # Made at a person's request and for use elsewhere: no report refers to them.
 KEPT = ('export',)
-# Made of no artifact, so that an older report does not say which ones it used.
+# Made from no artifact: an older report does not name those that it used.
 SOURCES = ('data', 'corpus', 'preprocess')
 STUDIES = 'studies.sqlite'  # where a search keeps its studies, unless config.search.storage says otherwise
 _ARTIFACTS = """
@@ -29,7 +29,7 @@ _ARTIFACTS = """
 class Artifact:
     """An artifact's folder.
 
-    made_by: experiments whose reports refer to it, and what it is in them.  model: its net, if it is
+    made_by: experiments whose reports refer to it, and what it is in each.  model: its net, if it has
     one.  data: the fingerprint of its data, if it has any.  holder: the process that is making it now;
     '' for none.
     """
@@ -166,7 +166,7 @@ def _referred(workdir: Path) -> dict[str, dict[str, str]]:
 
 
 def _found(workdir: Path) -> dict[str, list[str]]:
-    """{study: artifacts of its trials}; a report of the best need not have been made yet."""
+    """{study: artifacts of its trials}. They are needed even before a report refers to them."""
     path, found = workdir / STUDIES, defaultdict(list)
     if not path.is_file():
         return found
@@ -201,7 +201,7 @@ def _with_reads(workdir: Path, names: Iterable[str]) -> set[str]:
 
 
 def _removed(folder: Path) -> bool:
-    """Deletes an artifact unless another process has begun to make it; first what makes it complete."""
+    """Deletes an artifact, its marker first, unless another process has begun to make it."""
     if locks.holder(folder):
         return False
     (folder / store.MARKER).unlink(missing_ok=True)

@@ -49,7 +49,7 @@ class Part(Protocol):
 class Searched(Protocol):
     """What a search adds to a report.
 
-    artifacts: names of those of its finished trials.  count: how many have finished.  best: the best of
+    artifacts: names of its finished trials' artifacts.  count: of finished trials.  best: the best of
     them as lines of cells, the head first.  captions: of its figures, by file name.
     """
 

@@ -1,4 +1,4 @@
-"""What a reader of a report has to know about its data, in sentences."""
+"""Sentences on a report's data that its reader needs."""
 
 from collections.abc import Iterator
 
@@ -6,8 +6,8 @@ from mimic_jax.runtime.files import few
 
 
 def sentences(report: dict) -> list[str]:
-    """Sentences that a reader needs on the data: what inputs and classes are, one on each kind of
-    examples that were left out, and one on each figure that does not come from the whole TIMIT."""
+    """The caches' warnings, the figures that are not the whole TIMIT's, the form of the inputs, the order
+    of the classes, and how many examples of each kind were left out."""
     data = report.get('data', {})
     sentences = [*report.get('warnings', ()), *data.get('not_timits', ()), *_inputs(data)]
     if data.get('unlabelled_removed'):
@@ -21,7 +21,7 @@ def sentences(report: dict) -> list[str]:
 
 
 def _inputs(data: dict) -> Iterator[str]:
-    """What raw inputs are, which a student is to be given, and the order of the classes."""
+    """The form of raw inputs, in which a student must be given them, and the order of the classes."""
     found = data.get('inputs')
     if not found:
         return

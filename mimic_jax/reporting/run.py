@@ -64,7 +64,7 @@ def run(
     if before:
         return before
     _measure(answers, result['timings'])
-    result = json.loads(json.dumps(result))  # batch sizes are text there
+    result = json.loads(json.dumps(result))  # JSON turns batch sizes, which are keys, into text
     files.write_atomically(folder / 'report.json', json.dumps(result, indent=1))
     for net in plan.nets() if session.boards else ():
         artifact = session.workdir / net.recipe.name
@@ -162,7 +162,7 @@ def _check(session: Session, plan: Plan, part: Part) -> None:
 
 
 def _warnings(session: Session, plan: Plan) -> list[str]:
-    """What caches found when they held a teacher's answers against known labels."""
+    """The caches' warnings, from comparing a teacher's answers with known labels."""
     folders = [session.workdir / cache.recipe.name for cache in plan.caches.values()]
     # An ensemble's row needs no cache, which may not be made yet.
     complete = [folder for folder in folders if store.is_complete(folder)]

@@ -36,7 +36,7 @@ def cells(rows: Sequence[dict]) -> list[dict[str, str]]:
 
 
 def explanation(rows: Sequence[dict]) -> str:
-    """What the columns of `table` mean that no name can say; '' where there is nothing to explain."""
+    """The meaning of columns of `table` that their names do not give; '' where there are none."""
     several = any(row['std'] is not None for row in rows)
     compared = any(row['agreement'] is not None for row in rows)
     parts = ['n: seeds; ±: the standard deviation over them'] * several

@@ -9,7 +9,7 @@ from mimic_jax.ops.text import aligned
 from mimic_jax.reporting import tables
 
 LEAST = 40  # columns, below which lines are left to the terminal
-# What a narrow terminal leaves to the report, the first first.
+# Columns that a narrow terminal leaves out, in this order.
 SPARED = ('frame accuracy, %', '95% over speakers', 'below budget', 'paper’s units', 'units')
 SPARED += ('paper’s', 'trained on', 'ins / del / sub', 'agreement, %', 'parameters')
 
