@@ -194,7 +194,9 @@ class Result:
 
     def _planned(self) -> Plan:
         if self._plan is None:
-            raise UserError('this phase ended with the search; run the other phases for their nets')
+            raise UserError(
+                "this phase has no nets to give; run one that trains them, or phase='all'"
+            )
         return self._plan
 
 

@@ -68,12 +68,12 @@ _DISTRIBUTED = flags.DEFINE_string(
 def main(_) -> None:
     allocator.keep_freed_memory()
     if not flags.FLAGS['verbosity'].present:
-        # Orbax tells of every file it touches, and at length of every error that it also raises.
+        # Orbax logs every file that it touches, and at length every error that it raises.
         logging.set_verbosity(logging.FATAL)
-    # In reports, which others read, and which hold no bytes that are no text.
+    # Reports hold this command and go to others: without passwords, and as text.
     shown = files.printable(interrupt.command(map(without_password, sys.argv[1:])))
     interrupt.leave_at_once()  # until a run begins, nothing is written that a stop could harm
-    if isinstance(sys.stdout, io.TextIOWrapper):  # on any terminal, a class may have any name
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a class may have a name that the terminal lacks
         sys.stdout.reconfigure(errors='backslashreplace')
     try:
         if _DISTRIBUTED.value:
@@ -124,7 +124,7 @@ def _leave() -> None:
 
 
 def _stop_one_of_several(error: Exception) -> None:
-    """Ends a process at once: one that waits for the others to leave, who wait for it, never would."""
+    """Ends a process at once. An orderly end would wait for the others, which wait for this one."""
     from mimic_jax.runtime import hosts
 
     if not hosts.is_lost(error):

@@ -1,12 +1,12 @@
 """The whole story: teacher → logits → student, then evaluate → report.
 
-Every phase reads artifacts and writes one; they meet only through the folders of the workdir, so each
-can be killed, resumed, moved and shared.
+A phase reads artifacts and writes one. Phases meet only through the folders of the workdir, so each can
+be killed, resumed, moved and shared.
 
     phase     reads                      writes
     prepare   the source                 data-<id>; preprocess-<id> where a kind is fitted
     align     data, a net of its own     align-<id>, one a round: new targets of speech
-    search    data (logits)              a study in a database, and teacher-<id>, one a trial
+    search    data (logits)              a study in a database; teacher-<id> or student-<id>, one a trial
     teacher   data                       teacher-<id>, one a member
     logits    data, teachers             logits-<id>, one a cache
     student   data, logits (or labels)   student-<id>, one a student and seed
@@ -15,18 +15,17 @@ can be killed, resumed, moved and shared.
     decode    evaluations of speech      decode-<id>, one a row of the report and seed
     report    evaluations, metrics       <experiment>/report.json, .md, .html, figures
     export    data, a student            export-<id>, a file that jax alone can run
-    predict   an export                  what it says of a person's own examples
+    predict   an export                  predictions for a person's own examples
     views     data                       a cache's views as arrays, for a teacher elsewhere to answer
     plan      data                       nothing: it prints what all would make, and what that takes
     rates     data (logits)              <experiment>/rates.json: learning rates that the nets bear
 
-Export and predict are what a student is for, views what a teacher elsewhere needs, rates what is asked
-ahead of a run: no parts of a run of all. Nor is `reporting/gather.py`, which puts several experiments'
-reports into one and needs no config.
+A run of all phases leaves out export, predict, views, plan and rates. `reporting/gather.py` puts the
+reports of several experiments into one; it needs no config.
 
-A search is part of a run where the config has one, and comes first: members `from_study` are known only
-once it has ended. They then are members like any others, and their teachers are there already. A search
-of students comes after the logits that they learn from, and writes student-<id>.
+A search is part of a run where the config has one. A search of members comes first, because members
+`from_study` are known only when it has ended. It has trained them then. A search of students comes after
+the logits that they learn from.
 """
 
 import functools
@@ -60,7 +59,7 @@ from mimic_jax.training import boards
 from mimic_jax.training.session import Session
 
 PHASES = ('search', 'teacher', 'logits', 'student', 'baseline', 'evaluate', 'decode', 'report')
-# The others make what a search for students needs, and ask for none from its study.
+# Phases that need the students of a study. The others make what a search of students reads.
 _READ_STUDENTS = {'student', 'evaluate', 'decode', 'report', 'rates', 'export', 'predict'}
 speech_prepare.register()
 
@@ -82,7 +81,7 @@ def run(
     """Runs one phase of an experiment, or all; what is complete already is left as it is.
 
     settings: the experiment's ConfigDict.  experiment: the name of its report's folder.
-    command: what the report says it was made by.  devices: all that jax has, when None.
+    command: the command that the report names.  devices: all that jax has, when None.
     student_name: which student export and predict take; see `exporting.make`.  file_format: of an
     export, a key of `exporting.FILES`.  source, output: paths that predict reads and writes, the latter
     if it is not empty.  compile_for: chips that plan compiles for; see `targets.parse`.
@@ -148,7 +147,7 @@ def run(
 def _session(
     checked: Experiment, workdir: Path, experiment: str, devices: Sequence | None
 ) -> Session:
-    """The data, read, and everything else that the phases share."""
+    """Reads the data, and makes everything else that the phases share."""
     mesh = sharding.make_mesh(checked.run.model_axis, devices)
     hosts.make_workdir(workdir)
     shorter = '; '.join(f':{advice}' for advice in checked.presets)
@@ -162,7 +161,7 @@ def _session(
 
 
 def _from_students_on(session: Session, plan: Plan, wanted: Sequence[str]) -> None:
-    """Students, baselines, and what all nets answer, as far as they are wanted."""
+    """Runs the phases student, baseline, evaluate and decode, as far as they are wanted."""
     if 'student' in wanted:
         _each(session, (net for seeds in plan.students.values() for net in seeds), students.make)
     if 'baseline' in wanted:
@@ -202,7 +201,7 @@ def _report(
 def _predict(
     session: Session, plan: Plan, student: str, folder: Path, source: str, output: str
 ) -> None:
-    """What an exported student says of a person's examples; of speech, the phones that it hears."""
+    """Prints an exported student's predictions for a person's examples; for speech, their phones."""
     heard = None
     if isinstance(session.data, SpeechDataset):
         decoding = next(iter(plan.decodings.get(f'students.{student}', ())), None)

@@ -382,7 +382,7 @@ def test_members_or_a_source_but_not_both(make_session, settings):
     settings.members = {'net': {'model': '4'}}
     settings.logits.own.members = ('net',)
     source(settings, 'callable', 'a:b')
-    assert 'there is a source, beside which it must be empty' in refusal(make_session, settings)
+    assert 'the cache has a source, so it must be empty' in refusal(make_session, settings)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What people type: experiments found by name, help, and every mistake in flags as one line."""
+"""The command line: experiments found by name, help, and an error of one line for every mistake."""
 
 import ast
 import dataclasses

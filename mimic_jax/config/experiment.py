@@ -53,7 +53,7 @@ def read(config: Mapping) -> Experiment:
         if bool(cache.members) == bool(cache.source.path):
             where = f'config.logits.{name}.members'
             mend = (
-                f'there is a source, beside which it must be empty: --{where}='
+                f'the cache has a source, so it must be empty: --{where}='
                 if cache.source.path
                 else 'it must be a tuple of at least one name, or empty beside a source'
             )
@@ -75,7 +75,7 @@ def read(config: Mapping) -> Experiment:
 
 
 def _without_unread(result: Experiment) -> Experiment:
-    """Without members that nothing reads, where a teacher made elsewhere has come in their place."""
+    """The experiment without members that nothing reads, where a cache has an external teacher."""
     report = result.report
     if not report.rows or not any(cache.source.path for cache in result.logits.values()):
         return result

@@ -29,7 +29,7 @@ def setting(
     """A dataclass field that is one setting.
 
     meaning: what it does, a sentence.  rule: a test that its values pass.  choices: all its values.
-    read: a test of the whole group: whether the setting is read there, and in words when it is.
+    read: a test of the whole group, whether the setting is read, and in words when it is.
     names: whether its value is part of the name of the artifact that the group determines.
     """
     metadata = {'meaning': meaning, 'rule': rule, 'choices': choices, 'read': read, 'names': names}
@@ -52,7 +52,7 @@ def entries(meaning: str, read: Rule | None = None):
 
 
 def named_elsewhere(group):
-    """A dataclass field that is a group whose consequences, not settings, enter an artifact's name."""
+    """A dataclass field that is a group. Artifacts are named by what it leads to, not by its settings."""
     return dataclasses.field(default=group, metadata={'names': False})
 
 

@@ -11,8 +11,8 @@ _SINGLE = ('source',)  # groups that an object may stand for: it is their path
 def named(config, where: str = 'config', version: str = ''):
     """A config, nested dicts or a ConfigDict, with names for the objects in it.
 
-    Modules and functions may stand for `model`, for a cache's `source` or its `path`, whose sibling
-    `version` names what has no name of its own. Arguments of models stay as they are.
+    Modules and functions may stand for `model`, for a cache's `source` or for its `path`. The `version`
+    beside a `path` names an object that has no name of its own. Arguments of models stay as they are.
 
     Raises:
       UserError: an object that nothing names.

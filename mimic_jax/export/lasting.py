@@ -1,9 +1,9 @@
-"""What lasts of an export: its weights, and a description that rebuilds net and preprocessing from them.
+"""The lasting part of an export: its weights, and a description that rebuilds net and preprocessing.
 
-`jax.export` promises to read a file for six months, and a version of jax reads no file that a much newer
-one wrote. `weights.npz` and `export.json` lie beside the file for that reason: a later version of this
-package writes the file anew from them, without the workdir. NumPy's own format needs no package that the
-nets do not need anyway, and has been the same since 2008; safetensors would hold the same arrays.
+jax promises to read a file of `jax.export` for six months, and reads no file that a much newer version
+wrote. Therefore `weights.npz` and `export.json` lie beside the file: a later version of this package
+writes the file anew from them, without the workdir. NumPy's own format has been the same since 2008 and
+needs no further package.
 """
 
 import dataclasses
@@ -24,10 +24,8 @@ from mimic_jax.models.contract import Net
 from mimic_jax.runtime import files
 
 WEIGHTS = 'weights.npz'
-ASKED = (
-    16  # examples that are kept with their answers, by which a file that is written anew is checked
-)
-PROMISED = datetime.timedelta(days=182)  # that jax reads a file of its own for
+ASKED = 16  # examples kept with their answers, to check a file that is written anew
+PROMISED = datetime.timedelta(days=182)  # for so long jax promises to read a file
 TOLERANCE = 1e-2  # of a probability; another version of jax may order sums otherwise
 _NET, _STATISTICS, _INPUTS, _ANSWERS = 'net/', 'preprocess/', 'check/inputs', 'check/probabilities'
 
@@ -79,7 +77,7 @@ def read(path: Path) -> Kept:
 
 
 def facts(net: Net) -> dict:
-    """Of `export.json`: what rebuilds the net, and how long jax reads the file beside it."""
+    """The part of `export.json` that rebuilds the net and says how long jax reads the file."""
     today = datetime.date.today()
     rebuilt = dataclasses.asdict(net) if isinstance(net, nets.NotationNet) else None
     return {
@@ -91,7 +89,7 @@ def facts(net: Net) -> dict:
 
 
 def line(described: Mapping) -> str:
-    """What to know of the file's age, for the terminal."""
+    """How long the file can be read, for the terminal."""
     return (
         f'jax {described["jax"]} and newer read the file, as jax promises until '
         f'{described["promised_until"]}; {WEIGHTS} and {exporting.DESCRIPTION} beside it last, and '
@@ -103,11 +101,11 @@ def again(source: Path, output: Path, file_format: str) -> str:
     """Writes an export anew from its weights and description, in the new folder `output`.
 
     source: the export's folder, or a file in it.
-    The file's answers are held against those that were kept. Returns lines for the terminal.
+    The file's answers are compared with those that were kept. Returns lines for the terminal.
 
     Raises:
-      UserError: files that are missing or damaged, a net that cannot be rebuilt, other answers, a folder
-        that holds files already.
+      UserError: files that are missing or damaged, a net that cannot be rebuilt, answers that differ, an
+        output that holds files already.
     """
     folder = source if source.is_dir() else source.parent
     described = _description(folder / exporting.DESCRIPTION)
@@ -132,7 +130,7 @@ def again(source: Path, output: Path, file_format: str) -> str:
             f'{folder / WEIGHTS}, more than {TOLERANCE:g}; it is not written'
         )
     described = {**described, **facts(net), 'format': file_format, 'bytes': len(content)}
-    # What was measured on the older file is not true of this one.
+    # Figures measured on the older file are not this one's.
     older = ('platforms', 'opset', 'parity', 'latency')
     described = {key: value for key, value in described.items() if key not in older}
     described |= exporting.runs_on(file_format)

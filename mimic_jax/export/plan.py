@@ -38,8 +38,8 @@ class ExportPlan:
     """A student to export: the first of its seeds.
 
     name: the student's in config.students.  exported: its net, or the same with its bottleneck absorbed.
-    reason: why it was kept or absorbed, in words.  teachers: the nets that it mimics, to be timed beside
-    it.  format: the file's, a key of `FILES`.
+    reason: why the bottleneck was kept or absorbed, in words.  teachers: the nets that it mimics, to be
+    timed beside it.  format: the file's, a key of `FILES`.
     """
 
     name: str
@@ -60,7 +60,7 @@ def make(plan: Plan, data: Dataset, student: str = '', file_format: str = 'jax')
 
     Raises:
       UserError: no such student, or several to choose from; a format whose extra is not installed, or
-        that the net has not.
+        that the net cannot be written in.
     """
     name = _chosen(plan, student)
     net = plan.students[name][0]
@@ -119,7 +119,7 @@ def serialize(
     """`probabilities(inputs)` of a net, [b, ...] raw to [b, K] float32, for every b.
 
     kind, stats: as `preprocess.apply` takes them.  variables, stats: on the host.  shape, dtype: of
-    an example as the data has it.  described: what an ONNX model says of itself; see `metadata`.
+    an example as the data has it.  described: the metadata of an ONNX model; see `metadata`.
 
     Raises:
       UserError: more weights than a file holds, or a module of one's own that needs to know b.
@@ -138,7 +138,7 @@ def serialize(
             ensemble.plain_forward(net, kind, variables, {'inputs': stats}, inputs)
         )
 
-    # The arrays are its arguments, so that the file holds them once.
+    # The arrays are arguments of the function, so that the file holds them once.
     of_each = backend.for_each(probabilities)
     example = jax.ShapeDtypeStruct((*jax.export.symbolic_shape('b'), *shape), dtype)
     whole = jax.jit(lambda inputs: of_each(inputs, variables, stats))
@@ -177,7 +177,7 @@ def load(path: Path) -> Callable[[np.ndarray], jax.Array]:
 
 
 def parity(found: np.ndarray, expected: np.ndarray, tolerance: float) -> dict:
-    """How far a file's probabilities [n, K] lie from those expected, as `export.json` says it."""
+    """How far a file's probabilities [n, K] lie from those expected, as `export.json` has it."""
     return {
         'examples': len(found),
         'max_difference': float(np.abs(found - expected).max()),
@@ -199,7 +199,7 @@ def _unreadable(path: Path, error: Exception) -> UserError:
 
 
 def metadata(described: Mapping) -> dict[str, str]:
-    """Of an export's description, what an ONNX model holds too: text, or JSON where it is a list."""
+    """The metadata of an ONNX model, from an export's description: texts, and JSON for all else."""
     kept = {'model': described['model'], 'preprocess': described['preprocess']}
     kept['input'] = json.dumps(described['input'])
     if described['classes']:

@@ -1,4 +1,4 @@
-"""Asks an exported student about a person's own images, arrays or recordings."""
+"""Predictions of an exported student for a person's own images, arrays or recordings."""
 
 import functools
 import json
@@ -19,12 +19,12 @@ from mimic_jax.training.session import Session
 
 SHOWN = 20  # lines on a terminal
 Ask = Callable[[np.ndarray], np.ndarray]  # probabilities [n, K] of inputs [n, ...]
-# Of each recording its name, its phones, and where they start in seconds.
+# (name, phones, their starts in seconds) of each recording of a file or folder.
 Transcribe = Callable[[Ask, Path], Iterable[tuple[str, Sequence[str], Sequence[float]]]]
 
 
 def check(source: str, output: str) -> None:
-    """UserError, before any work, where --input or --output cannot be meant."""
+    """UserError, before any work, where --input or --output cannot be used."""
     if not source:
         raise UserError('--phase=predict needs --input=PATH: images, an array or recordings')
     if not Path(source).exists():
@@ -42,8 +42,8 @@ def run(
 ) -> None:
     """Prints a line an example or recording of `source`, and writes all to `output`.
 
-    exported: the folder of an export.  source: see `raw_files`; where there is `transcribe`, recordings,
-    which it reads and transcribes.  On a terminal the first lines alone are shown.
+    exported: the folder of an export.  source: images or arrays, see `raw_files`; recordings where
+    `transcribe` is given, which reads them.  A terminal shows the first lines alone.
 
     Raises:
       UserError: what cannot be read or is of another size, by name; whatever `transcribe` raises.

@@ -1,4 +1,4 @@
-"""What a student says of a person's own examples: as lines to read, and as a file to go on with."""
+"""A student's predictions for a person's own examples: as lines to read, and as a file."""
 
 import csv
 import os

@@ -32,11 +32,12 @@ def examples(
     path: an image file; a folder, all files below which are images, hidden ones aside, in the order
     of their names; or an .npy or .npz file of [N, ...]. A name is a file's, below the folder, or a
     row's number.
-    shape, dtype: of an example as the net takes it. uint8 must be that; other numbers become float32.
+    shape, dtype: of an example as the net takes it. Where the net takes uint8, arrays must be uint8;
+    otherwise their numbers become `dtype`.
     centre: what was taken off the features that the net was trained on.
-    fit: how images of another size are resized (`image_files.decode`).
-    Without it an image of another size is refused before any of its pixels is decoded. What an image
-    says and is not read, such as further frames, is told in a line on stderr.
+    fit: how images of another size are resized (`image_files.decode`); 'none' refuses such an image
+    before any of its pixels is decoded. A line on stderr names what images hold that is not read, such
+    as further frames.
 
     Raises:
       UserError: here or while iterating: nothing there, or what is no example of that shape, by name.

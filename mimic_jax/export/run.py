@@ -1,4 +1,4 @@
-"""Writes a student as a file that needs this package no more, checked against the net as trained."""
+"""Writes a student as a file that runs without this package, checked against the trained net."""
 
 import functools
 import json
@@ -21,7 +21,7 @@ from mimic_jax.ops.text import aligned
 from mimic_jax.runtime import backend, files
 from mimic_jax.training.session import Session
 
-EXAMPLES = 1000  # of the test split, the first, that the file is checked on at most
+EXAMPLES = 1000  # the first test examples, at most so many, that the file is checked on
 EXACT, ROUGH = 1e-4, 1e-2  # probabilities may differ by this; ROUGH where factors are rounded
 
 
@@ -30,7 +30,7 @@ def run(session: Session, plan: ExportPlan) -> Path:
     and `weights.npz`, from which both are written anew (`lasting`).
 
     The file takes raw examples and gives probabilities; see `exporting.serialize`. It is read back
-    and asked about test examples, and refused where a probability lies further from the trained net's
+    and run on test examples. It is refused where a probability lies further from the trained net's
     than the tolerance.
 
     Raises:
@@ -91,7 +91,7 @@ def _write(folder: Path, session: Session, plan: ExportPlan) -> dict:
         'input': {
             'shape': ['b', *data.input_shape],
             'dtype': str(data.inputs.dtype),
-            # (offset, scale) by column, which raw features are less and over before they are float32.
+            # (offset, scale) by column: features minus the offset, divided by the scale, are float32.
             **({'centre': data.centre.as_json()} if data.centre.columns else {}),
             **({'fit': data.fit} if data.fit != 'none' else {}),
         },

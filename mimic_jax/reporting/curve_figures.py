@@ -53,7 +53,9 @@ def curves(axes, settings: Report, rows: list[dict], split: str = 'test') -> boo
     shared = defaultdict(list)
     for name, row, _ in placed:
         x = accuracies[row.against][0] if row.against else row.x
-        own = '' if row.curve and not row.against else name  # a row that shares its point with no other
+        own = (
+            '' if row.curve and not row.against else name
+        )  # a row that shares its point with no other
         shared[row.curve, x, own].append(name)
     for (curve, x, _), names in shared.items():
         mean, deviation = _together([accuracies[name] for name in names])
