@@ -1,4 +1,4 @@
-"""Arrays that strangers wrote, .npz and .npy files: never unpickled, never larger than their file says."""
+"""Untrusted .npz and .npy files: never unpickled, and never larger in memory than the file is long."""
 
 import math
 import os
@@ -21,8 +21,8 @@ _READERS = {
 def read_npz(path: Path, wanted: Collection[str] | None = None) -> dict[str, np.ndarray]:
     """The arrays of an .npz file by name, or those of them that are `wanted`.
 
-    Before any memory is taken, each header is held against the length of its entry, and all of them
-    against the machine's memory.
+    Before any memory is taken, each header is compared with the length of its entry, and their sum with
+    the machine's memory.
 
     Raises:
       UserError: no .npz file or part of one, what is no plain array, a header that lies, more than

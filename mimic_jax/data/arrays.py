@@ -13,7 +13,7 @@ class Arrays(dict):
 
 
 def of(data) -> Arrays:
-    """The arrays of (X, y), or of a dict of arrays by the names that an .npz file has them by.
+    """The arrays of (X, y), or of a dict of arrays by the names that an .npz file would have.
 
     X: uint8 images [N, H, W, C], features [N, F], or a pandas DataFrame of numbers.
     y: whole numbers from 0, or texts, which become classes in their order; or the name of a column of X.

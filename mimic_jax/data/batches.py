@@ -72,7 +72,7 @@ def _inputs(arrays: Mapping, index):
 
 
 def at(epoch_ids: Mapping, step: jax.Array) -> dict:
-    """The ids of a step, index [B], mask [B] and so on, of its epoch's, index [S, B], mask [S, B].
+    """The ids of one step, index [B], mask [B] and so on, from its epoch's, index [S, B], mask [S, B].
 
     step: counted from the first epoch's first; all epochs have S steps.
     """

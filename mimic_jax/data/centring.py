@@ -73,10 +73,10 @@ def difference(values: np.ndarray, offset: int | float) -> np.ndarray:
 
 
 def merged(values: np.ndarray, stored: np.ndarray) -> dict[int, tuple[int, int]]:
-    """Columns in which a net cannot tell many different values apart: how many there are, and remain.
+    """Columns in which a net cannot tell many values apart: (different values, those that remain).
 
-    values: [N, F] as they came.  stored: [N, F] float32, what they became. Looked at is what
-    standardising makes of `stored` in float32, in rows spread evenly over the table.
+    values: [N, F] as they came.  stored: [N, F] float32, what they became. The values that remain are
+    those of `stored` standardised in float32. Both are counted in rows spread evenly over the table.
     """
     found = {}
     for column in range(values.shape[1]):
@@ -118,7 +118,7 @@ def _different(column: np.ndarray) -> int:
 
 
 def _spread(column: np.ndarray) -> np.ndarray:
-    """At most so many of its values, spread evenly over it."""
+    """At most `ROWS` of its values, spread evenly over it."""
     if len(column) <= ROWS:
         return column
     return column[np.linspace(0, len(column) - 1, ROWS).astype(np.int64)]

@@ -83,7 +83,7 @@ def whole(array: np.ndarray, where, width: int | None = None) -> jax.Array:
         return sharding.put(np.asanyarray(array), where)
     if array.nbytes <= PIECE_BYTES and not wider:
         return jax.device_put(jnp.asarray(np.asarray(array)), where)
-    # Piece by piece: the way to an accelerator leads through a copy in the host's memory.
+    # Piece by piece: what is sent to an accelerator is copied in the host's memory first.
     rows = max(1, PIECE_BYTES // array[0].nbytes)
     dtype = jax.dtypes.canonicalize_dtype(array.dtype)
     shape = (len(array), width) if wider else array.shape

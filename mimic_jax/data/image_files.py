@@ -1,4 +1,4 @@
-"""One image of a file, as every viewer shows it: upright, and with its transparency."""
+"""One image from a file, decoded as viewers show it: upright, and with its transparency."""
 
 import warnings
 from collections.abc import Callable
@@ -30,7 +30,7 @@ _TURNS = {
 
 FRAMES = 'further frames, of which the first alone is read'
 DEPTH = '16 bits a channel, of which the upper 8 are read'
-Note = Callable[[str, str], None]  # told what a file says that is not kept, and its name
+Note = Callable[[str, str], None]  # (what a file holds that is not kept, its name)
 
 
 class Noted(dict):
@@ -178,7 +178,7 @@ def _too_large(name: str) -> UserError:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    image.load()  # after which Pillow has turned a TIFF, and has read what a PNG says behind its pixels
+    image.load()  # by this Pillow turns a TIFF, and reads a PNG's metadata behind the pixels
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
     except Interrupted:

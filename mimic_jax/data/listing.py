@@ -1,4 +1,4 @@
-"""Many files as one digest, by which an artifact is named that is made of them."""
+"""One digest of many files, for the name of an artifact that is made from them."""
 
 import hashlib
 import os
@@ -13,8 +13,8 @@ MOST_BYTES = 1 << 30  # of files whose content is read for a name, some seconds 
 def digest(root: Path, names: Sequence[str]) -> str:
     """SHA-256 of files' names below `root`, sizes and times of change, and of their content.
 
-    Links count as what they point to. Of more than 1 GB in all the content is not read: a file that is
-    changed and keeps its size and time of change is then taken for the one that it was.
+    Links count as what they point to. Where the files have more than 1 GB in all, their content is not
+    read: a file that is changed and keeps its size and time of change then goes unnoticed.
 
     Raises:
       OSError: a file that cannot be read.

@@ -11,9 +11,9 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def create(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """A new .npy file of float32 zeros, to be written to; its room on the disk is taken at once.
+    """A new .npy file of float32 zeros, to be written to. Takes its room on the disk at once.
 
-    Otherwise a disk that fills up while pages are written would end the process without a word.
+    Otherwise a disk that fills up while pages are written would end the process without an error.
 
     Raises:
       OSError: not so much room.
@@ -30,7 +30,7 @@ def create(path: Path, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def release(array: np.ndarray) -> None:
-    """Takes the pages of a memory-mapped array that were read out of this process's memory.
+    """Unmaps a memory-mapped array's pages, so that they leave this process's memory.
 
     They stay in the system's cache as long as it has room, and are mapped again when next read; a
     process that reads a large file in a random order thus stays small. Other arrays are left alone.

@@ -70,7 +70,7 @@ def run(data: Data, workdir: Path, progress: Progress) -> Dataset:
 
 
 def _found(data: Data) -> Iterator[str]:
-    """Lines on what was found and what of it is not read, looked up anew: it is in no artifact's name."""
+    """Lines on what was found and what of it is not read. Looked up anew: no artifact holds it."""
     for found in (sources.described(data), unlabelled.described(data.transfer)):
         if found:
             yield found
@@ -111,7 +111,7 @@ def _build(folder: Path, data: Data, progress: Progress) -> dict:
 
     shape = (sum(regions.values()), *source.inputs.shape[1:])
     _save(folder / INPUTS, shape, source.inputs.dtype, parts())
-    # After the inputs: of images that are streamed the labels are known once they have been read.
+    # After the inputs: labels of streamed images are known once the images have been read.
     np.save(folder / LABELS, np.concatenate(labels))
     inputs = np.load(folder / INPUTS, mmap_mode='r', allow_pickle=False)
     watch = functools.partial(progress.count, 'looking for equal examples')
@@ -156,7 +156,7 @@ def _save(path: Path, shape: tuple[int, ...], dtype: np.dtype, parts: Iterable[n
 def _digests(folder: Path, inputs: np.ndarray) -> np.ndarray | None:
     if (folder / DIGESTS).is_file():
         return np.load(folder / DIGESTS, allow_pickle=False)
-    return duplicates.digests(inputs)  # of tables that were read before they had any
+    return duplicates.digests(inputs)  # an older version wrote none
 
 
 def fit(workdir: Path, data: Dataset, progress: Progress) -> None:

@@ -1,4 +1,4 @@
-"""Preprocessing: what stands between a view and the net, fitted once on the training inputs."""
+"""Preprocessing: from a view to the net's inputs, fitted once on the training inputs."""
 
 import math
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ def fit(
     examples: np.ndarray,
     watch: Watch = lambda done, total: None,
 ) -> dict[str, np.ndarray]:
-    """What `apply` needs to know of the training inputs, each array float32.
+    """The statistics of the training inputs that `apply` needs, float32 arrays by name.
 
     'feature': {mean, deviation}, each [...]; the deviation is exactly 0 where the training inputs
     are constant.
@@ -121,7 +121,7 @@ def _standardise_images(images: jax.Array) -> jax.Array:
 
 
 def _contrast_normalised_rows(images: jax.Array) -> jax.Array:
-    # A symbolic number of images, as `jax.export` has it, is a shape's but no length.
+    # Not len(images): `jax.export` has a symbolic number of them.
     return whitening.contrast_normalise(images, GCN_SCALE).reshape(images.shape[0], -1)
 
 

@@ -1,4 +1,4 @@
-"""What a run says of its data: lines on whatever a person may not expect of them."""
+"""Lines that a run prints on what a person may not expect of the data."""
 
 from collections.abc import Iterator, Mapping
 

@@ -5,10 +5,10 @@ import dataclasses
 from mimic_jax.config import rules
 from mimic_jax.config.fields import Rule, filled, optional, setting
 
-_TIMIT: Rule = (lambda data: data.name in ('timit', 'flite'), "of 'timit' and 'flite'")
+_TIMIT: Rule = (lambda data: data.name in ('timit', 'flite'), "for 'timit' and 'flite'")
 _DECODED: Rule = (
     lambda data: data.name == 'folder' or data.name.startswith('tfds:'),
-    "of 'folder' and 'tfds:NAME'",
+    "for 'folder' and 'tfds:NAME'",
 )
 _FOLDS: Rule = (
     lambda data: data.name in ('timit', 'flite') and data.split == 'fold',
@@ -23,8 +23,8 @@ class Transfer:
     """Unlabelled examples from elsewhere, of the data set's own size and number of channels.
 
     Ba & Caruana's million Tiny Images are withdrawn. ImageNet resized to 32×32, TFDS's
-    'imagenet_resized/32x32', is the natural substitute for CIFAR-10. A change here is other data, for
-    which every net is trained anew; to compare transfer sets of several sizes, set the `limit` of
+    'imagenet_resized/32x32', is the natural substitute for CIFAR-10. A change here changes the data, so
+    every net is trained anew. To compare transfer sets of several sizes, set the `limit` of
     `config.logits.NAME` instead.
     """
 
@@ -118,24 +118,24 @@ class Data:
         "How images in an .npz file are laid out. 'hwc': [N, H, W, C]; 'chw': [N, C, H, W], which become "
         "[N, H, W, C]. 'auto': as 'hwc', but a shape that looks like 'chw' is refused.",
         choices=('auto', 'hwc', 'chw'),
-        read=(lambda data: data.name in ('npz', 'arrays'), "of 'npz'"),
+        read=(lambda data: data.name in ('npz', 'arrays'), "for 'npz'"),
     )
     twins: str = setting(
         'keep',
         "Training examples that equal a validation or test example in every value: 'keep', or 'drop' to "
         'train without them. Either way they are counted.',
         choices=('keep', 'drop'),
-        read=(lambda data: data.name not in ('timit', 'flite'), 'of all but speech'),
+        read=(lambda data: data.name not in ('timit', 'flite'), 'for all but speech'),
     )
     validation: int = setting(
         0,
-        "Validation examples; 0 for all of a data set's own validation split where it has one. Of speech, "
+        "Validation examples; 0 for all of a data set's own validation split where it has one. For speech, "
         'speakers.',
         rules.FROM_0,
     )
     test: int = setting(
         0,
-        "Test examples; 0 for all of a data set's own test split where it has one. Of speech, speakers.",
+        "Test examples; 0 for all of a data set's own test split where it has one. For speech, speakers.",
         rules.FROM_0,
     )
     unlabelled: int = setting(
@@ -255,14 +255,14 @@ class Views:
     )
     own_version: str = setting(
         '',
-        'To be changed whenever it gives other images for a reason outside its sources.',
+        'Change it whenever the function gives other images for a reason outside its sources.',
         read=(lambda views: views.own, 'where own is given'),
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class NamedViews(Views):
-    """Views by a person's own function, of which the sources are known."""
+    """Views by a person's own function, and the digest of its sources."""
 
     own_sha256: str = ''
 

@@ -42,7 +42,7 @@ class Source:
     validation_inputs, validation_labels: the source's own validation split; None where it has none.
     noted: what decoding did not keep, filled in while chunks are drawn.
     centre: what was taken off features before they became float32.
-    merged: names of features whose different values float32 does not tell apart, with counts.
+    merged: columns of features whose different values float32 does not tell apart, with counts.
     """
 
     inputs: np.ndarray | Streamed

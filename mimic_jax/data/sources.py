@@ -30,7 +30,7 @@ REGISTERED: dict[str, Callable[[Data, Path, Progress], Dataset]] = {}
 
 
 def register(name: str, prepare: Callable[[Data, Path, Progress], Dataset]) -> None:
-    """Makes `prepare(data, workdir, progress)` what is done for the data sets of a name."""
+    """Has `prepare(data, workdir, progress)` make the data set where config.data has this name."""
     REGISTERED[name] = prepare
 
 

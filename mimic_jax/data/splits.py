@@ -25,9 +25,8 @@ def divide(
 ) -> Dataset:
     """The splits that `data` asks for.
 
-    inputs [N, ...] and labels [N] hold, one region after another, `regions['pool']` labelled
-    examples, `regions['unlabelled']`, `regions['test']`, the source's own test split, and
-    `regions['validation']`, its own validation split.
+    inputs: [N, ...].  labels: [N].  regions: the sizes of the parts that both hold one after another:
+    'pool', labelled examples; 'unlabelled'; 'test' and 'validation', the source's own splits.
     content: the hash of the arrays.  digests: [N, 16] of the inputs (see `duplicates`), by which
     equal examples are found; None keeps all and counts none. Unlabelled images that equal a validation
     or test image are left out.
@@ -133,7 +132,7 @@ def draw(data: Data, pool: int, own_test: int, own_validation: int = 0) -> Drawn
 
 
 def _of_own_validation(held: np.ndarray, data: Data) -> np.ndarray:
-    """Of a source's own validation split as many as are wanted, by the seed, or all where it has fewer."""
+    """As many of a source's own validation split as are wanted, by the seed; all where it has fewer."""
     if not 0 < data.validation < len(held):
         return held
     order = np.random.default_rng([data.seed, len(held)]).permutation(len(held))

@@ -1,4 +1,4 @@
-"""What preprocessing was fitted to, fitted once a workdir and kept as the artifact `preprocess-<id>`."""
+"""The statistics of preprocessing, fitted once a workdir and kept as the artifact `preprocess-<id>`."""
 
 import time
 from pathlib import Path
@@ -11,11 +11,11 @@ from mimic_jax.data import preprocess
 from mimic_jax.data.dataset import Dataset
 from mimic_jax.runtime.progress import Say, Watch
 
-# Of the files' content. What a kind does to an example is no version's matter: a net's name holds
-# the kind alone, so that another formula needs another kind.
+# Of the files' content. A net's name holds the kind of preprocessing and no version of it, so another
+# formula needs another kind.
 VERSION = 1
 
-MOST_IMAGES = 100_000  # that ZCA is fitted to: more would take longer and change the matrix little
+MOST_IMAGES = 100_000  # for ZCA: more would take longer and change the matrix little
 
 
 def open_fitted(
@@ -57,8 +57,8 @@ def examples(data: Dataset) -> np.ndarray:
     """The sorted indices [n] that the data's kind is fitted on: never validation or test examples.
 
     'channel', 'feature': the split 'train'.  'gcn_zca': 'train' and 'unlabelled', all that
-    training may see; of more than 100,000 images all of 'train', as far as they go, and others drawn
-    by a fixed seed.
+    training may see, but at most 100,000 images: those of 'train' first, then others drawn by a fixed
+    seed.
     """
     train = np.asarray(data.splits['train'])
     if data.preprocess in ('channel', 'feature'):

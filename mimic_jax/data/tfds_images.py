@@ -91,7 +91,7 @@ def load(
 
 
 def _found(settings: Transfer) -> tuple[Path, dict, int]:
-    """The prepared data set's folder, what it says of itself, and how many images are wanted."""
+    """The prepared data set's folder, its dataset_info.json, and how many images are wanted."""
     folder, info, lengths = found(settings.name, settings.root, WHERE)
     if settings.split not in lengths:
         known = ', '.join(sorted(lengths))
@@ -103,7 +103,7 @@ def _found(settings: Transfer) -> tuple[Path, dict, int]:
 
 
 def found(name: str, root: str, where: str) -> tuple[Path, dict, dict[str, int]]:
-    """A prepared data set's folder, what it says of itself, and its splits' lengths.
+    """A prepared data set's folder, its dataset_info.json, and its splits' lengths.
 
     root: TFDS's data folder, its own default when empty.  where: the setting that names it.
 
@@ -144,6 +144,6 @@ def _newest(folder: Path) -> Path | None:
 
 
 def damaged(folder: Path, error: Exception) -> UserError:
-    """What to say of a prepared data set that cannot be read."""
+    """The error for a prepared data set that cannot be read."""
     reason = (str(error) or type(error).__name__).splitlines()[0]
     return UserError(f'{folder} cannot be read ({reason}); delete it and prepare it again')

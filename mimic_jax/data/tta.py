@@ -1,4 +1,4 @@
-"""Fixed transforms of an image whose answers are averaged: test-time augmentation, for stronger targets."""
+"""Test-time augmentation: fixed transforms of an image, over which logits are averaged."""
 
 from typing import NamedTuple
 

@@ -20,7 +20,7 @@ from mimic_jax.runtime import files
 from mimic_jax.training import checkpoint
 
 VIEWS, EXAMPLES = 'views', 'examples.npy'
-PARTS = 'part_rows.json'  # the rows of a part, which whoever goes on keeps
+PARTS = 'part_rows.json'  # the rows of a part; a run that resumes keeps them
 ERRORS = 'errors.json'  # the largest error of a logit by packing, of each part that is written
 PART_BYTES = 64 << 20  # of a part's logits in float32
 
@@ -77,7 +77,7 @@ def part_rows(folder: Path, planned: Layout) -> int:
     """The rows of a part, as the run that began the cache had them; later runs may have other batches."""
     try:
         return int(json.loads((folder / PARTS).read_text()))
-    except (OSError, ValueError):  # nobody has begun, or it was an older version
+    except (OSError, ValueError):  # no run has begun, or one of an older version
         files.write_atomically(folder / PARTS, json.dumps(planned.part_rows))
         return planned.part_rows
 
@@ -98,12 +98,12 @@ def read(folder: Path, part: Part, packing: Packing) -> dict[str, np.ndarray]:
 
 
 def digested(packed: Mapping[str, np.ndarray]):
-    """What a part's digest is of: the logits alone where they are all, as older versions have it."""
+    """What a part's digest covers: the bare logits where they are the only array, as in older versions."""
     return packed['logits'] if len(packed) == 1 else dict(packed)
 
 
 def errors(folder: Path) -> dict[str, float]:
     try:
         return json.loads((folder / ERRORS).read_text())
-    except (OSError, ValueError):  # an older version's, or damaged: nobody knows any more
+    except (OSError, ValueError):  # damaged, or an older version wrote none
         return {}

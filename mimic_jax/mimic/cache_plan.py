@@ -1,4 +1,4 @@
-"""What writing down an ensemble's logits makes, worked out ahead."""
+"""The plan of a logit cache: whose logits, on which examples and views."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from mimic_jax.training.plan import NetPlan
 class CachePlan:
     """A logit cache: the members' mean logits on views of the transfer examples.
 
-    external: in the members' place a teacher that was made elsewhere.
+    external: a teacher made elsewhere, in place of the members.
     """
 
     name: str
@@ -36,7 +36,7 @@ class CachePlan:
     external: ExternalPlan | None = None
 
     def layout(self, num_classes: int, batch_size: int) -> Layout:
-        """Of the cache's files.  batch_size: of the batches that it is labelled in."""
+        """The layout of the cache's files.  batch_size: of the batches that it is labelled in."""
         settings = self.settings
         top = settings.top if settings.dtype == 'topk' else 0
         packing = Packing(settings.dtype, num_classes, top)
@@ -48,12 +48,12 @@ class CachePlan:
 
     @property
     def evaluations(self) -> tuple[Recipe, ...]:
-        """Of its teachers; none where its own can answer for no other examples."""
+        """The evaluations of its teachers; a teacher made elsewhere may have none."""
         return tuple(each.evaluation for each in self.teachers if each.evaluation)
 
     @property
     def answered(self) -> tuple[str, ...]:
-        """The splits that its evaluations are of."""
+        """The splits that its evaluations cover."""
         return tuple(self.evaluations[0].config['splits']) if self.evaluations else ()
 
     @property
@@ -62,7 +62,7 @@ class CachePlan:
 
     @property
     def work(self) -> float:
-        """Forward FLOPs of all members on all views; of a teacher of one's own, answers."""
+        """Forward FLOPs of all members on all views; the number of answers of a teacher made elsewhere."""
         passes = len(self.examples) * self.settings.views
         if self.external:
             return float(passes)

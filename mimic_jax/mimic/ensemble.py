@@ -1,4 +1,4 @@
-"""What trained nets say: a net's logits over many examples, and an open, checked logit cache."""
+"""Trained nets' logits over many examples, and logit caches, opened and checked."""
 
 import dataclasses
 import functools
@@ -33,8 +33,8 @@ def load(
     A teacher made elsewhere answers likewise.
 
     ids: padded batches of indices.  settings: of the view, None for the examples as they are.
-    done: called after every batch.  average: a name of `tta.TRANSFORMS`, which a net's logits are the
-    mean over.
+    done: called after every batch.  average: a name of `tta.TRANSFORMS`; a net's logits are the mean
+    over its transforms.
     """
     if isinstance(plan, ExternalPlan):
         return external_teacher.load(session, plan, done)
@@ -127,7 +127,7 @@ def cache_batches(
 
 
 def cache_facts(session: Session, cache: CachePlan) -> dict:
-    """What a cache's logits are of: the manifest's `cache`, and what opening it must find there."""
+    """What a cache's logits are made from: the manifest's `cache`, which opening the cache compares."""
     return {
         'teachers': [cache.external.identity]
         if cache.external
@@ -174,7 +174,7 @@ def open_checked(session: Session, cache: CachePlan) -> logit_cache.LogitCache:
 
 
 def _check_rows(session: Session, cache: CachePlan, opened: logit_cache.LogitCache) -> None:
-    """UserError where rows of the first and the last view are not what the teachers say of them."""
+    """UserError where rows of the first or the last view are not the teachers' logits."""
     average = cache.settings.tta
     members = [load(session, teacher, average=average) for teacher in cache.teachers]
 
@@ -187,7 +187,7 @@ def _check_rows(session: Session, cache: CachePlan, opened: logit_cache.LogitCac
             total += logits(first, view, cache.views, cache.views.seed)
         return rows, total / len(members)
 
-    # Nobody knows whether a function or model of one's own gives the same bits twice.
+    # A person's own function or model may not give the same bits twice.
     repeatable = cache.external is None or cache.external.settings.kind == 'logits'
     here = where_written(session)
     exact = repeatable and opened.facts['written'] == here
@@ -218,6 +218,6 @@ def _forward_call(mesh):
         batch = fed.batch(fed.items, 0)
         return mean_forward(net, kind, settings, variables, constants, view_seed, batch, average)
 
-    # Several processes each want all of the logits, and are sent those of the others.
+    # Each of several processes wants all logits, so each is sent those of the others.
     placed = sharding.replicated(mesh) if sharding.spans_processes(mesh) else None
     return compiled.jit(forward_call, static_argnums=(0, 1, 2, 7), out_shardings=placed)

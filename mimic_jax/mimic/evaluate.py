@@ -1,4 +1,4 @@
-"""Asks a finished net about the validation and test examples, once."""
+"""Evaluates a finished net, or a teacher made elsewhere, on the validation and test examples, once."""
 
 import functools
 import itertools
@@ -52,7 +52,7 @@ def run(session: Session, net: NetPlan, phase: str) -> Path:
 
 
 def run_external(session: Session, teacher: ExternalPlan) -> Path:
-    """The same of a teacher made elsewhere, of the splits that it can answer for."""
+    """`run` for a teacher made elsewhere, on the splits that it can answer for."""
     session = session.alone
 
     def build(folder: Path) -> dict:

@@ -1,4 +1,4 @@
-"""A teacher made elsewhere: what it is named by, what its files hold, and its answers, checked."""
+"""A teacher made elsewhere: its identity, its files, and checks of its answers."""
 
 import functools
 import zipfile
@@ -28,7 +28,7 @@ def identity(teacher: ExternalTeacher, where: str) -> dict:
     where: the setting that names the teacher.
 
     Raises:
-      UserError: a file or a module that is not there, or a path that is not one.
+      UserError: a file or a module that is not there, or several paths where the kind takes one.
     """
     facts = {'kind': teacher.kind, 'probabilities': teacher.probabilities}
     if teacher.kind == 'logits':
@@ -88,7 +88,7 @@ def checked(
 ) -> np.ndarray:
     """Answers as float32 logits [rows, K].
 
-    what: gave them, for errors.  numbers: [rows] what to call the rows; from 0 when None.
+    what: their source, for errors.  numbers: [rows] the rows' numbers in errors; from 0 when None.
 
     Raises:
       UserError: another shape, values that are not finite, or no probabilities where they should be.
@@ -131,7 +131,7 @@ def checked(
 
 
 def check_logits(values: np.ndarray, what: str) -> None:
-    """Refuses what was declared to be logits [R, K] and can be probabilities alone.
+    """Refuses values [R, K] that were declared to be logits and can only be probabilities.
 
     Raises:
       UserError: no value is negative, and every row sums to 1, or to 100, as one-hot rows do too.
@@ -188,7 +188,7 @@ def open_logits(path: str, where: str) -> np.ndarray:
         ) from None
 
 
-@functools.lru_cache(maxsize=1)  # of many views in one file each would unpack it all
+@functools.lru_cache(maxsize=1)  # otherwise each view of a file would unpack all of it
 def _unpacked(file: Path, changed: int) -> np.ndarray:
     (array,) = array_files.read_npz(file).values()
     return array

@@ -1,7 +1,7 @@
-"""Answers held against known labels: at chance, constant, or right under another order.
+"""Answers compared with known labels: are they at chance, constant, or right in another order?
 
 A teacher made elsewhere may be given with its classes or its rows in another order, or with inputs that
-it was not made for. No shape shows that, and known labels do.
+it was not made for. Shapes do not show that; known labels do.
 """
 
 import dataclasses
@@ -38,7 +38,7 @@ def judge(
     asked: bool = True,
     probabilities: bool = False,
 ) -> Verdict:
-    """What known labels say of answers.
+    """The verdict of known labels on answers.
 
     answers: [R, K], logits, or `probabilities`.  labels: [R] int, -1 where unknown.
     class_names: by number, or none.  orders: (name, [R]) of other orders of the rows: where the file has
@@ -82,7 +82,7 @@ def _is_far(now: np.ndarray, then: np.ndarray, gain: float) -> bool:
 
 
 def _at_chance(rows: np.ndarray, predicted: np.ndarray, labels: np.ndarray) -> bool:
-    """Whether neither the classes answered nor the logits of the true classes know the labels."""
+    """Whether the classes answered, and the logits of the true classes, are no better than chance."""
     count, classes = rows.shape
     accuracy = np.mean(predicted == labels)
     shares = [np.bincount(each, minlength=classes) / count for each in (predicted, labels)]
@@ -130,7 +130,7 @@ def _best_order(predicted: np.ndarray, labels: np.ndarray, classes: int) -> np.n
     """[K]: which class each column would have to be for most answers to be right."""
     pairs = np.bincount(predicted * classes + labels, minlength=classes * classes)
     pairs = pairs.reshape(classes, classes).astype(np.float64)
-    pairs += 1e-3 * np.eye(classes)  # columns that the labels say nothing of stay
+    pairs += 1e-3 * np.eye(classes)  # columns that no label tells of stay
     import scipy.optimize  # slow to import, and most runs do without it
 
     return scipy.optimize.linear_sum_assignment(pairs, maximize=True)[1]
@@ -199,7 +199,7 @@ def orders(
     """(words, [R]) of orders that rows are often written in by mistake: where each row's answer then is.
 
     examples: [R] the examples that the rows should be of; None for all of the data in their own order.
-    labels: [R] of the rows, -1 where unknown; they order, and count nothing.  splits: of the data.
+    labels: [R] of the rows, -1 where unknown; used to sort rows alone.  splits: of the data.
     """
     last = np.where(labels < 0, np.iinfo(np.int32).max, labels)
     found = [('class after class', _inverse(np.argsort(last, kind='stable')))]

@@ -20,9 +20,9 @@ _SHOWN = 4  # names that a line shows
 
 
 class Order(NamedTuple):
-    """columns: of each of the data's classes the teacher's column; None where they are the same.
+    """columns: the teacher's column for each of the data's classes; None where the orders are the same.
 
-    line: what is to be said of the order, or ''.
+    line: to be printed on the order, or ''.
     """
 
     columns: tuple[int, ...] | None
@@ -103,7 +103,7 @@ def _list(text: str | bytes, place: str) -> tuple[str, ...]:
     except ValueError:
         names = None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise UserError(f'{place} is to hold the names of classes, a JSON list of texts; mend it')
+        raise UserError(f'{place} must hold class names as a JSON list of texts; correct it')
     return tuple(names)
 
 

@@ -1,4 +1,4 @@
-"""Holds what a teacher made elsewhere says against the known labels, once its cache is written."""
+"""Compares the answers of a teacher made elsewhere with known labels, once its cache is written."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -38,8 +38,8 @@ def hold(session: Session, cache: CachePlan, kept: LogitCache) -> dict:
     """The manifest's `checked`, an entry a view and split, and its `warnings`, a line each.
 
     kept: the cache, just written.
-    Of files every view is looked at, and the validation rows that they have. A function or a model is
-    looked at in the first view, and asked about validation examples where that has too few labels.
+    For files, every view is compared, and the validation rows that they have. For a function or a model
+    the first view is compared, and where it has too few labels, answers to validation examples.
     """
     external = cache.external
     files = external.settings.kind == 'logits'
@@ -69,10 +69,10 @@ def _judged(session: Session, external: ExternalPlan, held: _Held) -> Verdict:
     if asked:
         orders = []
     else:
-        # Test labels, which `held.labels` lacks, order rows here and are held against no answer.
+        # Test labels, which `held.labels` lacks, sort rows here; no answer is compared with them.
         every = data.labels if held.rows is None else data.labels[held.rows]
         orders = external_checks.orders(held.rows, every, data.splits)
-    # Of a function's probabilities the cache has the logarithms.
+    # The cache holds the logarithms of a function's probabilities.
     probabilities = external.settings.probabilities and not asked
     return external_checks.judge(
         held.answers, held.labels, data.class_names, orders, asked, probabilities

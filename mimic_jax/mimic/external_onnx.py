@@ -126,14 +126,14 @@ def _is_first(
     if not (last_fits and first_fits):
         return first_fits
     last_works, first_works = works(first=False), works(first=True)
-    if not (last_works and first_works):  # where neither does, the first batch says why
+    if not (last_works and first_works):  # where neither does, the first batch shows why
         return first_works
     begins, ends = (str(axis).lower() in _CHANNELS for axis in (shape[0], shape[-1]))
     if begins != ends:
         return begins
     say(
-        f'warning: {path} takes images with channels first or last, as its axes {list(shape)} do not '
-        f'say; it is given them last; set {where}.layout to channels_first or channels_last'
+        f'warning: the axes {list(shape)} of {path} do not tell whether channels come first or last; it '
+        f'is given them last; set {where}.layout to channels_first or channels_last'
     )
     return False
 
@@ -162,7 +162,7 @@ def _output(outputs: Sequence, classes: int, path: str, where: str, wanted: str)
 
 
 def _words(output) -> str:
-    """Type and shape, as `float [N, 10]`; of integers that they are none of logits."""
+    """Type and shape, as `float [N, 10]`; integers are marked, since they are no logits."""
     kind = output.type.removeprefix('tensor(').removesuffix(')')
     integers = ' (integers, such as class numbers)' if 'int' in kind and '(' not in kind else ''
     return f'{kind} {list(output.shape or [])}{integers}'

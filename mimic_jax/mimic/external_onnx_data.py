@@ -1,4 +1,4 @@
-"""What an ONNX model says of itself, and which files it keeps its weights in, read without onnx.
+"""An ONNX model's metadata, and the files that it keeps its weights in, read without onnx.
 
 Messages and field numbers are those of onnx.proto3 (ONNX IR version 3 and later). A tensor with weights
 in another file has entries `external_data` (13) of a key (1) and a value (2); the key 'location' gives
@@ -10,7 +10,7 @@ import mmap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-# Of each message the fields, by number, that lead to tensors.
+# The fields of each message that lead to tensors, by number.
 _CHILDREN = {
     'model': {7: 'graph', 20: 'training', 25: 'function'},
     'training': {1: 'graph', 2: 'graph'},
@@ -27,13 +27,13 @@ _DEEPEST = 200  # levels of messages within messages: a file that has more is no
 def locations(model: Path) -> list[str]:
     """The paths of a model's external data files as the model writes them, sorted.
 
-    What is no ONNX model has none: onnxruntime refuses it with a better reason.
+    A file that is no ONNX model has none: onnxruntime refuses it with a better reason.
     """
     return sorted(set(_read(model, lambda data: _locations(data, 0, len(data), 'model', 0))))
 
 
 def metadata(model: Path) -> dict[str, str]:
-    """What a model says of itself, by name; nothing of what is no ONNX model."""
+    """A model's metadata by name; {} where the file is no ONNX model."""
     return dict(_read(model, _metadata))
 
 

@@ -1,4 +1,4 @@
-"""What a teacher made elsewhere is asked, worked out ahead: its identity, and its files' shapes."""
+"""The plan of asking a teacher made elsewhere: its identity, and checks of its files."""
 
 import dataclasses
 
@@ -41,7 +41,7 @@ class ExternalPlan:
 def make(
     name: str, cache: Logits, augmentation: ViewSettings, examples: np.ndarray, data: Dataset
 ) -> ExternalPlan:
-    """The plan of asking a cache's `source`; of files of logits every shape is checked.
+    """The plan of asking a cache's `source`. Checks the shape of every file of logits.
 
     Raises:
       UserError: what is not there, or files of another number of views, rows or classes.
@@ -104,7 +104,7 @@ def split_file(plan: ExternalPlan, split: str) -> tuple[np.ndarray, str]:
 def view_file(plan: ExternalPlan, view: int) -> tuple[np.ndarray, str]:
     """(logits [R, K], path) of a view, of a teacher of kind 'logits'."""
     paths = plan.settings.path
-    # Of as many files as views one alone is opened.
+    # Where each view has a file, only that one is opened.
     wanted = [paths[view]] if len(paths) == plan.views > 1 else paths
     arrays = [external_answers.open_logits(path, f'{plan.where}.path') for path in wanted]
     if wanted is not paths:
@@ -113,7 +113,7 @@ def view_file(plan: ExternalPlan, view: int) -> tuple[np.ndarray, str]:
 
 
 def _evaluated(plan: ExternalPlan, plain: bool, data: Dataset) -> dict[str, str]:
-    """The splits that files of logits answer for, and the file of its own that one has, or ''."""
+    """The splits that files of logits answer for: each one's own file, or '' where it has none."""
     total = len(data.labels)
     for view in range(plan.views):
         array, path = view_file(plan, view)

@@ -1,4 +1,4 @@
-"""Asks a teacher that was made elsewhere, example by example as any net of an ensemble is asked."""
+"""The logits of a teacher made elsewhere, batch by batch like those of any net of an ensemble."""
 
 import functools
 import itertools
@@ -23,7 +23,7 @@ def load(session: Session, plan: ExternalPlan, done: Callable[[], None] = lambda
     done: called after every batch.
 
     Raises:
-      UserError: here a teacher that cannot be had; when asked, answers that are no logits.
+      UserError: here, a teacher that cannot be loaded; when called, answers that are no logits.
     """
     answer = (_from_files if plan.settings.kind == 'logits' else _asked)(session, plan)
 
@@ -41,7 +41,7 @@ def load(session: Session, plan: ExternalPlan, done: Callable[[], None] = lambda
 
 
 def on_split(session: Session, plan: ExternalPlan, split: str, watch: Watch) -> np.ndarray:
-    """What the teacher says of a split that its evaluation has, as it is: float32 [n, K].
+    """The teacher's logits [n, K] float32 on a split of its evaluation, unaugmented.
 
     watch: called as `watch(done, total)` after every batch.
     """

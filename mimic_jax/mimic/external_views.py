@@ -116,8 +116,8 @@ def check_same(path: Path, expected: Mapping) -> None:
 def check_answers(path: tuple[str, ...], expected: Mapping, augmented: bool, where: str) -> None:
     """Whether files of logits may stand for answers to a run's views.
 
-    Files beside a manifest must be of the same views. Files beside none are bound to nothing, which is
-    enough for examples as they are and not for augmented ones.
+    Files beside a manifest must be of the same views. Files without a manifest are bound to no views:
+    they may answer examples as they are, and not augmented ones.
 
     Raises:
       UserError: augmented views and no manifest beside a file; a manifest of other views.
@@ -137,9 +137,9 @@ def check_answers(path: tuple[str, ...], expected: Mapping, augmented: bool, whe
 
 
 def from_folder(teacher: ExternalTeacher, count: int, where: str) -> ExternalTeacher:
-    """The teacher with its files by name, where its path is a folder of answers; otherwise as it is.
+    """The teacher with the names of its files, where its path is a folder of answers; else unchanged.
 
-    A folder needs the answers to `count` views; those to validation and test are taken where they lie.
+    A folder needs the answers to `count` views. It may have those to validation and test examples.
 
     Raises:
       UserError: a folder without a view's answers.

@@ -1,4 +1,4 @@
-"""What nets and caches are shown, worked out ahead: checked views, and what a recipe says of them."""
+"""The plan of inputs: the checked views of nets and caches, and their part of a recipe."""
 
 from mimic_jax.config.fields import differing, filled
 from mimic_jax.data import preprocess, views
@@ -27,7 +27,7 @@ def of_cache(own: OwnViews, common: ViewSettings, data: Dataset, where: str) -> 
 
 
 def checked(settings: ViewSettings, data: Dataset, where: str) -> ViewSettings:
-    """Views that these data can have, named by the sources of a person's own."""
+    """Views that these data can have, with the digest of a person's own view."""
     if not data.images and not views.is_identity(settings):
         raise UserError(f'{where} augments images, but these examples are none; turn it off')
     views.check(settings, data.input_shape, where)
@@ -50,7 +50,7 @@ def unseen(student: Student, data: Dataset, where: str) -> tuple[str, ...]:
 
 
 def in_recipe(augmentation: ViewSettings, data: Dataset) -> dict:
-    """What a recipe says of inputs: views and preprocessing, where they are not the defaults."""
+    """The part of a recipe on inputs: views and preprocessing, where they are not the defaults."""
     drawn = {} if views.is_identity(augmentation) else differing(augmentation)
     return {
         **({'views': drawn} if drawn else {}),
@@ -59,7 +59,7 @@ def in_recipe(augmentation: ViewSettings, data: Dataset) -> dict:
 
 
 def versions(augmentation: ViewSettings, average: str = 'none') -> dict[str, int]:
-    """Of the arithmetic of views.  average: a cache's `tta`."""
+    """The version of the arithmetic of views, where there are any.  average: a cache's `tta`."""
     plain = views.is_identity(augmentation) and average == 'none'
     return {} if plain else {'view': views.VERSION}
 

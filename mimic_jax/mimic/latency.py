@@ -17,9 +17,9 @@ REPETITIONS = 20
 
 
 def measure(session: Session, nets: Sequence[NetPlan]) -> dict[str, float]:
-    """Milliseconds for the logits of a batch, by its size; of several nets one after another.
+    """Milliseconds for the logits of a batch, by its size; several nets answer one after another.
 
-    Preprocessing and forward pass, inputs on the device already, compiled before; each net's is the
+    Preprocessing and forward pass are timed, compiled and with inputs on the device. A net's time is the
     median of 20.
     """
     calls = [ensemble.on_inputs(session, net) for net in nets]

@@ -1,7 +1,7 @@
-"""The logit cache: what an ensemble says of every transfer example on every view, opened and checked.
+"""The logit cache, opened and checked: an ensemble's logits of every transfer example on every view.
 
 A cache stores no pixels: a view is replayed from (seed, view number, example index). `cache_layout` has
-its files, `packing` the form of a row. The manifest's `cache` says what the logits are of.
+its files, `packing` the form of a row. The manifest's `cache` holds what the logits were made from.
 """
 
 import dataclasses
@@ -59,7 +59,7 @@ class LogitCache:
         return self._kept[number]
 
     def rows(self, number: int, rows: np.ndarray) -> np.ndarray:
-        """The logits [R, K] of some rows of a view, of which only their parts are read."""
+        """The logits [R, K] of some rows of a view. Reads only the parts that hold them."""
         if number in self._kept:
             return self._kept[number][rows]
         packing = self.layout.packing
@@ -92,7 +92,7 @@ class LogitCache:
         exact: bool,
         here: Mapping | None = None,
     ):
-        """Compares rows with the teacher's answers of today: in the first view, and in the last.
+        """Compares rows of the first and the last view with the teacher's logits of today.
 
         recomputed(view) returns (rows [R], float32 mean logits [R, K]).  exact: whether this is
         the backend that wrote the cache; elsewhere up to 1% of the logits' deviation may differ.
@@ -162,8 +162,8 @@ def opened(folder: Path, examples: np.ndarray, planned: Layout, facts: Mapping) 
 def _difference(expected, found, field: str):
     """(field, expected, found) of the first value in a tree that is not as expected, or None."""
     if isinstance(expected, Mapping) and isinstance(found, Mapping):
-        # Below the top, where a run whose teachers are gone has nothing to say of them, a field that
-        # is not expected differs too: what is off is left out.
+        # At the top, `expected` lacks the teachers where their folders are gone. Below it, a field that
+        # is not expected differs too, because settings that are off are left out.
         keys = [*expected, *(key for key in found if field and key not in expected)]
         pairs = [(f'{field}.{key}'.strip('.'), expected.get(key), found.get(key)) for key in keys]
     elif isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
@@ -177,7 +177,7 @@ def _difference(expected, found, field: str):
 
 
 def _scratch(folder: Path):
-    """A file of no name, beside the cache or, where nothing may be written there, elsewhere."""
+    """A file without a name, beside the cache, or elsewhere where nothing may be written there."""
     try:
         return tempfile.TemporaryFile(dir=folder.parent)
     except OSError:

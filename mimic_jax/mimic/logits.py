@@ -1,4 +1,4 @@
-"""Writes down what an ensemble says of the transfer examples, view by view."""
+"""Writes an ensemble's logits of the transfer examples, view by view."""
 
 import dataclasses
 import json
@@ -23,7 +23,7 @@ def run(session: Session, cache: CachePlan) -> Path:
     """Reads the members' checkpoints, or asks a teacher made elsewhere; writes `logits-<id>`."""
     for member in cache.members:
         store.require(session.workdir, member.recipe, member.name, 'teacher')
-    together = cache.external is None  # nobody knows whether another's teacher may be asked twice
+    together = cache.external is None  # one process alone asks a teacher made elsewhere
     session = session if together else session.alone
     folder = store.make(
         session.workdir,
@@ -32,7 +32,7 @@ def run(session: Session, cache: CachePlan) -> Path:
         session.progress.say,
         together=together,
     )
-    if cache.external:  # of a cache that was complete already it is said again
+    if cache.external:  # printed again where the cache was complete already
         warnings = hosts.first(lambda: store.manifest(folder).get('warnings', []))
         for line in filter(None, (cache.external.order.line, *warnings)):
             session.progress.say(line)
@@ -87,7 +87,7 @@ def _circumstances(folder: Path, session: Session, layout: Layout) -> list[dict]
     begun = bool(layout.written(folder))
     try:
         before = json.loads(path.read_text()) if begun else []
-    except (OSError, ValueError):  # an older version's, or damaged: nobody knows any more
+    except (OSError, ValueError):  # damaged, or an older version wrote none
         before = [{}]
     every = before if here in before else [*before, here]
     files.write_atomically(path, json.dumps(every))

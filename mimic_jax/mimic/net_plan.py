@@ -1,4 +1,4 @@
-"""What training a teacher or a student makes: its net and its recipe, worked out ahead."""
+"""The plan of a teacher or a student: its net and its recipe."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -171,7 +171,7 @@ def _planned(
 
 
 def _versions(net: Net, augmentation: ViewSettings) -> dict[str, int]:
-    """Of the arithmetic that a trained net depends on."""
+    """Versions of the arithmetic that a trained net depends on."""
     return {
         **net.versions,
         'training': train_step.VERSION,

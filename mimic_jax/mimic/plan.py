@@ -1,4 +1,4 @@
-"""What teachers, caches and students make: every recipe, worked out before anything is computed."""
+"""The plan of teachers, caches and students: every recipe, before anything is computed."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -25,8 +25,8 @@ class Planned(Protocol):
 class Plan:
     """Everything that an experiment makes.
 
-    alignments, baselines, decodings: what other rooms plan; of speech, `decodings` are by a row's source,
-    one a seed.
+    alignments, baselines, decodings: planned by other rooms. `decodings`, of speech, are by a row's
+    source, one for each seed.
     """
 
     members: Mapping[str, NetPlan]

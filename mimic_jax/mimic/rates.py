@@ -1,4 +1,4 @@
-"""How large a learning rate each net of an experiment bears at its start, and short trials around it."""
+"""The largest learning rate at which each net is stable at its start, and short trials around it."""
 
 import dataclasses
 import json
@@ -23,7 +23,7 @@ from mimic_jax.training.session import Session
 from mimic_jax.training.train_step import create_train_state
 
 STEPS = 200  # of a trial; fewer than an epoch's where an epoch is longer
-AROUND = (0.1, 0.3, 1.0)  # the trials’ rates over the largest stable one
+AROUND = (0.1, 0.3, 1.0)  # the trials' rates over the largest stable one
 
 
 def check() -> None:
@@ -35,12 +35,12 @@ def check() -> None:
 def run(session: Session, plan: Plan, folder: Path) -> Path:
     """Prints a line a net and writes them to `rates.json` in `folder`, whose path is returned.
 
-    A net has the largest eigenvalue of its Gauss–Newton matrix at its start, on its first batch; the
-    largest learning rate at which its optimiser is stable there; and for three rates around that one
+    A line has the largest eigenvalue of the net's Gauss–Newton matrix at its start, on its first batch;
+    the largest learning rate at which its optimiser is stable there; and for three rates around that one
     its validation accuracy after about 200 steps with its own settings. Nets that differ only in
-    their seed are tried once. Not tried are a student without its logit cache, and nets for which
-    there is no such bound: of other optimisers than SGD, or with groups' own rates. What the file holds
-    already is not computed again.
+    their seed are tried once. A student without its logit cache is not tried. Nor are nets without such
+    a bound: those of other optimisers than SGD, and those with groups that have rates of their own. What
+    the file holds already is not computed again.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / 'rates.json'
@@ -77,8 +77,8 @@ def _row(session: Session, net: NetPlan, ready: bool) -> dict:
     if ready or 'standardised_logits' not in {loss.kind, *(t.kind for t in loss.terms.values())}:
         eigenvalue = _eigenvalue(session, net, targets)
     limit = curvature.limit(train.momentum, train.nesterov)
-    # No such rate is known of the others, whose steps do not grow with the gradient, nor where groups
-    # have rates of their own: the eigenvalue is that of one rate for all.
+    # Other optimisers have no such bound: their steps do not grow with the gradient. Nor have groups
+    # with rates of their own: the eigenvalue is for one rate of all parameters.
     bounded = train.optimizer == 'sgd' and all(group.rate == 1 for group in train.groups.values())
     largest = limit / eigenvalue if eigenvalue and bounded else None
     if ready and largest:

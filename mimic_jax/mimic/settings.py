@@ -48,7 +48,7 @@ class Member:
     )
     subset: float = setting(
         1.0,
-        'The part of the training split that it sees, drawn by its seed; of speech, of utterances.',
+        'The part of the training split that it sees, drawn by its seed; for speech, of its utterances.',
         (lambda value: 0 < value <= 1, 'above 0 and at most 1'),
     )
     train: Train = Train()
@@ -81,7 +81,7 @@ class ExternalTeacher:
     )
     version: str = setting(
         '',
-        "To be changed whenever a function's answers change, as nothing else tells.",
+        "Change it whenever a function's answers change, because nothing else shows that.",
         read=_GIVEN,
     )
     inputs: str = setting(
@@ -94,7 +94,7 @@ class ExternalTeacher:
     layout: str = setting(
         'auto',
         "How it is given images. 'channels_last': [B, H, W, C]. 'channels_first': [B, C, H, W]. "
-        "'auto': an ONNX model as the shape of its input says, anything else channels last.",
+        "'auto': for an ONNX model, as the shape of its input has them; otherwise channels last.",
         choices=('auto', 'channels_last', 'channels_first'),
     )
     output: str = setting(
@@ -104,7 +104,7 @@ class ExternalTeacher:
     )
     probabilities: bool = setting(
         False,
-        'What comes are probabilities p, from 0 to 1 or in percent; log max(p, 10⁻⁶) are the logits.',
+        'Its answers are probabilities p, from 0 to 1 or in percent; the logits are log max(p, 10⁻⁶).',
         read=_GIVEN,
     )
     class_names: tuple[str, ...] = setting(
@@ -146,9 +146,9 @@ class Logits:
     augmentation: OwnViews = named_elsewhere(OwnViews())
     tta: str = setting(
         'none',
-        "What each teacher's logits are the mean over, of every view. 'mirror': the image and its mirror "
-        "image. 'mirror_shift': half of that, and half of both moved by a pixel along each diagonal "
-        '(Jordan 2024).',
+        "The transforms of every view that each teacher's logits are averaged over. 'mirror': the image "
+        "and its mirror image. 'mirror_shift': half of that, and half of both moved by a pixel along each "
+        'diagonal (Jordan 2024).',
         choices=('none', 'mirror', 'mirror_shift'),
     )
     dtype: str = setting(

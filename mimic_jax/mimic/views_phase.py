@@ -38,9 +38,9 @@ def run(
     """Writes the views of every cache that files of logits answer, or of all where there is none.
 
     common: the views of caches that set none of their own.
-    source: where the data come from; of a folder of images the files' names are written too.
+    source: where the data come from; for a folder of images the files' names are written too.
     One cache's views go to the folder `output`; those of several to a folder of each cache's name
-    below it. Views that are there already stay; killed and run again it goes on.
+    below it. Views that are there already stay, so that a run that was killed can go on.
 
     Raises:
       UserError: a folder with other views, or a disk without room for these.
@@ -58,7 +58,7 @@ def run(
 
 
 def _file_names(source: Data, total: int) -> list[str]:
-    """Of each example the image's name below the root, '' where it comes from elsewhere; or none."""
+    """Each example's image by its name below the root, '' where it comes from elsewhere; or none."""
     if source.name != 'folder':
         return []
     splits = folder_layout.find(files.expand(source.root)).splits

@@ -1,4 +1,4 @@
-"""The recipe of decoding a net's or an ensemble's logits of speech, worked out ahead."""
+"""The plan of decoding a net's or an ensemble's logits of speech."""
 
 import dataclasses
 

@@ -31,9 +31,9 @@ class AlignmentPlan:
 def alignments(
     settings: Alignment, common: Views, data: Dataset
 ) -> tuple[tuple[AlignmentPlan, ...], Dataset]:
-    """The rounds of realigning, and the data under the name that they have after the last round.
+    """The rounds of realigning, and the data with the fingerprint that they have after the last round.
 
-    A name depends on how targets are made, not on their values, so all names are known in advance.
+    It depends on how targets are made, not on their values, so it is known in advance.
     common: the config's views.
 
     Raises:

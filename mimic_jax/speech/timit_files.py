@@ -15,10 +15,10 @@ SAMPLE_RATE = 16000  # Hz
 END_SLACK = 400  # samples by which the last label may end after the audio: one window of 25 ms
 UNLABELLED = 16000  # samples at either end without a label, at most; 2,802 occur in TIMIT's sample
 MIN_SAMPLES = 400  # one window
-MAX_SAMPLES = 4 * 3600 * SAMPLE_RATE  # four hours: more is a header that lies, or is to be cut up
+MAX_SAMPLES = 4 * 3600 * SAMPLE_RATE  # four hours: more is a false header, or is to be cut up
 MAX_DIGITS = 12  # of a number in a .PHN
 FULL_SCALE = 32768.0  # of 16-bit samples
-_MEND = 'mend it, or set config.data.skip_bad to True'
+_MEND = 'repair it, or set config.data.skip_bad to True'
 
 
 class BadUtterance(UserError):
@@ -143,7 +143,7 @@ def _is_number(text: str) -> bool:
 
 
 def _check_length(samples: int, path: Path) -> None:
-    """ValueError, before there is room for them, where a header promises samples beyond all reason."""
+    """ValueError where a header promises far too many samples, before memory is taken for them."""
     if samples > MAX_SAMPLES:
         raise ValueError(f'its header promises {samples} samples, more than {MAX_SAMPLES}')
     size = os.path.getsize(path)
@@ -154,7 +154,7 @@ def _check_length(samples: int, path: Path) -> None:
 
 
 def _declared_samples(path: Path) -> int | None:
-    """How many samples a SPHERE header promises; None where it, or another format, says nothing.
+    """How many samples a SPHERE header promises; None where it has no number, and in other formats.
 
     Raises:
       ValueError: an empty file, a damaged SPHERE header, or a RIFF file shorter than it says.

@@ -1,4 +1,4 @@
-"""Which speakers of TIMIT are trained, validated and tested on, and the figures that tell it is TIMIT.
+"""Which speakers of TIMIT are trained, validated and tested on, and the figures of the whole corpus.
 
 A split maps 'train', 'validation' and 'test' to positions [n] int32 in a list of utterances: anything
 with the attributes `part` and `speaker`.
@@ -44,7 +44,7 @@ def official(utterances: Sequence) -> dict[str, np.ndarray]:
     for utterance in utterances:
         if utterance.part == 'train' and utterance.speaker in held_out:
             raise UserError(
-                f'speaker {utterance.speaker} is in TRAIN and in two splits by that: it is one of '
+                f'speaker {utterance.speaker} is in TRAIN, and would be in two splits: it is one of '
                 "TIMIT's 74 development and core test speakers; move it to TEST"
             )
     splits = {
@@ -108,7 +108,7 @@ def check_figures(
     sequences: Sequence[np.ndarray],
     say: Say,
 ) -> None:
-    """Says, a line each, where the official split's figures are not those of the whole TIMIT.
+    """Prints a line on each figure of the official split that is not the whole TIMIT's.
 
     sequences: each utterance's phones as numbers, before folding.
     """
