@@ -11,7 +11,6 @@
 """
 
 import dataclasses
-import functools
 import importlib.util
 import json
 from collections.abc import Mapping
@@ -168,7 +167,9 @@ class Result:
                 f'config.logits.{name} comes from a teacher made elsewhere; ask that teacher'
             )
         nets = [self._net(member) for member in cache.members]
-        return Net(lambda inputs: np.mean([net(inputs) for net in nets], axis=0), nets[0].classes)
+        return dataclasses.replace(
+            nets[0], answer=lambda inputs: np.mean([net(inputs) for net in nets], axis=0)
+        )
 
     def cache(self, name: str) -> LogitCache:
         """A logit cache by its name in config.logits."""
@@ -189,8 +190,7 @@ class Result:
 
     def _net(self, plan: NetPlan) -> Net:
         call = ensemble.on_inputs(self._session, plan)
-        data = self._session.data
-        return Net(functools.partial(callable_net.ask, call, data.centre), data.class_names)
+        return callable_net.of_data(call, self._session.data)
 
     def _planned(self) -> Plan:
         if self._plan is None:

@@ -126,6 +126,7 @@ def outputs() -> dict[str, dict[str, list]]:
         },
         'training': {
             **{f'loss {kind}': _loss(kind) for kind in LOSSES},
+            'loss squared_error': _loss('squared_error', labels=_draw(BATCH, CLASSES, seed=11)),
             'loss cross_entropy, smoothed': _loss('cross_entropy', smoothing=0.2),
             'loss mix': _loss('mix', smoothing=0.1, progress=0.3),
             **{f'step, {name}': _steps(train) for name, train in TRAINS.items()},
@@ -234,10 +235,10 @@ _CONSTANTS = {
 }
 
 
-def _loss(kind: str, **how) -> list:
+def _loss(kind: str, labels=None, **how) -> list:
     """Each example's loss and the gradient of their sum."""
     loss = Loss(kind=kind, scale=0.7, temperature=2.5, soft_weight=0.6, terms=_MIX)
-    batch = _batch()
+    batch = _batch() if labels is None else {**_batch(), 'labels': labels}
 
     def total(logits):
         each = objective.example_losses(loss, logits, batch, _CONSTANTS, **how)

@@ -31,6 +31,7 @@ SOURCES = {
     'digits': ((8, 8, 1), 10, 1797, 0),
     'cifar10': ((32, 32, 3), 10, 50000, 10000),
     'sklearn:digits': ((64,), 10, 1797, 0),
+    'sklearn:friedman1': ((10,), 1, 12000, 0),
     # One's own may be of any size.
     'folder': ((32, 32, 3), 10, 5000, 0),
     'npz': ((32, 32, 3), 10, 5000, 0),
@@ -65,6 +66,8 @@ def divided(data):
         shape = (20,)
     others = data.transfer.limit if data.transfer.kind == 'npz' else 0
     labels = np.arange(pool + others + test, dtype=np.int32) % classes
+    if data.task == 'regression':
+        labels = np.arange(len(labels), dtype=np.float64)[:, None]
     inputs = np.broadcast_to(np.zeros(1, np.uint8), (pool + others + test, *shape))
     regions = {'pool': pool, 'unlabelled': others, 'test': test}
     return splits.divide(inputs, labels, regions, classes, '', data)

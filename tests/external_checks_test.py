@@ -33,7 +33,7 @@ def test_good_and_weak_teachers_are_let_through(accuracy, asked):
     answers = logits(accuracy=accuracy)
     found = judge(answers, asked=asked)
     assert found.problem == '' and found.examples == ROWS
-    assert found.accuracy == np.mean(answers.argmax(1) == LABELS)
+    assert found.score == np.mean(answers.argmax(1) == LABELS)
 
 
 def test_a_teacher_of_a_rare_class_is_let_through():
@@ -63,7 +63,7 @@ def test_another_order_of_columns_is_found(order, words, asked):
     found = judge(answers[:, order], asked=asked)
     right = np.mean(answers.argmax(1) == LABELS)
     assert words in found.problem and f'it would be {right:.1%}' in found.problem, found
-    assert found.accuracy < right - 0.1
+    assert found.score < right - 0.1
 
 
 def test_the_order_of_class_names_is_found():

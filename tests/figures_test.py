@@ -13,7 +13,7 @@ from mimic_jax.reporting.settings import Report
 
 def untrained(session, plan):
     answers = Answers(session, plan, Report())
-    answers.ensemble_accuracy = lambda split: None
+    answers.ensemble_score = lambda split: None
     return answers
 
 

@@ -178,7 +178,7 @@ def test_labels_mix_like_soft_targets():
     expected = -np.sum(soft * np.asarray(jax.nn.log_softmax(answers)), axis=1)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     heavier = np.where(own >= 0.5, batch['labels'], batch['partner_labels'])
-    np.testing.assert_array_equal(train_step._heavier_labels(state, batch), heavier)
+    np.testing.assert_array_equal(train_step._counted_labels(state, batch), heavier)
     assert np.array_equal(found[3], losses.cross_entropy(answers, batch['labels'])[3])
 
 

@@ -72,6 +72,18 @@ def test_a_forest_as_teacher(tmp_path, monkeypatch, device):
     assert found['net mimicking']['agreement'] > 0.1
 
 
+def test_boosting_as_teacher(tmp_path, monkeypatch, device):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.syspath_prepend(str(ROOT))
+    name, config = of_docs('tabular_values.py')
+    config.data.unlabelled = 300
+    pipeline.run(shortened(config), workdir=tmp_path, experiment=name, devices=device)
+    report = json.loads((tmp_path / name / 'report.json').read_text())
+    score, error = (row for row in report['rows'] if row['name'] == 'gradient boosting')
+    assert score['metric'] == 'r2' and score['mean'] > 0.85, 'all the trees are fitted'
+    assert error['metric'] == 'rmse' and 1 < error['mean'] < 2
+
+
 def test_forest_and_net_stand_beside_each_other():
     benchmark = load_benchmark('tabular_student')
     rows = [benchmark.row('bytes', 35880, 11880005), benchmark.row('ms', 0.1871, 40, higher=True)]

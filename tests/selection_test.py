@@ -50,8 +50,8 @@ def test_accuracies_by_hand():
     labels = np.array([0, 1, 0])
     first = np.array([[2.0, 1.0], [2.0, 1.0], [0.0, 1.0]])
     second = np.array([[0.0, 0.5], [0.0, 3.0], [0.0, 0.0]])
-    assert selection.accuracies([first, second], labels) == [1 / 3, 2 / 3]
-    assert selection.accuracies([second, first], labels) == [2 / 3, 2 / 3]
+    assert selection.scores([first, second], labels) == [1 / 3, 2 / 3]
+    assert selection.scores([second, first], labels) == [2 / 3, 2 / 3]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from mimic_jax.runtime.settings import Run
 from mimic_jax.search import space
 from mimic_jax.search.settings import Search
 from mimic_jax.speech.settings import Alignment, Decoding
+from mimic_jax.training.settings import ON_LABELS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,15 +145,13 @@ def _check_loss(student: Student, where: str) -> None:
             )
     names = {each.kind for each in kinds.values()}
     fits = (
-        names <= {'cross_entropy', 'own'}
-        if student.target == 'labels'
-        else names != {'cross_entropy'}
+        names <= {*ON_LABELS, 'own'} if student.target == 'labels' else not names <= set(ON_LABELS)
     )
     if not fits:
         of = f' of {", ".join(sorted(names))}' if loss.kind == 'mix' else ''
         raise UserError(
             f'{where} has target {student.target!r} and loss.kind {loss.kind!r}{of}; '
-            'labels go with cross_entropy, logits with the other losses'
+            f'labels go with {" or ".join(ON_LABELS)}, logits with the other losses'
         )
 
 

@@ -16,7 +16,8 @@ def of(data) -> Arrays:
     """The arrays of (X, y), or of a dict of arrays by the names that an .npz file would have.
 
     X: uint8 images [N, H, W, C], features [N, F], or a pandas DataFrame of numbers.
-    y: whole numbers from 0, or texts, which become classes in their order; or the name of a column of X.
+    y: whole numbers from 0, or texts, which become classes in their order; for regression real values,
+    [N] or [N, K]; or the name of a column of X, or several names, of real values.
 
     Raises:
       UserError: another form, or a column of X that holds no numbers.
@@ -31,6 +32,7 @@ def of(data) -> Arrays:
     inputs, labels = data
     if hasattr(inputs, 'columns'):
         inputs, labels = _table(inputs, labels)
+    named = _target_names(labels)
     inputs, labels = np.asarray(inputs), _labels(labels)
     found = Arrays({'images' if inputs.ndim == 4 else 'features': inputs})
     if labels.dtype.kind in 'OUS':
@@ -38,6 +40,8 @@ def of(data) -> Arrays:
         found['class_names'] = names
     elif labels.dtype.kind == 'b':
         labels = labels.astype(np.int32)
+    elif named and (labels.dtype.kind == 'f' or labels.ndim == 2):
+        found['target_names'] = np.array(named)
     return Arrays({**found, 'labels': labels})
 
 
@@ -70,14 +74,29 @@ def _is_whole(label) -> bool:
     return whole and abs(label) < 2**63
 
 
+def _target_names(labels) -> list[str]:
+    """What pandas calls the columns of labels; [] where they have no names."""
+    if hasattr(labels, 'columns'):
+        return [str(name) for name in labels.columns]
+    name = getattr(labels, 'name', None)
+    return [str(name)] if name is not None else []
+
+
 def _table(frame, labels):
-    """The columns of a table as [N, F], without the one that holds the labels, and the labels."""
-    if isinstance(labels, str):
-        if labels not in frame.columns:
+    """The columns of a table as [N, F], without those that hold the labels, and the labels."""
+    if isinstance(labels, list | tuple) and all(isinstance(name, str) for name in labels):
+        # As many texts as rows are labels themselves.
+        columns = list(labels) if 0 < len(labels) != len(frame) else []
+    else:
+        columns = [labels] if isinstance(labels, str) else []
+    for name in columns:
+        if name not in frame.columns:
             raise UserError(
-                f'data has no column {labels!r}; it has {", ".join(map(str, frame.columns))}'
+                f'data has no column {name!r}; it has {", ".join(map(str, frame.columns))}'
             )
-        frame, labels = frame.drop(columns=labels), frame[labels]
+    if columns:
+        of_one = frame[labels] if isinstance(labels, str) else frame[columns]
+        frame, labels = frame.drop(columns=columns), of_one
     for name in frame.columns:
         if getattr(frame[name].dtype, 'kind', 'O') not in 'fiub':
             raise UserError(

@@ -9,6 +9,7 @@ import numpy as np
 
 from mimic_jax.config.fields import nearest
 from mimic_jax.data.centring import Centre
+from mimic_jax.data.scale import Scale
 from mimic_jax.errors import UserError
 
 
@@ -19,16 +20,20 @@ class Dataset:
     A data set whose examples are not rows of an array, such as frames of speech in their context, is a
     subclass; no other room asks which it is.
 
-    inputs: [N, ...] raw, possibly memory-mapped.  labels: [N] int32, -1 outside the labelled splits.
+    inputs: [N, ...] raw, possibly memory-mapped.  labels: classes [N] int32, -1 outside the labelled
+    splits; or real values [N, K] float32, standardised by `scale`, NaN outside them.
+    num_classes: K, the outputs of a net: classes, or targets of real values.
     splits: index arrays [n] int32 by name.  fingerprint: hash of content and splits.
     removed: unlabelled examples left out because they equal a validation or test example.
     cut: examples of config.data.transfer left out because config.data.unlabelled is lower.
-    class_names: what the source calls its classes, by number; empty where it has no names.
+    class_names: what the source calls its classes, or its targets, by number; empty where it has no
+    names.
     twins: `test_in_train`, `validation_in_train`, `test_in_validation`: how many examples of the first
     split equal one of the second in every value; `dropped`: how many training examples were left out
     for it. None where nobody looked.
     centre: what was taken off the features of a table before they became float32.
     fit: how images of other sizes were made one size (`image_files.decode`).
+    scale: the units of real-valued targets; None of classes.
     """
 
     inputs: np.ndarray
@@ -43,6 +48,7 @@ class Dataset:
     twins: Mapping[str, int] | None = None
     centre: Centre = dataclasses.field(default_factory=Centre)
     fit: str = 'none'
+    scale: Scale | None = None
 
     unit: ClassVar[str] = 'examples'  # what a report calls them
 
@@ -76,7 +82,8 @@ class Dataset:
 
     def described(self, most: int = 1000) -> dict:
         """What raw inputs are like: `shape`, `dtype`, and the `least` and `largest` value of the first
-        training examples, `looked_at` of them; `classes`: their names by number.
+        training examples, `looked_at` of them; `classes`: their names by number; of real-valued
+        targets `targets`, their names, and `scale`.
         """
         chosen = np.sort(self.splits['train'][:most])
         values = np.asarray(self.inputs[chosen])
@@ -86,8 +93,21 @@ class Dataset:
             'least': float(values.min()),
             'largest': float(values.max()),
             'looked_at': len(chosen),
-            'classes': list(self.class_names),
+            **(
+                {'classes': list(self.class_names)}
+                if self.scale is None
+                else {'targets': list(self.class_names), 'scale': self.scale.as_json()}
+            ),
         }
+
+    def own_labels(self, examples: np.ndarray) -> np.ndarray:
+        """Labels as the source has them: classes [n], or values in their units, [n] of one target and
+        [n, K] of several."""
+        labels = self.labels[examples]
+        if self.scale is None:
+            return labels
+        values = self.scale.restore(labels)
+        return values[:, 0] if values.shape[1] == 1 else values
 
     def original(self, inputs: np.ndarray) -> np.ndarray:
         """Inputs [B, ...] of `arrays` as the source had them: what a program made elsewhere expects."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mimic_jax.data import array_files, centring
+from mimic_jax.data import array_files, centring, own_labels
 from mimic_jax.data.centring import Centre
 from mimic_jax.data.settings import Data
 from mimic_jax.data.source import Source
@@ -29,6 +29,8 @@ def identity(data: Data) -> dict:
 def read_as(held: Collection[str], path: Path | str, data: Data) -> dict:
     """How arrays of these names are read: a part of their identity."""
     how = {'layout': 'chw'} if data.layout == 'chw' else {}
+    if data.task == 'regression':
+        how['task'] = data.task
     if _validation(held, path):
         how['validation'] = 1
     if data.preprocess == 'feature':
@@ -42,7 +44,8 @@ def described(data: Data) -> str:
     held = array_files.names(path)
     kind = next((key for key in KINDS if key in held), '')
     split = _validation(held, path)
-    read = {kind, 'labels', 'unlabelled', 'class_names', f'test_{kind}', 'test_labels'}
+    names = 'target_names' if data.task == 'regression' else 'class_names'
+    read = {kind, 'labels', 'unlabelled', names, f'test_{kind}', 'test_labels'}
     if split:
         read |= {f'{split}_{kind}', f'{split}_labels'}
     unread = [files.printable(name) for name in held if name not in read]
@@ -56,10 +59,11 @@ def load(path: Path, data: Data = _PLAIN) -> Source:
 
     Optional: `unlabelled`, like the inputs; `test_images` or `test_features` with `test_labels`, and
     `validation_images` … (or `valid_`, `val_`) likewise; `class_names` [K], text.
+    For regression, labels are real values, [N] or [N, K], and `target_names` [K] name their columns.
     Features become float32; those that preprocessing will standardise are centred first where float32
     would blur them (see `centring`).
 
-    data: its layout and preprocessing are read.
+    data: its task, layout and preprocessing are read.
 
     Raises:
       UserError: a file that is no .npz, a missing key, lengths or shapes that do not agree, images that
@@ -81,10 +85,18 @@ def source(arrays: Mapping[str, np.ndarray], path: Path | str, data: Data) -> So
     split = _validation(arrays, path)
     held_out, held_out_labels = read.split(split) if split else (None, None)
     unlabelled = read.inputs('unlabelled') if 'unlabelled' in arrays else empty
-    if labels.min() == labels.max():
-        raise UserError(f'{path}: all labels are {labels[0]}; give examples of at least 2 classes')
-    known = [each for each in (labels, test_labels, held_out_labels) if each is not None]
-    classes = int(max(each.max(initial=0) for each in known)) + 1
+    if data.task == 'regression':
+        classes = labels.shape[1]
+        names = own_labels.names(arrays, 'target_names', classes, path)
+        names = names or tuple(f'target_{k}' if classes > 1 else 'target' for k in range(classes))
+    else:
+        if labels.min() == labels.max():
+            raise UserError(
+                f'{path}: all labels are {labels[0]}; give examples of at least 2 classes'
+            )
+        known = [each for each in (labels, test_labels, held_out_labels) if each is not None]
+        classes = int(max(each.max(initial=0) for each in known)) + 1
+        names = own_labels.names(arrays, 'class_names', classes, path)
     return Source(
         inputs=inputs,
         labels=labels,
@@ -92,7 +104,7 @@ def source(arrays: Mapping[str, np.ndarray], path: Path | str, data: Data) -> So
         test_inputs=test_inputs,
         test_labels=test_labels,
         num_classes=classes,
-        class_names=_class_names(arrays, classes, path),
+        class_names=names,
         validation_inputs=held_out,
         validation_labels=held_out_labels,
         centre=read.centre,
@@ -106,6 +118,7 @@ class _Reader:
     def __init__(self, path: Path | str, arrays: Mapping[str, np.ndarray], kind: str, data: Data):
         self._path, self._arrays, self._kind, self._data = path, arrays, kind, data
         self._like: tuple[int, ...] | None = None
+        self._targets: int | None = None  # of real values
         self.centre = Centre()
 
     def split(self, name: str) -> tuple[np.ndarray, np.ndarray] | None:
@@ -136,15 +149,13 @@ class _Reader:
         return self._images(key, array) if kind == 'images' else self._features(key, array, first)
 
     def labels(self, key: str, count: int, inputs: str) -> np.ndarray:
-        array, path = self._arrays[key], self._path
-        if array.shape != (count,):
-            raise UserError(
-                f'{path}: {key} have shape {array.shape} and {inputs} {count} rows; give one label a '
-                'row'
-            )
-        if array.dtype.kind not in 'iu' or not 0 <= array.min() <= array.max() < 2**31 - 1:
-            raise UserError(f'{path}: {key} must be whole numbers that count the classes from 0')
-        return array.astype(np.int32)
+        """Classes [N] int32, or real values [N, K] float64."""
+        where = own_labels.Where(self._path, key, inputs, count)
+        if self._data.task == 'classification':
+            return own_labels.classes(self._arrays[key], where)
+        values = own_labels.values(self._arrays[key], where, self._targets)
+        self._targets = values.shape[1]
+        return values
 
     def _channels_last(self, key: str, array: np.ndarray) -> np.ndarray:
         if self._data.layout == 'chw':
@@ -208,17 +219,3 @@ def path_of(root: str) -> Path:
     if not path.is_file():
         raise UserError(f'config.data.root is {root!r}, where there is no file; give an .npz file')
     return path
-
-
-def _class_names(
-    arrays: Mapping[str, np.ndarray], classes: int, path: Path | str
-) -> tuple[str, ...]:
-    names = arrays.get('class_names')
-    if names is None:
-        return ()
-    if names.shape != (classes,) or names.dtype.kind != 'U':
-        raise UserError(
-            f'{path}: class_names is {names.dtype} of shape {names.shape}, but labels count '
-            f'{classes} classes; give one text a class'
-        )
-    return tuple(names.tolist())

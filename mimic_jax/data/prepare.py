@@ -12,6 +12,7 @@ from mimic_jax.artifacts import store
 from mimic_jax.artifacts.recipes import Recipe, canonical_json
 from mimic_jax.data import (
     duplicates,
+    kinds,
     remarks,
     sources,
     splits,
@@ -91,7 +92,8 @@ def _build(folder: Path, data: Data, progress: Progress) -> dict:
         'unlabelled': len(source.unlabelled) + count,
         'test': len(source.test_inputs),
     }
-    labels = [source.labels, np.full(regions['unlabelled'], -1, np.int32), source.test_labels]
+    unknown = kinds.of(source.labels).unknown(regions['unlabelled'], source.num_classes)
+    labels = [source.labels, unknown, source.test_labels]
     held_out = source.validation_inputs
     if held_out is not None and len(held_out):
         regions['validation'] = len(held_out)

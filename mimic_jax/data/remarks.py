@@ -69,6 +69,8 @@ def _merged(dataset: Dataset, facts: Mapping) -> Iterator[str]:
 
 
 def _absent(dataset: Dataset) -> Iterator[str]:
+    if dataset.scale is not None:
+        return
     labels = dataset.labels[dataset.splits['train']]
     absent = np.setdiff1d(np.arange(dataset.num_classes), labels)
     if len(absent):

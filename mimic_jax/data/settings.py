@@ -149,6 +149,12 @@ class Data:
         'The part of the training labels that is replaced by another class, drawn by the seed.',
         rules.BELOW_1,
     )
+    task: str = setting(
+        'classification',
+        "What labels are. 'classification': classes. 'regression': real values, of one target or of "
+        'several.',
+        choices=('classification', 'regression'),
+    )
     seed: int = setting(0, 'Draws the splits.', rules.SEED)
     preprocess: str = setting(
         'image',

@@ -35,10 +35,11 @@ class Streamed:
 class Source:
     """Raw examples before any split.
 
-    inputs: [N, H, W, C] uint8 or [N, F] float32.  labels: [N] int32; of streamed inputs they may be
-    filled in while the chunks are drawn.  unlabelled: like inputs, without labels.  test_inputs,
-    test_labels: the source's own test split, empty where it has none.  class_names: one a class, or
-    none where the source has none.
+    inputs: [N, H, W, C] uint8 or [N, F] float32.  labels: [N] int32, or real values [N, K] float64; of
+    streamed inputs they may be filled in while the chunks are drawn.  unlabelled: like inputs, without
+    labels.  test_inputs, test_labels: the source's own test split, empty where it has none.
+    num_classes: classes, or targets of real values.  class_names: one a class or target, or none
+    where the source has none.
     validation_inputs, validation_labels: the source's own validation split; None where it has none.
     noted: what decoding did not keep, filled in while chunks are drawn.
     centre: what was taken off features before they became float32.

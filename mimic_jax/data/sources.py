@@ -17,9 +17,11 @@ from mimic_jax.runtime.progress import Count, Progress
 
 CIFAR10 = ('airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck')
 TABLES = ('breast_cancer', 'digits', 'iris', 'wine')  # that come with scikit-learn
+VALUED = ('diabetes', 'friedman1')  # of scikit-learn's, with real-valued targets
+FRIEDMAN1 = 12_000  # examples that are drawn, with noise of deviation 1
 NAMES = (
     *('digits', 'cifar10', 'npz', 'folder', 'tfds:NAME'),
-    *(f'sklearn:{name}' for name in TABLES),
+    *(f'sklearn:{name}' for name in (*TABLES, *VALUED)),
 )
 
 # Values that are not those of the original, by config.data.name.
@@ -38,8 +40,9 @@ def identity(data: Data) -> dict:
     """What determines a source's arrays, without reading them where that can be avoided.
 
     Raises:
-      UserError: an unknown name, or a file that is not there.
+      UserError: an unknown name, a file that is not there, or targets of the other kind.
     """
+    _check_task(data)
     match data.name:
         case 'digits':
             return {'name': 'digits', 'version': 'optical recognition of handwritten digits'}
@@ -55,10 +58,33 @@ def identity(data: Data) -> dict:
     kind, _, name = data.name.partition(':')
     if kind == 'tfds':
         return {**tfds_labelled.identity(name, data.root), **_resized(data)}
-    if kind == 'sklearn' and name in TABLES:
+    if kind == 'sklearn' and name in (*TABLES, *VALUED):
         return {'name': data.name, 'version': 1}
     known = (*NAMES, *REGISTERED)
     raise UserError(f'config.data.name is {data.name!r}; {nearest(data.name, known)}')
+
+
+def _check_task(data: Data) -> None:
+    """UserError where `data.task` is not what the source has, or asks for what real values have not."""
+    values = data.task == 'regression'
+    if data.name in ('npz', 'arrays'):
+        pass  # whose labels are looked at
+    elif data.name.removeprefix('sklearn:') in VALUED and not values:
+        raise UserError(
+            f'config.data.name is {data.name!r}, whose targets are real values; set config.data.task to '
+            "'regression'"
+        )
+    elif data.name.removeprefix('sklearn:') not in VALUED and values:
+        known = ', '.join(('npz', 'arrays', *(f'sklearn:{name}' for name in VALUED)))
+        raise UserError(
+            f"config.data.task is 'regression', but {data.name!r} has classes; real-valued targets "
+            f'come from {known}'
+        )
+    if values and data.label_noise:
+        raise UserError(
+            f'config.data.label_noise is {data.label_noise:g}, which flips classes, but the targets are '
+            'real values; set it to 0'
+        )
 
 
 def _resized(data: Data) -> dict:
@@ -120,10 +146,29 @@ def _load_digits() -> Source:
 
 
 def _load_table(name: str) -> Source:
-    """One of scikit-learn's own tables, features [N, F] float32 and the names of its classes."""
+    """One of scikit-learn's own tables, features [N, F] float32, and what its classes are called."""
     import sklearn.datasets  # a second to import, and needed once a workdir
 
+    if name in VALUED:
+        return _load_values(name)
     table = getattr(sklearn.datasets, f'load_{name}')()
     inputs, labels = table.data.astype(np.float32), table.target.astype(np.int32)
     names = tuple(str(word) for word in table.target_names)
     return Source(inputs, labels, inputs[:0], inputs[:0], labels[:0], len(names), names)
+
+
+def _load_values(name: str) -> Source:
+    """A table with a real-valued target: features [N, F] float32, values [N, 1].
+
+    'friedman1': y = 10 sin(π x₁ x₂) + 20 (x₃ − ½)² + 10 x₄ + 5 x₅ and standard normal noise, of ten
+    features uniform in 0 to 1, five of which do not matter (Friedman 1991, section 4.3).
+    """
+    from sklearn import datasets
+
+    if name == 'friedman1':
+        inputs, values = datasets.make_friedman1(FRIEDMAN1, noise=1.0, random_state=0)
+    else:
+        inputs, values = datasets.load_diabetes(return_X_y=True)
+    inputs, values = inputs.astype(np.float32), values[:, None].astype(np.float64)
+    target = {'diabetes': 'progression', 'friedman1': 'y'}[name]
+    return Source(inputs, values, inputs[:0], inputs[:0], values[:0], 1, (target,))

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mimic_jax.data import duplicates
+from mimic_jax.data import duplicates, kinds, scale
 from mimic_jax.data.dataset import Dataset
+from mimic_jax.data.scale import Scale
 from mimic_jax.data.settings import Data
 from mimic_jax.errors import UserError
 
@@ -25,8 +26,9 @@ def divide(
 ) -> Dataset:
     """The splits that `data` asks for.
 
-    inputs: [N, ...].  labels: [N].  regions: the sizes of the parts that both hold one after another:
-    'pool', labelled examples; 'unlabelled'; 'test' and 'validation', the source's own splits.
+    inputs: [N, ...].  labels: [N], or [N, K] of real values.  regions: the sizes of the parts that both
+    hold one after another: 'pool', labelled examples; 'unlabelled'; 'test' and 'validation', the source's
+    own splits.
     content: the hash of the arrays.  digests: [N, 16] of the inputs (see `duplicates`), by which
     equal examples are found; None keeps all and counts none. Unlabelled images that equal a validation
     or test image are left out.
@@ -58,7 +60,7 @@ def divide(
         cut = _cut(rest >= pool + unlabelled - transferred, data.unlabelled)
         rest = rest[: data.unlabelled]
     splits = {'train': train, 'validation': validation, 'test': test, 'unlabelled': rest}
-    known, fingerprint = _labelled(labels, splits, num_classes, content, data)
+    known, fingerprint, units = _labelled(labels, splits, num_classes, content, data)
     return Dataset(
         inputs=inputs,
         labels=known,
@@ -69,6 +71,7 @@ def divide(
         removed=removed,
         cut=cut,
         twins=twins,
+        scale=units,
     )
 
 
@@ -78,9 +81,12 @@ def _labelled(
     num_classes: int,
     content: str,
     data: Data,
-) -> tuple[np.ndarray, str]:
-    """The labels [N] that are known, −1 elsewhere, and the hash of content, splits and noise."""
-    known = np.full(len(labels), -1, np.int32)
+) -> tuple[np.ndarray, str, Scale | None]:
+    """The labels that are known, the hash of content, splits and noise, and real values' scale.
+
+    labels: classes [N] int32, or values [N, K] in the targets' units.
+    """
+    known = kinds.of(labels).unknown(len(labels), num_classes)
     for name in ('train', 'validation', 'test'):
         known[splits[name]] = labels[splits[name]]
     fingerprint = hashlib.sha256(content.encode())
@@ -90,7 +96,10 @@ def _labelled(
         fingerprint.update(known[train].tobytes())
     for name in sorted(splits):
         fingerprint.update(name.encode() + splits[name].tobytes())
-    return known, fingerprint.hexdigest()
+    if kinds.of(labels) is kinds.CLASSES:
+        return known, fingerprint.hexdigest(), None
+    found = scale.fit(known[splits['train']])
+    return found.standardise(known), fingerprint.hexdigest(), found
 
 
 class Drawn(NamedTuple):

@@ -10,6 +10,7 @@ import numpy as np
 
 from mimic_jax.artifacts import store
 from mimic_jax.data.centring import Centre
+from mimic_jax.data.dataset import Dataset
 from mimic_jax.errors import UserError
 from mimic_jax.export import plan as exporting
 
@@ -19,28 +20,41 @@ class Net:
     """A finished net that answers raw inputs, [n, ...] as the data set holds them.
 
     classes: the classes' names, where they have names.  facts: the content of an export's `export.json`.
+    targets: the names of real-valued targets, which the net answers in their own units; () of classes.
     """
 
     answer: Callable[[np.ndarray], np.ndarray]
     classes: tuple[str, ...] = ()
     facts: Mapping = dataclasses.field(default_factory=dict)
     is_probability: bool = False
+    targets: tuple[str, ...] = ()
 
     def __call__(self, inputs) -> np.ndarray:
-        """Logits [n, K] float32. An exported student gives log-probabilities instead, which differ from
-        logits by a constant for each example."""
+        """Logits [n, K] float32, or real values [n, K]. An exported student gives log-probabilities
+        instead of logits, which differ from them by a constant for each example."""
         found = self.answer(np.asarray(inputs))
         return np.log(np.maximum(found, 1e-37)) if self.is_probability else found
 
     def predict_proba(self, inputs) -> np.ndarray:
-        """Probabilities [n, K] float32."""
+        """Probabilities [n, K] float32; UserError of real values."""
+        if self.targets:
+            raise UserError(
+                f'the net answers with values of {", ".join(self.targets)}, which have no probabilities; '
+                'use predict'
+            )
         import scipy.special  # slow to import, and most runs do without it
 
         found = self.answer(np.asarray(inputs))
         return found if self.is_probability else scipy.special.softmax(found, axis=1)
 
     def predict(self, inputs) -> np.ndarray:
-        """The likeliest class of each input, [n]: its name where classes have names, or its number."""
+        """The likeliest class of each input, [n]: its name where classes have names, or its number.
+
+        Of real-valued targets their values, [n, K], or [n] of one target.
+        """
+        if self.targets:
+            values = self.answer(np.asarray(inputs))
+            return values[:, 0] if len(self.targets) == 1 else values
         found = self.answer(np.asarray(inputs)).argmax(axis=1)
         return np.asarray(self.classes)[found] if self.classes else found
 
@@ -59,9 +73,22 @@ def load_student(folder: str | Path) -> Net:
     description = path.with_name(exporting.DESCRIPTION)
     facts = json.loads(description.read_text()) if description.is_file() else {}
     call = exporting.load(path)
-    names = tuple(facts.get('classes') or ())
     centre = Centre.from_json(facts.get('input', {}).get('centre', {}))
-    return Net(functools.partial(ask, call, centre), names, facts, is_probability=True)
+    answer = functools.partial(ask, call, centre)
+    if 'targets' in facts:
+        return Net(answer, (), facts, targets=tuple(facts['targets']['names']))
+    return Net(answer, tuple(facts.get('classes') or ()), facts, is_probability=True)
+
+
+def of_data(call: Callable, data: Dataset) -> Net:
+    """A net that was trained on `data`.  call: inputs as the net takes them to its outputs."""
+    if data.scale is None:
+        return Net(functools.partial(ask, call, data.centre), data.class_names)
+
+    def answer(inputs: np.ndarray) -> np.ndarray:
+        return data.scale.restore(ask(call, data.centre, inputs))
+
+    return Net(answer, targets=data.class_names)
 
 
 def ask(call: Callable, centre: Centre, inputs: np.ndarray) -> np.ndarray:

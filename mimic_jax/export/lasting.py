@@ -17,7 +17,10 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from mimic_jax.data import scale
+from mimic_jax.data.scale import Scale
 from mimic_jax.errors import UserError
+from mimic_jax.export import differences
 from mimic_jax.export import plan as exporting
 from mimic_jax.models import nets
 from mimic_jax.models.contract import Net
@@ -26,8 +29,10 @@ from mimic_jax.runtime import files
 WEIGHTS = 'weights.npz'
 ASKED = 16  # examples kept with their answers, to check a file that is written anew
 PROMISED = datetime.timedelta(days=182)  # for so long jax promises to read a file
-TOLERANCE = 1e-2  # of a probability; another version of jax may order sums otherwise
-_NET, _STATISTICS, _INPUTS, _ANSWERS = 'net/', 'preprocess/', 'check/inputs', 'check/probabilities'
+# Of a probability, or of a value over its deviation; another version of jax may order sums otherwise.
+TOLERANCE = 1e-2
+_NET, _STATISTICS, _INPUTS = 'net/', 'preprocess/', 'check/inputs'
+_ANSWERS, _VALUES = 'check/probabilities', 'check/values'
 
 
 class Kept(NamedTuple):
@@ -39,13 +44,16 @@ class Kept(NamedTuple):
     answers: np.ndarray
 
 
-def write(folder: Path, kept: Kept) -> None:
-    """Writes `weights.npz`: net/params/conv_00/kernel and so on, preprocess/mean, and a check."""
+def write(folder: Path, kept: Kept, units: Scale | None = None) -> None:
+    """Writes `weights.npz`: net/params/conv_00/kernel and so on, preprocess/mean, and a check.
+
+    units: of real-valued answers.
+    """
     arrays = {
         **{_NET + path: leaf for path, leaf in _paths(kept.variables)},
         **{_STATISTICS + name: array for name, array in kept.stats.items()},
         _INPUTS: kept.inputs[:ASKED],
-        _ANSWERS: kept.answers[:ASKED],
+        _VALUES if units else _ANSWERS: kept.answers[:ASKED],
     }
     with (folder / WEIGHTS).open('wb') as file:
         np.savez(file, **{name: np.asarray(array) for name, array in arrays.items()})
@@ -68,7 +76,8 @@ def read(path: Path) -> Kept:
                     stats[name.removeprefix(_STATISTICS)] = arrays[name]
                 else:
                     check[name] = arrays[name]
-        return Kept(variables, stats, check[_INPUTS], check[_ANSWERS])
+        answers = check[_VALUES if _VALUES in check else _ANSWERS]
+        return Kept(variables, stats, check[_INPUTS], answers)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         reason = getattr(error, 'strerror', None) or f'{type(error).__name__}: {error}'
         raise UserError(
@@ -114,32 +123,34 @@ def again(source: Path, output: Path, file_format: str) -> str:
         raise UserError(f'--output={output} is there already; give a new folder')
     net = nets.of_spec(**described['net'])
     shape, dtype = described['input']['shape'][1:], np.dtype(described['input']['dtype'])
+    units = scale.from_json(described.get('targets'))
     content = exporting.serialize(
         *(net, described['preprocess'], kept.variables, kept.stats, tuple(shape), dtype),
-        *(file_format, exporting.metadata(described)),
+        *(file_format, exporting.metadata(described), units),
     )
     output.mkdir(parents=True, exist_ok=True)
     path = output / exporting.FILES[file_format]
     files.write_atomically(path, content)
     found = exporting.ask(exporting.load(path), kept.inputs)
-    difference = float(np.abs(found - kept.answers).max())
-    if not difference <= TOLERANCE:  # NaN too
+    parity = differences.measured(found, kept.answers, TOLERANCE, units)
+    difference, answers = parity['max_difference'], 'values' if units else 'probabilities'
+    if not difference <= parity['tolerance']:  # NaN too
         path.unlink()
         raise UserError(
-            f'{path} would give probabilities that differ by {difference:.1e} from those kept in '
-            f'{folder / WEIGHTS}, more than {TOLERANCE:g}; it is not written'
+            f'{path} would give {answers} that differ by {difference:.1e} from those kept in '
+            f'{folder / WEIGHTS}, more than {parity["tolerance"]:g}; it is not written'
         )
     described = {**described, **facts(net), 'format': file_format, 'bytes': len(content)}
     # Figures measured on the older file are not this one's.
     older = ('platforms', 'opset', 'parity', 'latency')
     described = {key: value for key, value in described.items() if key not in older}
     described |= exporting.runs_on(file_format)
-    described['parity'] = exporting.parity(found, kept.answers, TOLERANCE)
-    write(output, kept)
+    described['parity'] = parity
+    write(output, kept, units)
     files.write_atomically(output / exporting.DESCRIPTION, json.dumps(described, indent=1))
     return '\n'.join(
         [
-            f'{described["model"]}: probabilities of {len(kept.inputs)} examples within '
+            f'{described["model"]}: {answers} of {len(kept.inputs)} examples within '
             f'{difference:.1e} of those kept with its weights',
             f'{path}, {len(content):,} bytes',
             *([line(described)] if file_format == 'jax' else []),

@@ -1,4 +1,4 @@
-"""A student as an ONNX model: preprocessing, the layers of its notation, softmax; weights inside.
+"""A student as an ONNX model: preprocessing, its layers, softmax or targets' units; weights inside.
 
 The models have opset 18 and take examples as the data set stores them, images [b, H, W, C] in uint8. The
 functions here write in ONNX what `models/net.py` computes at test time; exporting a student compares
@@ -13,6 +13,7 @@ import numpy as np
 from jax import lax
 
 from mimic_jax.data import preprocess
+from mimic_jax.data.scale import Scale
 from mimic_jax.errors import UserError
 from mimic_jax.export.onnx_graph import Graph
 from mimic_jax.models import counts, grammar, masks
@@ -46,8 +47,9 @@ def serialize(
     shape: tuple[int, ...],
     dtype: np.dtype,
     described: Mapping[str, str],
+    scale: Scale | None = None,
 ) -> bytes:
-    """The model of a net, `inputs` [b, ...] raw to `probabilities` [b, K] float32.
+    """The model of a net, `inputs` [b, ...] raw to `probabilities`, or `values`, [b, K] float32.
 
     Arguments are those of `plan.serialize`; the model has `described` as its metadata. It computes
     in float32, even for a bfloat16 net.
@@ -62,7 +64,11 @@ def serialize(
     if net.input_scale != 1:
         values = graph.node('Mul', values, np.float32(net.input_scale))
     logits = _logits(graph, net, variables, values, shape)
-    graph.node('Softmax', logits, axis=1, output='probabilities')
+    if scale is None:
+        answers = graph.node('Softmax', logits, axis=1, output='probabilities')
+    else:
+        scaled = graph.node('Mul', logits, np.array(scale.deviation, np.float32))
+        answers = graph.node('Add', scaled, np.array(scale.mean, np.float32), output='values')
     kind_of = helper.np_dtype_to_tensor_dtype
     model = helper.make_model(
         helper.make_graph(
@@ -71,7 +77,7 @@ def serialize(
             [helper.make_tensor_value_info('inputs', kind_of(dtype), ['b', *shape])],
             [
                 helper.make_tensor_value_info(
-                    'probabilities', kind_of(np.dtype(np.float32)), ['b', net.num_classes]
+                    answers, kind_of(np.dtype(np.float32)), ['b', net.num_classes]
                 )
             ],
             graph.constants,
@@ -86,7 +92,7 @@ def serialize(
 
 
 def load(path: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """The `probabilities(inputs)` of a model in a file, run by onnxruntime."""
+    """The `answers(inputs)` of a model in a file, run by onnxruntime."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=onnxruntime.get_available_providers())

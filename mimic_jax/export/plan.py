@@ -1,5 +1,7 @@
 """A student as one file that jax alone, or an ONNX runtime, can run: raw examples in, probabilities out.
 
+Of real-valued targets it gives the values, in the targets' own units.
+
 The file holds preprocessing and weights and takes any number of examples at a time. `jax.export`
 serializes it, as StableHLO for each of `PLATFORMS`, or `onnx_writer` writes it.
 """
@@ -15,6 +17,7 @@ import numpy as np
 from mimic_jax.artifacts.recipes import Recipe
 from mimic_jax.config.fields import nearest
 from mimic_jax.data.dataset import Dataset
+from mimic_jax.data.scale import Scale
 from mimic_jax.errors import UserError
 from mimic_jax.export import onnx_writer
 from mimic_jax.mimic import ensemble
@@ -77,7 +80,7 @@ def make(plan: Plan, data: Dataset, student: str = '', file_format: str = 'jax')
         versions={'export': VERSION},
     )
     teachers = cache.members if cache else ()
-    classes = data.class_names or None
+    classes = data.class_names or None if data.scale is None else None
     return ExportPlan(name, recipe, net, exported, reason, teachers, classes, file_format)
 
 
@@ -115,8 +118,11 @@ def serialize(
     dtype: np.dtype,
     file_format: str = 'jax',
     described: Mapping[str, str] | None = None,
+    scale: Scale | None = None,
 ) -> bytes:
-    """`probabilities(inputs)` of a net, [b, ...] raw to [b, K] float32, for every b.
+    """`answers(inputs)` of a net, [b, ...] raw to [b, K] float32, for every b.
+
+    Answers are probabilities, or real-valued targets where they have a `scale`.
 
     kind, stats: as `preprocess.apply` takes them.  variables, stats: on the host.  shape, dtype: of
     an example as the data has it.  described: the metadata of an ONNX model; see `metadata`.
@@ -131,15 +137,15 @@ def serialize(
             f'{LARGEST:,}; export a smaller student'
         )
     if file_format == 'onnx':
-        return onnx_writer.serialize(net, kind, variables, stats, shape, dtype, described or {})
+        named = described or {}
+        return onnx_writer.serialize(net, kind, variables, stats, shape, dtype, named, scale)
 
-    def probabilities(inputs: jax.Array, variables, stats) -> jax.Array:
-        return jax.nn.softmax(
-            ensemble.plain_forward(net, kind, variables, {'inputs': stats}, inputs)
-        )
+    def answers(inputs: jax.Array, variables, stats) -> jax.Array:
+        outputs = ensemble.plain_forward(net, kind, variables, {'inputs': stats}, inputs)
+        return jax.nn.softmax(outputs) if scale is None else scale.restore(outputs)
 
     # The arrays are arguments of the function, so that the file holds them once.
-    of_each = backend.for_each(probabilities)
+    of_each = backend.for_each(answers)
     example = jax.ShapeDtypeStruct((*jax.export.symbolic_shape('b'), *shape), dtype)
     whole = jax.jit(lambda inputs: of_each(inputs, variables, stats))
     try:
@@ -154,8 +160,15 @@ def serialize(
     return bytes(exported.serialize())
 
 
+def targets(data: Dataset) -> dict:
+    """What `export.json` says of real-valued targets: names, means and deviations; {} of classes."""
+    if data.scale is None:
+        return {}
+    return {'targets': {'names': list(data.class_names), **data.scale.as_json()}}
+
+
 def load(path: Path) -> Callable[[np.ndarray], jax.Array]:
-    """The `probabilities(inputs)` of a file that `serialize` wrote, compiled once for a batch size."""
+    """The `answers(inputs)` of a file that `serialize` wrote, compiled once for a batch size."""
     if path.suffix == '.onnx':
         return onnx_writer.load(path)
     try:
@@ -165,7 +178,7 @@ def load(path: Path) -> Callable[[np.ndarray], jax.Array]:
     except Exception as error:  # of whatever type this version of jax raises
         raise _unreadable(path, error) from None
 
-    def probabilities(inputs: np.ndarray) -> jax.Array:
+    def answers(inputs: np.ndarray) -> jax.Array:
         try:
             return call(inputs)
         except Exception as error:  # the program is read when it is first called
@@ -173,17 +186,7 @@ def load(path: Path) -> Callable[[np.ndarray], jax.Array]:
                 raise
             raise _unreadable(path, error) from None
 
-    return probabilities
-
-
-def parity(found: np.ndarray, expected: np.ndarray, tolerance: float) -> dict:
-    """How far a file's probabilities [n, K] lie from those expected, as `export.json` has it."""
-    return {
-        'examples': len(found),
-        'max_difference': float(np.abs(found - expected).max()),
-        'argmax_equal': bool((found.argmax(axis=1) == expected.argmax(axis=1)).all()),
-        'tolerance': tolerance,
-    }
+    return answers
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:
@@ -202,13 +205,14 @@ def metadata(described: Mapping) -> dict[str, str]:
     """The metadata of an ONNX model, from an export's description: texts, and JSON for all else."""
     kept = {'model': described['model'], 'preprocess': described['preprocess']}
     kept['input'] = json.dumps(described['input'])
-    if described['classes']:
-        kept['classes'] = json.dumps(described['classes'], ensure_ascii=False)
+    for names in ('classes', 'targets'):
+        if described.get(names):
+            kept[names] = json.dumps(described[names], ensure_ascii=False)
     return kept
 
 
 def ask(call: Callable[[np.ndarray], jax.Array], inputs: np.ndarray) -> np.ndarray:
-    """Probabilities [n, K] of inputs [n, ...], `BATCH` at a time, the last batch padded."""
+    """Answers [n, K] to inputs [n, ...], `BATCH` at a time, the last batch padded."""
     parts = []
     for start in range(0, len(inputs), BATCH):
         part = inputs[start : start + BATCH]

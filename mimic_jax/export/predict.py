@@ -14,11 +14,11 @@ from mimic_jax.data.centring import Centre
 from mimic_jax.errors import UserError
 from mimic_jax.export import plan as exporting
 from mimic_jax.export import predictions, raw_files
-from mimic_jax.export.predictions import Classified, Transcribed
+from mimic_jax.export.predictions import Classified, Transcribed, Valued
 from mimic_jax.training.session import Session
 
 SHOWN = 20  # lines on a terminal
-Ask = Callable[[np.ndarray], np.ndarray]  # probabilities [n, K] of inputs [n, ...]
+Ask = Callable[[np.ndarray], np.ndarray]  # probabilities, or values, [n, K] of inputs [n, ...]
 # (name, phones, their starts in seconds) of each recording of a file or folder.
 Transcribe = Callable[[Ask, Path], Iterable[tuple[str, Sequence[str], Sequence[float]]]]
 
@@ -50,11 +50,11 @@ def run(
     """
     store.manifest(exported)
     facts = json.loads((exported / exporting.DESCRIPTION).read_text())
-    probabilities = functools.partial(exporting.ask, exporting.load(exported / exporting.FILE))
+    ask = functools.partial(exporting.ask, exporting.load(exported / exporting.FILE))
     if transcribe is None:
-        found = _classified(session, probabilities, facts, source)
+        found = _answered(session, ask, facts, source)
     else:
-        found = Transcribed(*zip(*transcribe(probabilities, source), strict=True))
+        found = Transcribed(*zip(*transcribe(ask, source), strict=True))
     shown = SHOWN if sys.stdout.isatty() else len(found.names)
     for line in islice(found.lines(), shown):
         print(line)
@@ -66,7 +66,7 @@ def run(
         print(output)
 
 
-def _classified(session: Session, probabilities: Ask, facts: dict, source: Path) -> Classified:
+def _answered(session: Session, ask: Ask, facts: dict, source: Path) -> Classified | Valued:
     shape, dtype = tuple(facts['input']['shape'][1:]), np.dtype(facts['input']['dtype'])
     names, parts = [], []
     centre = Centre.from_json(facts['input'].get('centre', {}))
@@ -74,7 +74,9 @@ def _classified(session: Session, probabilities: Ask, facts: dict, source: Path)
     count, chunks = raw_files.examples(source, shape, dtype, exporting.BATCH, centre, fit)
     for some, inputs in chunks:
         names += some
-        parts.append(probabilities(inputs))
+        parts.append(ask(inputs))
         session.progress.count('predicting', len(names), count)
+    if 'targets' in facts:
+        return Valued(names, np.concatenate(parts), facts['targets']['names'])
     classes = facts['classes'] or [str(number) for number in range(facts['num_classes'])]
     return Classified(names, np.concatenate(parts), classes)

@@ -42,6 +42,33 @@ class Classified(NamedTuple):
             yield (name, self.classes[row.argmax()], *(f'{value:.6g}' for value in row))
 
 
+class Valued(NamedTuple):
+    """names: [N], of the examples.  values: [N, K], in the targets' units.  targets: [K], their names."""
+
+    names: Sequence[str]
+    values: np.ndarray
+    targets: Sequence[str]
+
+    def lines(self) -> Iterable[str]:
+        """`12  price 17.25, rent 3.1` of each example."""
+        for name, row in zip(self.names, self.values, strict=True):
+            told = (f'{of} {value:.6g}' for of, value in zip(self.targets, row, strict=True))
+            yield f'{name}  {", ".join(told)}'
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {
+            'names': np.array(self.names),
+            'values': self.values,
+            'targets': np.array(self.targets),
+        }
+
+    def table(self) -> Iterable[Sequence]:
+        """A header, then a row an example and a column a target."""
+        yield ('input', *self.targets)
+        for name, row in zip(self.names, self.values, strict=True):
+            yield (name, *(f'{value:.9g}' for value in row))
+
+
 class Transcribed(NamedTuple):
     """names: [N], of the recordings.  phones: [N] lists.  starts: [N] lists, in seconds."""
 
@@ -77,7 +104,7 @@ def check_path(path: Path) -> None:
         raise UserError(f'--output={path}: there is no folder {path.parent}; make it first')
 
 
-def write(found: Classified | Transcribed, path: Path) -> None:
+def write(found: Classified | Valued | Transcribed, path: Path) -> None:
     """All of it, as .npz or .csv; a file that was there is replaced once the new one is whole."""
     temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     try:

@@ -12,7 +12,7 @@ import numpy as np
 from mimic_jax.artifacts import store
 from mimic_jax.data import batches
 from mimic_jax.errors import UserError
-from mimic_jax.export import lasting
+from mimic_jax.export import differences, lasting
 from mimic_jax.export import plan as exporting
 from mimic_jax.export.plan import ExportPlan
 from mimic_jax.mimic import ensemble, latency
@@ -22,16 +22,17 @@ from mimic_jax.runtime import backend, files
 from mimic_jax.training.session import Session
 
 EXAMPLES = 1000  # the first test examples, at most so many, that the file is checked on
-EXACT, ROUGH = 1e-4, 1e-2  # probabilities may differ by this; ROUGH where factors are rounded
+# Probabilities, or values over their deviation, may differ by this; ROUGH where factors are rounded.
+EXACT, ROUGH = 1e-4, 1e-2
 
 
 def run(session: Session, plan: ExportPlan) -> Path:
     """Writes the artifact `export-<id>`: the file of `exporting.FILES`, `export.json`, which describes it,
     and `weights.npz`, from which both are written anew (`lasting`).
 
-    The file takes raw examples and gives probabilities; see `exporting.serialize`. It is read back
-    and run on test examples. It is refused where a probability lies further from the trained net's
-    than the tolerance.
+    The file takes raw examples and gives probabilities or real values; see `exporting.serialize`. It is
+    read back and run on test examples. It is refused where an answer lies further from the trained
+    net's than the tolerance.
 
     Raises:
       UserError: the student is not trained yet, its file differs too much, or holds too much.
@@ -50,7 +51,12 @@ def summary(folder: Path) -> str:
     store.manifest(folder)
     facts = json.loads((folder / exporting.DESCRIPTION).read_text())
     parity = facts['parity']
-    agree = 'every answer is the same' if parity['argmax_equal'] else 'not every answer is the same'
+    answers = 'values' if 'targets' in facts else 'probabilities'
+    if 'targets' in facts:
+        agree = 'in deviations of their target'
+    else:
+        same = parity['argmax_equal']
+        agree = 'every answer is the same' if same else 'not every answer is the same'
     where = (
         f'ONNX of opset {facts["opset"]}'
         if facts['format'] == 'onnx'
@@ -58,14 +64,14 @@ def summary(folder: Path) -> str:
     )
     lines = [
         f'{facts["student"]}, seed {facts["seed"]}: {facts["model"]}; {facts["bottleneck"]}',
-        f'{parity["examples"]} test examples: probabilities within {parity["max_difference"]:.1e} of '
+        f'{parity["examples"]} test examples: {answers} within {parity["max_difference"]:.1e} of '
         f'the trained net, {agree} (tolerance {parity["tolerance"]:g})',
         '',
         _table(facts['latency']),
         '',
         f'{folder / exporting.FILES[facts["format"]]}, {facts["bytes"]:,} bytes, {where}: '
         f'{facts["input"]["dtype"]} [{", ".join(map(str, facts["input"]["shape"]))}] → '
-        f'probabilities [b, {facts["num_classes"]}]',
+        f'{answers} [b, {facts["num_classes"]}]',
         *([lasting.line(facts)] if facts['format'] == 'jax' else []),
     ]
     return '\n'.join(lines)
@@ -88,6 +94,7 @@ def _write(folder: Path, session: Session, plan: ExportPlan) -> dict:
         'preprocess': task.preprocess,
         'num_classes': data.num_classes,
         'classes': plan.classes,
+        **exporting.targets(data),
         'input': {
             'shape': ['b', *data.input_shape],
             'dtype': str(data.inputs.dtype),
@@ -101,14 +108,14 @@ def _write(folder: Path, session: Session, plan: ExportPlan) -> dict:
     }
     content = exporting.serialize(
         *(plan.exported, task.preprocess, variables, stats, data.input_shape, data.inputs.dtype),
-        *(plan.format, exporting.metadata(facts)),
+        *(plan.format, exporting.metadata(facts), data.scale),
     )
     path = folder / exporting.FILES[plan.format]
     path.write_bytes(content)
     call = exporting.load(path)
     counted(done=1)
     parity, inputs, answers = _parity(session, plan, call)
-    lasting.write(folder, lasting.Kept(variables, stats, inputs, answers))
+    lasting.write(folder, lasting.Kept(variables, stats, inputs, answers), data.scale)
     counted(done=2)
     latencies = _latency(session, plan, call)
     counted(done=3)
@@ -121,7 +128,7 @@ def _write(folder: Path, session: Session, plan: ExportPlan) -> dict:
 def _parity(
     session: Session, plan: ExportPlan, call: Callable
 ) -> tuple[dict, np.ndarray, np.ndarray]:
-    """How far the file's probabilities lie from those of the net's own evaluation.
+    """How far the file's answers lie from those of the net's own evaluation.
 
     Returns that, the raw examples [n, ...] that were asked about, and the net's answers [n, K].
     """
@@ -129,18 +136,21 @@ def _parity(
     ids = session.placement.in_order(examples)
     import scipy.special  # slow to import, and most runs do without it
 
-    expected = scipy.special.softmax(ensemble.load(session, plan.net)(ids), axis=1)
+    expected, scale = ensemble.load(session, plan.net)(ids), session.data.scale
+    expected = scipy.special.softmax(expected, axis=1) if scale is None else scale.restore(expected)
     inputs = batches.gather(session.data.arrays, {'index': examples})['inputs']
     found = exporting.ask(call, np.asarray(inputs))
     exact = plan.net.task.train.dtype == 'float32' and backend.is_cpu()
     tolerance = EXACT if exact else ROUGH
-    difference = float(np.abs(found - expected).max())
+    parity = differences.measured(found, expected, tolerance, scale)
+    difference, tolerance = parity['max_difference'], parity['tolerance']
     if not difference <= tolerance:  # NaN too
+        answers = 'probabilities' if scale is None else 'values'
         raise UserError(
-            f'the exported {plan.name} gives probabilities that differ from the trained net by '
+            f'the exported {plan.name} gives {answers} that differ from the trained net by '
             f'{difference:.1e}, more than {tolerance:g}; export it on a CPU, or report this'
         )
-    return exporting.parity(found, expected, tolerance), inputs, expected
+    return parity, inputs, expected
 
 
 def _latency(session: Session, plan: ExportPlan, call: Callable) -> list[dict]:

@@ -122,6 +122,11 @@ def _check_answers(settings: Logits, data: Dataset, where: str) -> None:
             f"{where}.tta averages a net's answers, and this cache has a teacher made elsewhere; set it "
             "to 'none' and let the teacher average"
         )
+    if settings.dtype == 'topk' and data.scale is not None:
+        raise UserError(
+            f"{where}.dtype is 'topk', which keeps the likeliest classes, but the targets are real values; "
+            "set it to 'float16'"
+        )
     if settings.dtype == 'topk' and settings.top >= data.num_classes:
         raise UserError(
             f'{where}.top is {settings.top}, but there are {data.num_classes} classes; keep fewer, or '

@@ -93,7 +93,7 @@ def checked(
     Raises:
       UserError: another shape, values that are not finite, or no probabilities where they should be.
     """
-    answers = _as_array(answers, what)
+    answers = as_array(answers, what)
     if answers.shape != (rows, num_classes) or answers.dtype.kind not in 'fiu':
         raise UserError(
             f'{what} gives {answers.dtype} of shape {list(answers.shape)} for {rows} examples of '
@@ -154,7 +154,8 @@ def _whole(values: np.ndarray, fewest: int) -> int:
     return next((whole for whole in (1, 100) if (np.abs(sums / whole - 1) <= _SUM).all()), 0)
 
 
-def _as_array(answers, what: str) -> np.ndarray:
+def as_array(answers, what: str) -> np.ndarray:
+    """Answers as an array; UserError where they are none.  what: gave them."""
     try:
         return np.asarray(answers)
     except Interrupted:

@@ -23,10 +23,10 @@ _NAMED = 4  # columns that a line names
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """accuracy: on `examples` labelled ones.  problem: what seems wrong, a clause, or ''."""
+    """score: accuracy, or R², on `examples` labelled ones.  problem: what seems wrong, a clause, or ''."""
 
     examples: int
-    accuracy: float
+    score: float
     problem: str
 
 

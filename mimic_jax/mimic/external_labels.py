@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mimic_jax.mimic import external_checks, external_plan, external_teacher
+from mimic_jax.data import kinds
+from mimic_jax.mimic import external_checks, external_plan, external_teacher, external_values
 from mimic_jax.mimic.cache_plan import CachePlan
 from mimic_jax.mimic.external_checks import FEWEST, Verdict
 from mimic_jax.mimic.external_plan import ExternalPlan
@@ -24,8 +25,14 @@ _CHECK_ASKED = (
 )
 
 
+_CHECK_VALUES = (
+    'check that its answers are in the units of the targets{classes}, a column each in this order, and '
+    'its rows in the order of the examples'
+)
+
+
 class _Held(NamedTuple):
-    """Answers [R, K] and labels [R], -1 where unknown: of which split, view and rows."""
+    """Answers [R, K] and labels, unknown ones among them: of which split, view and rows."""
 
     split: str
     view: int
@@ -54,7 +61,7 @@ def hold(session: Session, cache: CachePlan, kept: LogitCache) -> dict:
                 'split': held.split,
                 'view': held.view,
                 'examples': verdict.examples,
-                'accuracy': round(verdict.accuracy, 6),
+                kinds.of(session.data.labels).metric: round(verdict.score, 6),
             }
         )
         if verdict.problem:
@@ -66,6 +73,9 @@ def hold(session: Session, cache: CachePlan, kept: LogitCache) -> dict:
 
 def _judged(session: Session, external: ExternalPlan, held: _Held) -> Verdict:
     data, asked = session.data, external.settings.kind != 'logits'
+    if data.scale is not None:
+        answers = held.answers if asked else data.scale.standardise(held.answers)
+        return external_values.judge(answers, held.labels)
     if asked:
         orders = []
     else:
@@ -94,7 +104,7 @@ def _of_split(session: Session, split: str, view: int, array, examples: np.ndarr
     labels, total = session.data.labels, len(session.data.labels)
     if len(array) == len(examples) and len(array) != total:
         return _Held(split, view, array, labels[examples], examples)
-    known = np.full(total, -1, np.int32)
+    known = kinds.of(labels).unknown(total, session.data.num_classes)
     known[examples] = labels[examples]
     return _Held(split, view, array, known)
 
@@ -102,7 +112,7 @@ def _of_split(session: Session, split: str, view: int, array, examples: np.ndarr
 def _asked(session: Session, cache: CachePlan, kept: LogitCache) -> Iterator[_Held]:
     labels = session.data.labels[cache.examples]
     yield _Held('train', 0, kept.view(0).astype(np.float32), labels)
-    if (labels >= 0).sum() < FEWEST:
+    if kinds.of(labels).known(labels).sum() < FEWEST:
         examples = session.data.splits['validation'][:ASKED]
         logits = external_teacher.load(session, cache.external)
         answers = logits(session.placement.in_order(examples))
@@ -118,8 +128,11 @@ def _line(
     advice = _CHECK_FILE if external.settings.kind == 'logits' else _CHECK_ASKED
     likewise = f', and {others} further views likewise' if others else ''
     words = 'training' if split == 'train' else split
+    right = f'is right on {verdict.score:.1%} of'
+    if session.data.scale is not None:
+        right, advice = f'has R² {verdict.score:.3f} on', _CHECK_VALUES
     return (
-        f'warning: {external.name} ({external.model}) is right on {verdict.accuracy:.1%} of '
+        f'warning: {external.name} ({external.model}) {right} '
         f'{verdict.examples:,} labelled {words} examples (view {view}{likewise}): {verdict.problem}; '
         f'{advice.format(classes=f" ({some})" if some else "")}'
     )

@@ -52,7 +52,8 @@ def make(
     if teacher.kind == 'logits':
         teacher = external_views.from_folder(teacher, cache.views, f'{where}.path')
     what = f'teacher {name}'
-    order = external_classes.order(teacher, data.class_names, what, where)
+    named = data.class_names if data.num_classes > 1 else ()  # one target has no order
+    order = external_classes.order(teacher, named, what, where)
     identity = external_answers.identity(teacher, where)
     if order.columns:
         identity['columns'] = list(order.columns)
@@ -85,6 +86,10 @@ def _check_settings(teacher: ExternalTeacher, data: Dataset, where: str) -> None
         raise UserError(
             f"{where} has logits of splits, which kind 'logits' alone takes; a teacher of kind "
             f'{teacher.kind!r} is asked about them'
+        )
+    if teacher.probabilities and data.scale is not None:
+        raise UserError(
+            f'{where}.probabilities is True, but the targets are real values; set it to False'
         )
     if teacher.layout != ExternalTeacher.layout and len(data.input_shape) != 3:
         raise UserError(
@@ -138,16 +143,23 @@ def _check(
 ) -> None:
     """all_too: whether rows may be of all the data, and not of the examples asked about alone."""
     total = len(data.labels)
+    if array.ndim == 1 and data.scale is not None:
+        raise UserError(
+            f'{path} has values of shape {list(array.shape)}; it needs a column a target, '
+            f'[{len(array)}, {data.num_classes}]'
+        )
     if array.ndim != 2 or len(array) not in (len(examples), *([total] if all_too else [])):
         way_out = f', or {total:,}, one an example of all the data' if all_too else ''
         raise UserError(
             f'{path} has logits of shape {list(array.shape)}; it needs {len(examples):,} rows, one an '
             f'example asked about{way_out}'
         )
+    values = data.scale is not None
     if array.shape[1] != data.num_classes:
+        each = ('values', 'targets', 'target') if values else ('logits', 'classes', 'class')
         raise UserError(
-            f'{path} has logits of {array.shape[1]} classes, but the data have {data.num_classes}; '
-            'give one column a class'
+            f'{path} has {each[0]} of {array.shape[1]} {each[1]}, but the data have '
+            f'{data.num_classes}; give one column a {each[2]}'
         )
-    if not plan.settings.probabilities:
+    if not plan.settings.probabilities and not values:
         external_answers.check_logits(array, path)

@@ -9,7 +9,13 @@ import numpy as np
 
 from mimic_jax.data import batches, preprocess, views
 from mimic_jax.data.settings import Views
-from mimic_jax.mimic import external_answers, external_onnx, external_plan, external_torch
+from mimic_jax.mimic import (
+    external_answers,
+    external_onnx,
+    external_plan,
+    external_torch,
+    external_values,
+)
 from mimic_jax.mimic.external_plan import ExternalPlan
 from mimic_jax.mimic.settings import ExternalTeacher
 from mimic_jax.runtime.progress import Watch
@@ -33,7 +39,7 @@ def load(session: Session, plan: ExternalPlan, done: Callable[[], None] = lambda
             parts.append(answer(batch, view, settings, view_seed))
             done()
         answers = np.concatenate(parts)
-        if not plan.settings.probabilities:
+        if not plan.settings.probabilities and session.data.scale is None:
             external_answers.check_logits(answers, f'{plan.settings.path[0]}, view {view},')
         return answers
 
@@ -107,7 +113,7 @@ def _apply(session: Session, plan: ExternalPlan) -> external_onnx.Apply:
         for batch in session.placement.in_order(train)
     ]
     session.progress.say(f'{path} is fitted to {len(train):,} training examples')
-    return found(np.concatenate(parts), session.data.labels[train])
+    return found(np.concatenate(parts), session.data.own_labels(train))
 
 
 def inputs(
@@ -149,5 +155,8 @@ _views = jax.jit(views.of_batch, static_argnums=2)
 
 def _checked(session: Session, plan: ExternalPlan, answers, what: str, examples) -> np.ndarray:
     classes, probabilities = session.data.num_classes, plan.settings.probabilities
+    if session.data.scale is not None:
+        values = external_values.checked(answers, len(examples), classes, what, examples)
+        return session.data.scale.standardise(plan.order.of(values))
     found = external_answers.checked(answers, len(examples), classes, probabilities, what, examples)
     return plan.order.of(found)

@@ -5,7 +5,8 @@ A folder of views holds
     view_000.npy …   [M, ...], a file a view: row i is the i-th transfer example
     validation.npy, test.npy   [n, ...]: the examples of these splits, as they are
     examples.npy     [M] int32: the examples' numbers in the source's own order
-    labels.npy       [M] int32: their labels, -1 where there is none
+    labels.npy       [M] int32: their labels, -1 where there is none; or real values, NaN where there
+                     is none
     file_names.json  of a folder of images the files' names, {views, validation, test}: lists
     views.json       what the views are of, written last
 

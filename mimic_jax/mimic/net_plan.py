@@ -44,7 +44,8 @@ def member(name: str, settings: Member, common: ViewSettings, data: Dataset, whe
         versions=_versions(net, shown),
     )
     examples = data.drawn(settings.subset, settings.seed)
-    task = _task(net, settings, Loss(), shown, data, len(examples), where)
+    loss = objective.suited(Loss(), settings.train, data, where)
+    task = _task(net, settings, loss, shown, data, len(examples), where)
     return _planned(name, recipe, task, examples, settings.seed, data)
 
 
@@ -60,7 +61,9 @@ def student(
     """A student of one seed, on labels or on the logits of one of `caches`; otherwise as `member`."""
     net = _net(settings, _solved(settings, data, where), data, where)
     cache = caches[settings.logits] if settings.target == 'logits' else None
-    loss = objective.named(settings.loss, f'{where}.loss', data.num_classes, cache is not None)
+    loss = objective.suited(settings.loss, settings.train, data, where)
+    taught, values = cache is not None, data.scale is not None
+    loss = objective.named(loss, f'{where}.loss', data.num_classes, taught, values)
     settings = dataclasses.replace(settings, loss=loss)
     own = ViewSettings()  # the views of a cache are in its name
     if not cache:

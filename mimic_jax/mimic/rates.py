@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from mimic_jax.artifacts import store
-from mimic_jax.data import batches, mixing
+from mimic_jax.data import batches, kinds, mixing
 from mimic_jax.data.dataset import drawn_part
 from mimic_jax.errors import NotFinite, UserError
 from mimic_jax.mimic import students
@@ -37,7 +37,7 @@ def run(session: Session, plan: Plan, folder: Path) -> Path:
 
     A line has the largest eigenvalue of the net's Gauss–Newton matrix at its start, on its first batch;
     the largest learning rate at which its optimiser is stable there; and for three rates around that one
-    its validation accuracy after about 200 steps with its own settings. Nets that differ only in
+    its validation accuracy, or R², after about 200 steps with its own settings. Nets that differ only in
     their seed are tried once. A student without its logit cache is not tried. Nor are nets without such
     a bound: those of other optimisers than SGD, and those with groups that have rates of their own. What
     the file holds already is not computed again.
@@ -76,6 +76,7 @@ def _row(session: Session, net: NetPlan, ready: bool) -> dict:
     loss = net.task.loss
     if ready or 'standardised_logits' not in {loss.kind, *(t.kind for t in loss.terms.values())}:
         eigenvalue = _eigenvalue(session, net, targets)
+    metric = f'validation_{kinds.of(session.data.labels).metric}'
     limit = curvature.limit(train.momentum, train.nesterov)
     # Other optimisers have no such bound: their steps do not grow with the gradient. Nor have groups
     # with rates of their own: the eigenvalue is for one rate of all parameters.
@@ -84,8 +85,8 @@ def _row(session: Session, net: NetPlan, ready: bool) -> dict:
     if ready and largest:
         for factor in AROUND:
             rate = float(f'{factor * largest:.2g}')
-            accuracy = _trial(session, short, rate, targets)
-            trials.append({'learning_rate': rate, 'validation_accuracy': accuracy})
+            score = _trial(session, short, rate, targets)
+            trials.append({'learning_rate': rate, metric: score})
     return {
         'name': net.name,
         'model': net.model,
@@ -131,7 +132,7 @@ def _shortened(net: NetPlan) -> NetPlan:
 
 
 def _trial(session: Session, net: NetPlan, rate: float, targets: Targets) -> float | None:
-    """Validation accuracy of the net that a short training at this rate keeps; None: it diverged."""
+    """Validation score of the net that a short training at this rate keeps; None: it diverged."""
     train = dataclasses.replace(net.task.train, learning_rate=rate)
     net = dataclasses.replace(
         net, name=f'{net.name} at {rate:g}', task=dataclasses.replace(net.task, train=train)
@@ -142,7 +143,7 @@ def _trial(session: Session, net: NetPlan, rate: float, targets: Targets) -> flo
         except NotFinite:
             return None
         records = metrics_log.read(Path(folder))
-    return metrics_log.of_kept(records, train)['validation_accuracy']
+    return metrics_log.score(metrics_log.of_kept(records, train))
 
 
 def _read(path: Path) -> list[dict]:
@@ -163,7 +164,7 @@ def _table(rows: list[dict]) -> str:
 def _cells(row: dict) -> list[str]:
     found = [
         f'{trial["learning_rate"]:g}: '
-        + ('diverged' if (part := trial['validation_accuracy']) is None else f'{100 * part:.1f}')
+        + ('diverged' if (part := metrics_log.score(trial)) is None else f'{100 * part:.1f}')
         for trial in row['trials']
     ]
     stable = row['largest_stable_rate']

@@ -88,7 +88,7 @@ def _write(
     if not _begun(folder, identity, form, rows):
         return
     np.save(folder / external_views.EXAMPLES, np.asarray(examples, np.int32))
-    np.save(folder / external_views.LABELS, data.labels[examples].astype(np.int32))
+    np.save(folder / external_views.LABELS, data.own_labels(examples))
     if file_names:
         told = {'views': examples, **splits}
         told = {key: [file_names[index] for index in indices] for key, indices in told.items()}

@@ -34,21 +34,52 @@ def sums(
     }
 
 
+def value_sums(
+    outputs: jax.Array, values: jax.Array, losses: jax.Array, mask: jax.Array
+) -> dict[str, jax.Array]:
+    """`sums` of real-valued targets.
+
+    outputs, values: [B, K]; an example with a value that is NaN has no label.  losses: [B].
+    Returns loss_sum and the counts as `sums` does and, over the labelled examples, [K] float32 each:
+    error_sum and value_square_sum of squares, and value_sum.
+    """
+    chex.assert_rank([outputs, values, losses, mask], [2, 2, 1, 1])
+    chex.assert_type([outputs, values, losses], float)
+    chex.assert_equal_shape([outputs, values])
+    real = mask > 0
+    labelled = real & jnp.all(jnp.isfinite(values), axis=1)
+    # Selections, not products: what is not counted may be NaN.
+    values = jnp.where(labelled[:, None], values.astype(jnp.float32), 0.0)
+    errors = jnp.where(labelled[:, None], outputs.astype(jnp.float32) - values, 0.0)
+    return {
+        'loss_sum': jnp.sum(jnp.where(real, losses.astype(jnp.float32), 0.0)),
+        'count': jnp.sum(real, dtype=jnp.int32),
+        'labelled_count': jnp.sum(labelled, dtype=jnp.int32),
+        'error_sum': jnp.sum(errors**2, axis=0),
+        'value_sum': jnp.sum(values, axis=0),
+        'value_square_sum': jnp.sum(values**2, axis=0),
+    }
+
+
 def merge(a: Mapping, b: Mapping) -> dict:
     """The sums of two batches, or of two runs of batches, together."""
     return jax.tree.map(jnp.add, dict(a), dict(b))
 
 
 def summarise(totals: Mapping) -> dict[str, float | None]:
-    """Mean loss and accuracy (a fraction) of merged `sums`; None where nothing was counted.
+    """Mean loss and accuracy (a fraction) of merged `sums`, or R² of merged `value_sums`.
 
-    Reading the sums waits for the device.
+    None where nothing was counted. Reading the sums waits for the device.
     """
-    totals = {key: value.item() for key, value in jax.device_get(dict(totals)).items()}
-    return {
-        'loss': _ratio(totals['loss_sum'], totals['count']),
-        'accuracy': _ratio(totals['correct_sum'], totals['labelled_count']),
-    }
+    totals = {key: value.tolist() for key, value in jax.device_get(dict(totals)).items()}
+    found = {'loss': _ratio(totals['loss_sum'], totals['count'])}
+    count = totals['labelled_count']
+    if 'correct_sum' in totals:
+        return {**found, 'accuracy': _ratio(totals['correct_sum'], count)}
+    if not count:
+        return {**found, 'r2': None}
+    squares, summed = np.array(totals['value_square_sum']), np.array(totals['value_sum'])
+    return {**found, 'r2': _r2(np.array(totals['error_sum']), squares - summed**2 / count)}
 
 
 def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -66,6 +97,30 @@ def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
     if not labelled.any():
         raise ValueError('accuracy needs at least one labelled example')
     return float(np.mean(logits[labelled].argmax(axis=1) == labels[labelled]))
+
+
+def r2(outputs: np.ndarray, values: np.ndarray) -> float:
+    """R², 1 − Σ (y − ŷ)² / Σ (y − ȳ)², of each target, and the mean over targets. Host arrays.
+
+    It is 0 for a target that does not vary and is not met, 1 where it is, as scikit-learn has it.
+
+    outputs, values: ŷ and y, [N, K]; an example with a value that is NaN has no label.
+
+    Raises:
+      ValueError: shapes that differ, or no labelled example.
+    """
+    outputs, values = _labelled_values(outputs, values)
+    spread = ((values - values.mean(axis=0)) ** 2).sum(axis=0)
+    return _r2(((outputs - values) ** 2).sum(axis=0), spread)
+
+
+def rmse(outputs: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The root of the mean squared error of each target, [K], in the units of the values.
+
+    Arguments and errors are those of `r2`.
+    """
+    outputs, values = _labelled_values(outputs, values)
+    return np.sqrt(((outputs - values) ** 2).mean(axis=0))
 
 
 def agreement(logits_a: np.ndarray, logits_b: np.ndarray) -> float:
@@ -127,6 +182,25 @@ def differs(
     if std1 is None or std2 is None:
         return None
     return abs(mean1 - mean2) > 2 * math.sqrt(std1**2 / n1 + std2**2 / n2)
+
+
+def _labelled_values(outputs, values) -> tuple[np.ndarray, np.ndarray]:
+    outputs, values = np.asarray(outputs, np.float64), np.asarray(values, np.float64)
+    if outputs.ndim != 2 or outputs.shape != values.shape:
+        raise ValueError(
+            f'outputs {outputs.shape} and values {values.shape} must both be one [N, K]'
+        )
+    labelled = np.isfinite(values).all(axis=1)
+    if not labelled.any():
+        raise ValueError('a score needs at least one labelled example')
+    return outputs[labelled], values[labelled]
+
+
+def _r2(errors: np.ndarray, spread: np.ndarray) -> float:
+    """The mean over targets.  errors, spread: sums of squares [K]."""
+    varies = spread > 0
+    missed = np.where(varies, errors / np.where(varies, spread, 1), errors > 0)
+    return float(np.mean(1 - missed))
 
 
 def _ratio(total: float, count: int) -> float | None:

@@ -9,11 +9,13 @@ import numpy as np
 
 from mimic_jax.artifacts import store
 from mimic_jax.artifacts.recipes import Recipe
+from mimic_jax.data import kinds
 from mimic_jax.mimic import ensemble
 from mimic_jax.mimic.cache_plan import CachePlan
 from mimic_jax.mimic.plan import Plan
 from mimic_jax.models.nets import notation_only
 from mimic_jax.ops import metrics, selection
+from mimic_jax.reporting import values
 from mimic_jax.reporting.part import PLAIN, Part
 from mimic_jax.reporting.rows import ensemble_model
 from mimic_jax.reporting.settings import Report, Row
@@ -50,9 +52,13 @@ class Answers:
         self._ensemble = plan.caches.get(name)
 
     def rows(self, name: str, row: Row) -> list[dict]:
-        """The rows of report.json for a source: its accuracy, or the rows of the data set's part."""
+        """The rows of report.json for a source: its accuracy, its R² and RMSE, or those of the data set's
+        part."""
         found = self._found(row)
-        return self.part.rows(self._row(name, row, found), row, found.outputs)
+        made = self._row(name, row, found)
+        if self.session.data.scale is not None:
+            return values.rows(made, found.outputs, self._labels('test'), self.session.data)
+        return self.part.rows(made, row, found.outputs)
 
     def _found(self, row: Row) -> _Found:
         match row.group:
@@ -67,19 +73,20 @@ class Answers:
 
     def _row(self, name: str, row: Row, found: _Found) -> dict:
         labels = self._labels('test')
-        values = [metrics.accuracy(logits, labels) for logits in found.outputs]
-        mean, std = metrics.mean_std(values)
+        kind = kinds.of(labels)
+        scores = [kind.score(logits, labels) for logits in found.outputs]
+        mean, std = metrics.mean_std(scores)
         return {
             'name': row.label or name,
             'model': found.model,
             'parameters': found.parameters,
             'target': found.target,
             'cache': self._cache(row),
-            'metric': 'accuracy',
-            'values': values,
+            'metric': kind.metric,
+            'values': scores,
             'mean': mean,
             'std': std,
-            'n': len(values),
+            'n': len(scores),
             'agreement': None if row.group == 'logits' else self._agreement(found.outputs),
             'paper': row.paper if row.paper >= 0 else None,
             'units': found.units,
@@ -135,21 +142,30 @@ class Answers:
         counts = [net.describe(shape).sequential_layers for net in found]
         return max(counts) if counts and None not in counts else None
 
+    @property
+    def what(self) -> str:
+        """What a score on validation examples is, in words."""
+        return 'accuracy' if self.session.data.scale is None else 'R²'
+
     def by_members(self) -> dict[str, list[float]]:
-        """Validation accuracies of each ensemble's first member, of its first two, and so on."""
+        """Validation scores of each ensemble's first member, of its first two, and so on."""
         labels = self._labels('validation')
+        ensembles = {name: c.members for name, c in self.plan.caches.items() if len(c.members) > 1}
         return {
-            name: selection.accuracies(
-                [self._outputs(member.evaluation, 'validation') for member in cache.members], labels
+            name: selection.scores(
+                [self._outputs(member.evaluation, 'validation') for member in members],
+                labels,
+                kinds.of(labels).score,
             )
-            for name, cache in self.plan.caches.items()
-            if len(cache.members) > 1
+            for name, members in ensembles.items()
         }
 
-    def ensemble_accuracy(self, split: str) -> float | None:
+    def ensemble_score(self, split: str) -> float | None:
+        """The accuracy or R² of the report's ensemble; None where it has no answers."""
         if self._ensemble is None or split not in self._ensemble.answered:
             return None
-        return metrics.accuracy(self._mean_logits(self._ensemble, split), self._labels(split))
+        labels = self._labels(split)
+        return kinds.of(labels).score(self._mean_logits(self._ensemble, split), labels)
 
     def _of_ensemble(self, cache: CachePlan) -> _Found:
         if cache.external:
@@ -195,7 +211,8 @@ class Answers:
         if self._ensemble is None or 'test' not in self._ensemble.answered:
             return None
         reference = self._mean_logits(self._ensemble, 'test')
-        return float(np.mean([metrics.agreement(logits, reference) for logits in outputs]))
+        agreement = kinds.of(self._labels('test')).agreement
+        return float(np.mean([agreement(logits, reference) for logits in outputs]))
 
     def _labels(self, split: str) -> np.ndarray:
         return self.session.data.labels[self.session.data.splits[split]]

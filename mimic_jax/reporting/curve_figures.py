@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mimic_jax.reporting import grids, pictures
-from mimic_jax.reporting.rows import by_source, of_speech
+from mimic_jax.reporting.rows import by_source, main, of_speech, what
 from mimic_jax.reporting.settings import Gap, Report
 
 MANY = 6  # curves from which the legend stands beside the axes
@@ -84,7 +84,9 @@ def curves(axes, settings: Report, rows: list[dict], split: str = 'test') -> boo
     for number, gap in enumerate(settings.gaps.values()):
         _mark(axes, gap, places, 6 + 6 * number)
     spoken = f'phone accuracy on {split} (100 − PER), %'
-    axes.set(xlabel=settings.x_label, ylabel=spoken if of_speech(rows) else f'{split} accuracy, %')
+    axes.set(
+        xlabel=settings.x_label, ylabel=spoken if of_speech(rows) else f'{split} {what(rows)}, %'
+    )
     axes.yaxis.set_tick_params(labelleft=True)  # both panels', though they share an axis
     if found:
         beside = {'loc': 'center left', 'bbox_to_anchor': (1, 0.5)}
@@ -93,8 +95,8 @@ def curves(axes, settings: Report, rows: list[dict], split: str = 'test') -> boo
 
 
 def _accuracy(source: Mapping[str, dict], split: str) -> tuple[float, float]:
-    """Mean and deviation of the accuracy over seeds, in %; the phones' accuracy for decoded speech."""
-    row = source.get('per', source.get('accuracy'))
+    """Mean and deviation over seeds, in %: of accuracy, of R², or of decoded speech's phone accuracy."""
+    row = main(source)
     measured = row['validation'] if split == 'validation' else row
     mean = 1 - measured['mean'] if 'per' in source else measured['mean']
     return 100 * mean, 100 * (measured['std'] or 0)
@@ -129,12 +131,12 @@ def _mark(axes, gap: Gap, places: Mapping[str, tuple[float, float]], aside: floa
     )
 
 
-def by_members(axes, ensembles: Mapping[str, list[float]]) -> bool:
-    """Validation accuracy of each ensemble's first member, first two, and so on, in their order."""
+def by_members(axes, ensembles: Mapping[str, list[float]], what: str = 'accuracy') -> bool:
+    """Validation score of each ensemble's first member, first two, and so on, in their order."""
     for name, accuracies in ensembles.items():
         numbers = range(1, len(accuracies) + 1)
         axes.plot(numbers, [100 * value for value in accuracies], marker='o', label=name)
-    axes.set(xlabel='members, in order of choice', ylabel='validation accuracy of their mean, %')
+    axes.set(xlabel='members, in order of choice', ylabel=f'validation {what} of their mean, %')
     axes.xaxis.get_major_locator().set_params(integer=True)
     if ensembles:
         axes.legend(frameon=False, loc='best')

@@ -8,14 +8,14 @@ import numpy as np
 
 from mimic_jax.reporting.answers import Answers
 from mimic_jax.reporting.plots import Plot, Series
-from mimic_jax.reporting.rows import by_source, of_speech
+from mimic_jax.reporting.rows import by_source, on_test, score
 from mimic_jax.training import metrics_log
 
 SHAPES = {None: 'square', 'labels': 'circle', 'logits': 'triangle'}  # by what a row is trained on
 
 
 def training(answers: Answers) -> Plot:
-    """Validation accuracy of the students by training step, mean and range over seeds.
+    """Validation score of the students by training step, mean and range over seeds.
 
     The form of Ba & Caruana's Figure 2.
     """
@@ -28,9 +28,9 @@ def training(answers: Answers) -> Plot:
         target = f'mimicking {nets[0].cache.name}' if nets[0].cache else 'on labels'
         folders = [workdir / net.recipe.name for net in nets]
         series.append(of_training(f'{name}: {nets[0].model} {target}', folders, number))
-    accuracy = answers.ensemble_accuracy('validation')
-    level = None if accuracy is None else ('ensemble', 100 * accuracy)
-    return by_step(series, level)
+    found = answers.ensemble_score('validation')
+    level = None if found is None else ('ensemble', 100 * found)
+    return by_step(series, answers.what, level)
 
 
 def of_training(name: str, folders: Sequence[Path], number: int) -> Series:
@@ -45,17 +45,19 @@ def of_training(name: str, folders: Sequence[Path], number: int) -> Series:
     )
 
 
-def by_step(series: Sequence[Series], level: tuple[str, float] | None = None) -> Plot:
-    return Plot(series, 'training step', 'validation accuracy, %', level, counts=True)
+def by_step(
+    series: Sequence[Series], what: str = 'accuracy', level: tuple[str, float] | None = None
+) -> Plot:
+    return Plot(series, 'training step', f'validation {what}, %', level, counts=True)
 
 
 def by_agreement(rows: Sequence[dict]) -> Plot:
-    """Accuracy against agreement with the ensemble, whose accuracy is a line; frames for speech.
+    """Accuracy, or R², against agreement with the ensemble, whose own is a line; frames for speech.
 
     rows: of report.json.
     """
-    what = 'frame accuracy on test, %' if of_speech(rows) else 'test accuracy, %'
-    rows = [source.get('accuracy') for source in by_source(rows)]
+    what = on_test(rows)
+    rows = [score(source) for source in by_source(rows)]
     series = [
         Series(
             row['name'],

@@ -40,11 +40,11 @@ def draw(
             pictures.save(figure, folder / name)
             names.append(name)
     for name, height, picture in (
-        ('time.png', 4, lambda axes: settings.by_time and _by_time(axes, session, plan)),
+        ('time.png', 4, lambda axes: settings.by_time and _by_time(axes, answers)),
         (
             'members.png',
             4,
-            lambda axes: curve_figures.by_members(axes, report.get('by_members', {})),
+            lambda axes: curve_figures.by_members(axes, report.get('by_members', {}), answers.what),
         ),
         ('whitened.png', 1.6, lambda axes: _whitened(axes, session)),
         ('views.png', 6, lambda axes: _views(axes, session, plan)),
@@ -63,14 +63,15 @@ def draw(
     return names
 
 
-def _by_time(axes, session: Session, plan: Plan) -> bool:
-    """Validation accuracy against seconds of training, both means over seeds (BC, section 2.3)."""
-    for nets in plan.students.values():
+def _by_time(axes, answers: Answers) -> bool:
+    """Validation score against seconds of training, both means over seeds (BC, section 2.3)."""
+    session = answers.session
+    for nets in answers.plan.students.values():
         curve = metrics_log.validation_curve(_folders(session, nets))
         times = metrics_log.validation_times(_folders(session, nets))
         means = [100 * np.mean(values) for values in curve.values()]
         axes.plot([times[step] for step in curve], means, label=_taught(nets[0]))
-    axes.set(xlabel='seconds of training', ylabel='validation accuracy, %')
+    axes.set(xlabel='seconds of training', ylabel=f'validation {answers.what}, %')
     if axes.lines:
         axes.legend(frameon=False, loc='lower right')
     return bool(axes.lines)

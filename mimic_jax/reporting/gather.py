@@ -10,7 +10,7 @@ from mimic_jax.artifacts import store
 from mimic_jax.errors import UserError
 from mimic_jax.ops.text import aligned
 from mimic_jax.reporting import curves, html_page, html_plots, html_results, sweeps, terminal
-from mimic_jax.reporting.rows import of_speech
+from mimic_jax.reporting.rows import what
 from mimic_jax.runtime import files
 
 CSV = 'report.csv'  # only a gathered report has one
@@ -28,7 +28,7 @@ def run(
     that the text is for; None for any number.
 
     The report.json written here has `experiments`, `command`, `seconds` and `rows`, each row with its
-    `experiment`. Speech has one table and plot, everything else another.
+    `experiment`. Speech has a table and plot of its own, and so have real-valued targets.
 
     Raises:
       UserError: no names, one without a report, or a report that cannot be read.
@@ -38,8 +38,8 @@ def run(
     if name in _experiments(workdir):
         raise UserError(f'--name={name} is the report of an experiment; choose another name')
     kinds = [
-        {each: report for each, report in reports.items() if of_speech(report['rows']) == speech}
-        for speech in (False, True)
+        {each: report for each, report in reports.items() if what(report['rows']) == measure}
+        for measure in ('accuracy', 'R²', 'frame accuracy')
     ]
     kinds = [kind for kind in kinds if any(report['rows'] for report in kind.values())]
     seconds = _seconds(workdir, reports)
@@ -125,7 +125,7 @@ def _lead(count: int, rows: Sequence[dict], seconds: float | None) -> str:
     text = f'{count} experiment{"s" * (count > 1)}, {len(rows)} rows'
     if seconds is not None:
         text += f'; {seconds:,.1f} s in all, shared artifacts counted once'
-    for metric, what in (('accuracy', 'accuracy'), ('per', 'phone error rate')):
+    for metric, words in (('accuracy', 'accuracy'), ('r2', 'R²'), ('per', 'phone error rate')):
         means = [
             row['mean']
             for row in rows
@@ -135,7 +135,7 @@ def _lead(count: int, rows: Sequence[dict], seconds: float | None) -> str:
         if means:
             text += (
                 f'. Students on logits: {100 * min(means):.2f}% to {100 * max(means):.2f}% '
-                f'{what} on test'
+                f'{words} on test'
             )
     return f'{text}.'
 
@@ -188,7 +188,7 @@ def _label(experiments: Sequence[str], name: str, reports: Mapping[str, dict]) -
 
 
 def _training(workdir: Path, reports: Mapping[str, dict]) -> str:
-    """Validation accuracy of all students by training step, mean and range over seeds."""
+    """Validation score of all students by training step, mean and range over seeds."""
     found: dict[tuple, tuple[list[str], str]] = {}  # by artifacts: experiments, and the student
     for experiment, report in reports.items():
         for name, student in report['students'].items():
@@ -200,4 +200,6 @@ def _training(workdir: Path, reports: Mapping[str, dict]) -> str:
         )
         for number, (artifacts, (experiments, name)) in enumerate(found.items())
     ]
-    return html_plots.drawn(curves.by_step(series))
+    rows = [row for report in reports.values() for row in report['rows']]
+    measure = 'R²' if what(rows) == 'R²' else 'accuracy'
+    return html_plots.drawn(curves.by_step(series, measure))

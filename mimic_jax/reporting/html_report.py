@@ -20,9 +20,9 @@ from mimic_jax.reporting.part import Searched
 
 # Captions of the figures that the page shows as PNG; the page draws the other figures as SVG.
 PICTURES = {
-    'curves.png': 'Test accuracy of the rows by what the config puts on the axis.',
-    'members.png': 'Validation accuracy of each ensemble’s first member, first two, and so on.',
-    'time.png': 'Validation accuracy of the students by training time.',
+    'curves.png': 'Accuracy, or R², of the rows on test by what the config puts on the axis.',
+    'members.png': 'Validation score of each ensemble’s first member, first two, and so on.',
+    'time.png': 'Validation score of the students by training time.',
     'whitened.png': 'Validation images, raw above and whitened below.',
     'views.png': 'Training images, each followed by its first views.',
 }
@@ -48,7 +48,9 @@ def page(
         paragraph(f'{report["date"]}, {report["machine"]}.', 'soft'),
         html_page.preformatted(report['command']),
         section('Results', *_results(report)),
-        section('Accuracy and size', html_results.accuracy_by_parameters(named)),
+        section(
+            f'{answers.what.capitalize()} and size', html_results.accuracy_by_parameters(named)
+        ),
         section('Training', html_plots.drawn(curves.training(answers))),
         section('Agreement', *_agreement(answers, rows)),
         section('Where teacher and student disagree', *_disagreements(answers)),
@@ -76,6 +78,9 @@ def _results(report: dict) -> Iterator[str]:
 
 
 def _agreement(answers: Answers, rows: list[dict]) -> Iterator[str]:
+    if answers.session.data.scale is not None:
+        yield html_plots.drawn(curves.by_agreement(rows))
+        return
     names, matrix, left_out = comparisons.agreement(answers)
     if not names:
         return
@@ -91,7 +96,8 @@ def _agreement(answers: Answers, rows: list[dict]) -> Iterator[str]:
 
 
 def _disagreements(answers: Answers) -> Iterator[str]:
-    found, data = comparisons.disagreements(answers), answers.session.data
+    data = answers.session.data
+    found = comparisons.disagreements(answers) if data.scale is None else None
     if found is None:
         return
     text = (

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mimic_jax.reporting import curves, html_page, html_plots, tables
 from mimic_jax.reporting.plots import Plot, Series
-from mimic_jax.reporting.rows import by_source, of_speech
+from mimic_jax.reporting.rows import by_source, main, of_speech, on_test, what
 
 MARKS = 'Squares are ensembles, circles nets trained on labels, triangles nets trained on logits.'
 
@@ -15,9 +15,9 @@ def lead(rows: Sequence[dict]) -> str:
         return 'The config names nothing to report.'
     chosen = first_metric(rows)
     low, high = (pick(chosen, key=lambda row: row['mean']) for pick in (min, max))
-    what = 'phone error rate' if low['metric'] == 'per' else 'accuracy'
+    measure = 'Phone error rate' if low['metric'] == 'per' else what(rows).capitalize()
     return tables.headline(rows) or (
-        f'{what.capitalize()} on test lies between {100 * low["mean"]:.2f}% ({low["name"]}) and '
+        f'{measure} on test lies between {100 * low["mean"]:.2f}% ({low["name"]}) and '
         f'{100 * high["mean"]:.2f}% ({high["name"]}).'
     )
 
@@ -42,15 +42,15 @@ def accuracy_by_parameters(named: Sequence[tuple[str, dict]]) -> str:
         deviation = 100 * (row['std'] or 0)
         spread = [(mean - deviation, mean + deviation)] if deviation else ()
         series.append(Series(name, [(x, mean)], spread, curves.SHAPES[row['target']], number))
-    speech = of_speech([row for _, row in named])
-    what = '100 − PER on test, %' if speech else 'test accuracy, %'
-    picture = html_plots.drawn(Plot(series, 'parameters', what, log_x=True))
+    rows = [row for _, row in named]
+    label = '100 − PER on test, %' if of_speech(rows) else on_test(rows)
+    picture = html_plots.drawn(Plot(series, 'parameters', label, log_x=True))
     return picture and picture + html_page.paragraph(MARKS, 'soft')
 
 
 def first_metric(rows: Sequence[dict]) -> list[dict]:
-    """One row for each source, on accuracy; speech gives the decoded rows, on phone error rate."""
-    chosen = [source.get('per', source.get('accuracy')) for source in by_source(rows)]
+    """One row for each source, on accuracy or R²; speech gives the decoded rows, on phone error rate."""
+    chosen = [main(source) for source in by_source(rows)]
     if of_speech(rows):
         return [row for row in chosen if row['metric'] == 'per']
     return chosen

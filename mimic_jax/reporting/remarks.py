@@ -31,5 +31,9 @@ def _inputs(data: dict) -> Iterator[str]:
         f'Raw inputs: {shape} {found["dtype"]}, from {found["least"]:g} to {found["largest"]:g} in '
         f'the first {found["looked_at"]:,} training examples{scaled}.'
     )
-    if found['classes']:
+    if found.get('classes'):
         yield f'Classes in order: {few(found["classes"], 20)}.'
+    units = found.get('scale', {'mean': (), 'deviation': ()})
+    named = zip(found.get('targets', ()), units['mean'], units['deviation'], strict=True)
+    for name, mean, deviation in named:
+        yield f'Target {name}: mean {mean:.6g}, deviation {deviation:.6g} over the training examples.'

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from mimic_jax.ops import metrics
 from mimic_jax.ops.text import aligned
 from mimic_jax.reporting import caches, grids, remarks
-from mimic_jax.reporting.rows import by_source, of_speech
+from mimic_jax.reporting.rows import by_source, of_speech, what
 
 
 def table(rows: Sequence[dict]) -> str:
@@ -14,7 +14,7 @@ def table(rows: Sequence[dict]) -> str:
 
     Units and the paper's sizes have columns where any row has a paper's size. The parameters that a
     net lies below its budget have a column where any net was solved for a budget. Speech has phone
-    error rate and frame accuracy in one line for each source.
+    error rate and frame accuracy in one line for each source, real values R² and RMSE.
     """
     if not rows:
         return 'The config names nothing to report.'
@@ -29,7 +29,7 @@ def cells(rows: Sequence[dict]) -> list[dict[str, str]]:
         columns.add('sizes')
     if any(row.get('shortfall') is not None for row in rows):
         columns.add('shortfall')
-    cells_of = _speech_cells if of_speech(rows) else _cells
+    cells_of = {'frame accuracy': _speech_cells, 'R²': _value_cells, 'accuracy': _cells}[what(rows)]
     lines = [cells_of(source, columns) for source in by_source(rows)]
     filled = {name for line in lines for name, cell in line.items() if cell != '–'}
     return [{name: cell for name, cell in line.items() if name in filled} for line in lines]
@@ -40,7 +40,11 @@ def explanation(rows: Sequence[dict]) -> str:
     several = any(row['std'] is not None for row in rows)
     compared = any(row['agreement'] is not None for row in rows)
     parts = ['n: seeds; ±: the standard deviation over them'] * several
-    parts += ['agreement: test examples answered as the ensemble does'] * compared
+    agreement = 'test examples answered as the ensemble does'
+    if what(rows) == 'R²':
+        parts += ['RMSE: in units of the target, the mean where there are several']
+        agreement = "R² of the answers, with the ensemble's in the place of the truth"
+    parts += [f'agreement: {agreement}'] * compared
     return '; '.join(parts)
 
 
@@ -50,9 +54,11 @@ def headline(rows: Sequence[dict]) -> str | None:
     The figures are phone error rates for speech, where lower is better. None when the rows hold no
     such pair.
     """
-    speech = of_speech(rows)
+    speech, measure = of_speech(rows), ' of the variance (R²)' * (what(rows) == 'R²')
     if speech:
+        measure = ' phone error rate'
         rows = [row for row in rows if row['metric'] == 'per']
+    rows = [row for row in rows if row.get('metric') != 'rmse']
     pairs = (
         (mimic, twin)
         for mimic in rows
@@ -78,7 +84,7 @@ def headline(rows: Sequence[dict]) -> str | None:
     }[sure]
     text = (
         f'Mimicking takes {mimic["model"]} from {100 * twin["mean"]:.2f}% to '
-        f'{100 * mimic["mean"]:.2f}%{" phone error rate" if speech else ""} '
+        f'{100 * mimic["mean"]:.2f}%{measure} '
         f'({100 * gain:+.2f} points; {verdict})'
     )
     gap = ensemble['mean'] - twin['mean'] if ensemble is not None else 0.0
@@ -193,6 +199,19 @@ def _speech_cells(source: dict[str, dict], columns: set[str]) -> dict[str, str]:
         'n': str(first['n']),
         'agreement, %': _percent(frames and frames['agreement']),
         'paper, %': _percent(rate and rate['paper']),
+    }
+
+
+def _value_cells(source: dict[str, dict], columns: set[str]) -> dict[str, str]:
+    """The cells of a source of real values: R² in %, RMSE in the targets' units."""
+    row, error = source['r2'], source['rmse']
+    spread = f' ± {error["std"]:.2g}' if error['std'] is not None else ''
+    return _size_cells(row, columns) | {
+        'R², %': _measured(row),
+        'RMSE': f'{error["mean"]:.4g}{spread}',
+        'n': str(row['n']),
+        'agreement, %': _percent(row['agreement']),
+        'paper, %': _percent(row['paper']),
     }
 
 

@@ -27,7 +27,8 @@ ASKING = (
 LONG_SECONDS = 15 * 60.0  # a longer run's announcement names the shorter presets
 NARROW = 110  # columns of a terminal, below which a bar's line is short
 SHORT_LINE = '{desc} {percentage:3.0f}%|{bar}| {remaining} left{postfix}'
-SHORT_NAMES = {'validation_accuracy': 'validation'}  # metrics in a short line
+# Metrics in a short line.
+SHORT_NAMES = {'validation_accuracy': 'validation', 'validation_r2': 'validation R²'}
 
 
 class Progress:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mimic_jax.config.fields import section
+from mimic_jax.data import kinds
 from mimic_jax.errors import UserError
 from mimic_jax.mimic.settings import FromStudy, Member, Student
 from mimic_jax.ops import selection
@@ -61,7 +62,9 @@ def found_members(
         found = _ranked(study, 'member', count, workdir, data, {})
         nets = [section(Member, settings, 'config.members') for settings in found]
         if study.choice == 'greedy':
-            nets = [nets[index] for index in selection.greedy(*ask(nets), count)]
+            logits, labels = ask(nets)
+            score = kinds.of(labels).score
+            nets = [nets[index] for index in selection.greedy(logits, labels, count, score)]
         members.update({name: nets[rank - 1] for name, rank in ranks.items()})
     return members
 

@@ -85,7 +85,7 @@ def findings(search: Search, workdir: Path) -> Findings:
         count=len(finished),
         captions=CAPTIONS,
         finished=finished,
-        maximised=search.objective == 'validation_accuracy',
+        maximised=search.objective != 'validation_loss',
     )
 
 

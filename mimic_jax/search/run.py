@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from mimic_jax.artifacts import store
 from mimic_jax.config.fields import as_json, differing
+from mimic_jax.data import kinds
 from mimic_jax.data.dataset import Dataset
 from mimic_jax.data.settings import OwnViews, Views, own_views
 from mimic_jax.errors import UserError
@@ -19,7 +20,11 @@ from mimic_jax.training.plan import NetPlan
 from mimic_jax.training.session import Session
 from mimic_jax.training.settings import Train
 
-_DIRECTION = {'validation_accuracy': 'maximize', 'validation_loss': 'minimize'}
+_DIRECTION = {
+    'validation_accuracy': 'maximize',
+    'validation_r2': 'maximize',
+    'validation_loss': 'minimize',
+}
 
 
 def run(session: Session, search: Search, common: Views, caches: Mapping[str, CachePlan]) -> None:
@@ -99,6 +104,12 @@ def check(
     from_study.require_optuna()
     from mimic_jax.search import study
 
+    own = (f'validation_{kinds.of(data.labels).metric}', 'validation_loss')
+    if search.objective not in own:
+        raise UserError(
+            f'config.search.objective is {search.objective!r}, which these data have not; set it to '
+            f'{own[0]!r} or {own[1]!r}'
+        )
     typical, _ = (
         plans.trial('trial', settings, common, data, caches)
         for settings in (trials.middle(search), trials.largest(search))

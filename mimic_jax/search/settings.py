@@ -34,8 +34,8 @@ class Search:
     )
     objective: str = setting(
         'validation_accuracy',
-        'The figure that the search improves.',
-        choices=('validation_accuracy', 'validation_loss'),
+        'The figure that the search improves; real-valued targets have R² and no accuracy.',
+        choices=('validation_accuracy', 'validation_loss', 'validation_r2'),
         read=_SEARCHED,
     )
     seed: int = setting(0, 'The seed of the points.', rules.SEED, read=_SEARCHED)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mimic_jax.data import batches, mixing
+from mimic_jax.data import batches, kinds, mixing
 from mimic_jax.errors import NotFinite
 from mimic_jax.ops import metrics
 from mimic_jax.runtime import compiled, hosts, interrupt, sharding
@@ -181,12 +181,12 @@ class _Loop:
 
     def _record(self, log, checkpoints: Checkpoints, step: int, sums: list[dict]) -> None:
         """Writes the means of the window that ends at `step`; stops where they are not finite."""
-        sums = jax.tree.map(lambda *values: np.sum(values), *jax.device_get(sums))
+        sums = jax.tree.map(lambda *values: np.sum(values, axis=0), *jax.device_get(sums))
         rate = self.rate(step)
         if sums['nonfinite_steps']:
             # All steps after the first that is not finite are not finite either.
             self._stop(step - int(sums['nonfinite_steps']) + 1, checkpoints)
-        # A window without labelled examples has no accuracy.
+        # A window without labelled examples has no score.
         values = {key: value for key, value in metrics.summarise(sums).items() if value is not None}
         norms = [key for key in sums if key.endswith('_norm_sum')]
         values |= {key.removesuffix('_sum'): float(sums[key] / sums['steps']) for key in norms}
@@ -204,7 +204,7 @@ class _Loop:
         )
 
     def _evaluate(self, state, step: int, log) -> float:
-        """Writes cross-entropy and accuracy on the validation split; returns its error."""
+        """Writes loss and score on the validation split; returns its error, 1 less the score."""
         placement, sums = self.session.placement, None
         for fed in placement.each(placement.in_order(self.session.data.splits['validation'])):
             new = self.eval_call(state, fed)
@@ -216,13 +216,11 @@ class _Loop:
                 f'statistics have exploded, in {self.folder}; lower train.learning_rate or set '
                 'train.clip_norm'
             )
-        log.write(
-            step,
-            validation_loss=float(values['loss']),
-            validation_accuracy=float(values['accuracy']),
-        )
-        self.metrics['validation_accuracy'] = float(values['accuracy'])
-        return 1 - float(values['accuracy'])
+        metric = kinds.of(self.session.data.labels).metric
+        score = {f'validation_{metric}': float(values[metric])}
+        log.write(step, validation_loss=float(values['loss']), **score)
+        self.metrics |= score
+        return 1 - float(values[metric])
 
 
 def _copied(tree):

@@ -31,6 +31,26 @@ def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) 
     return jnp.where(labelled, -of_label, 0.0)
 
 
+def squared_error(outputs: jax.Array, values: jax.Array, scale: float = 0.5) -> jax.Array:
+    """scale · Σ_k (g_k − y_k)², of real-valued targets y.
+
+    outputs, values: g and y, [B, K]; an example with a value that is NaN is unlabelled, and its loss 0.
+    Returns [B] float32.
+    """
+    chex.assert_rank([outputs, values], 2)
+    chex.assert_type([outputs, values], float)
+    chex.assert_equal_shape([outputs, values])
+    labelled = jnp.all(jnp.isfinite(values), axis=1)
+    at = jnp.where(labelled[:, None], values.astype(jnp.float32), 0.0)
+    each = scale * jnp.sum((outputs.astype(jnp.float32) - at) ** 2, axis=1)
+    return jnp.where(labelled, each, 0.0)
+
+
+def on_labels(outputs: jax.Array, labels: jax.Array) -> jax.Array:
+    """`cross_entropy` of classes [B], `squared_error` of real values [B, K]."""
+    return (cross_entropy if labels.ndim == 1 else squared_error)(outputs, labels)
+
+
 def squared_error_on_logits(
     logits: jax.Array, teacher_logits: jax.Array, scale: float = 0.5
 ) -> jax.Array:

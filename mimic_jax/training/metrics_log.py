@@ -6,12 +6,14 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+from mimic_jax.data import kinds
 from mimic_jax.runtime import files
 from mimic_jax.training import boards
 from mimic_jax.training.plan import NetPlan
 from mimic_jax.training.settings import Train
 
 FILE = 'metrics.jsonl'
+SCORES = tuple(f'validation_{kind.metric}' for kind in (kinds.CLASSES, kinds.VALUES))
 
 
 class MetricsLog:
@@ -72,19 +74,24 @@ def of_kept(records: Iterable[dict], train: Train) -> dict:
 
     records: a log's.  Returns {} where the log has none.
     """
-    found = [record for record in records if 'validation_accuracy' in record]
+    found = [record for record in records if score(record) is not None]
     if train.keep == 'best' and train.schedule == 'plateau':
-        return max(found, key=lambda record: record['validation_accuracy'], default={})
+        return max(found, key=score, default={})
     return found[-1] if found else {}
 
 
+def score(record: dict) -> float | None:
+    """The validation accuracy, or R², that a record holds, if any."""
+    return next((record[key] for key in SCORES if key in record), None)
+
+
 def validation_curve(folders: Iterable[Path]) -> dict[int, list[float]]:
-    """Validation accuracies of several runs by step, rising: {step: [fraction, one a run]}."""
+    """Validation scores of several runs by step, rising: {step: [accuracy or R², one a run]}."""
     curve = defaultdict(list)
     for folder in folders:
         for record in read(folder):
-            if 'validation_accuracy' in record:
-                curve[record['step']].append(record['validation_accuracy'])
+            if score(record) is not None:
+                curve[record['step']].append(score(record))
     return dict(sorted(curve.items()))
 
 
@@ -93,7 +100,7 @@ def validation_times(folders: Iterable[Path]) -> dict[int, float]:
     times = defaultdict(list)
     for folder in folders:
         for record in read(folder):
-            if 'validation_accuracy' in record:
+            if score(record) is not None:
                 times[record['step']].append(record['seconds'])
     return {step: sum(seconds) / len(seconds) for step, seconds in sorted(times.items())}
 

@@ -1,5 +1,6 @@
 """What training minimises: the table of losses, mixes of them, and how they change over training."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -8,15 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from mimic_jax.artifacts import objects, source
+from mimic_jax.data.dataset import Dataset
 from mimic_jax.errors import UserError
 from mimic_jax.training import losses
-from mimic_jax.training.settings import Loss, LossKind, NamedLoss
+from mimic_jax.training.settings import OF_VALUES, Loss, LossKind, NamedLoss, Train
 
 
 class Given(NamedTuple):
     """What a loss is computed from.
 
-    logits: [B, K].  teacher: the teacher's logits [B, K], None without one.  labels: [B].  mask: [B].
+    logits: [B, K].  teacher: the teacher's logits [B, K], None without one.  labels: [B], or values
+    [B, K].  mask: [B].
     constants: of the training.  smoothing: of labels.  temperature: at this step.
     """
 
@@ -39,10 +42,10 @@ def _standardised(loss: LossKind, given: Given) -> jax.Array:
 def _own(loss: LossKind, given: Given) -> jax.Array:
     function = _function(loss.own)
     each = function(given.logits, given.teacher, given.labels, given.mask)
-    if jnp.shape(each) != given.labels.shape:
+    if jnp.shape(each) != given.mask.shape:
         raise UserError(
             f'loss.own is {loss.own!r}, which gives shape {list(jnp.shape(each))} for '
-            f'{len(given.labels)} examples; it must give one number an example'
+            f'{len(given.mask)} examples; it must give one number an example'
         )
     return each.astype(jnp.float32)
 
@@ -50,6 +53,9 @@ def _own(loss: LossKind, given: Given) -> jax.Array:
 TABLE: Mapping[str, Callable[[LossKind, Given], jax.Array]] = {
     'cross_entropy': lambda loss, given: losses.cross_entropy(
         given.logits, given.labels, given.smoothing
+    ),
+    'squared_error': lambda loss, given: losses.squared_error(
+        given.logits, given.labels, loss.scale
     ),
     'teacher_labels': lambda loss, given: losses.cross_entropy(
         given.logits, jnp.argmax(given.teacher, axis=1), given.smoothing
@@ -103,7 +109,7 @@ def example_losses(
 ) -> jax.Array:
     """The loss of each example, [B].
 
-    batch: labels [B], mask [B] and, for a student on logits, teacher_logits [B, K].
+    batch: labels [B] or values [B, K], mask [B] and, for a student on logits, teacher_logits [B, K].
     smoothing: of labels, in cross-entropies.  progress: of the training, from 0 at its first step to 1 at
     its last, which temperatures and weights may follow.
     """
@@ -130,10 +136,45 @@ def example_losses(
     )
 
 
-def named(loss: Loss, where: str, num_classes: int, taught: bool) -> Loss:
+def suited(loss: Loss, train: Train, data: Dataset, where: str) -> Loss:
+    """The loss that these data can have; of real values the squared error stands for cross-entropy.
+
+    where: the place of the loss's net in the config.
+
+    Raises:
+      UserError: a loss, or smoothed labels, of the other kind of targets.
+    """
+    each = loss.terms if loss.kind == 'mix' else {'': loss}
+    paths = {name: f'{where}.loss' + (f'.terms.{name}' if name else '') for name in each}
+    if data.scale is None:
+        for name, kind in each.items():
+            if kind.kind == 'squared_error':
+                raise UserError(
+                    f"{paths[name]}.kind is 'squared_error', which is for real-valued targets, and "
+                    "these are classes; set it to 'cross_entropy', or config.data.task to 'regression'"
+                )
+        return loss
+    if train.label_smoothing:
+        raise UserError(
+            f'{where}.train.label_smoothing is {train.label_smoothing:g}, but the targets are real '
+            'values, which have no classes to spread over; set it to 0'
+        )
+    terms = {}
+    for name, kind in each.items():
+        wanted = 'squared_error' if kind.kind == 'cross_entropy' else kind.kind
+        if wanted not in OF_VALUES:
+            raise UserError(
+                f'{paths[name]}.kind is {wanted!r}, which compares classes, but the targets are real '
+                f'values; choose one of {", ".join(OF_VALUES)}, or a mix of them'
+            )
+        terms[name] = dataclasses.replace(kind, kind=wanted)
+    return dataclasses.replace(loss, terms=terms) if loss.kind == 'mix' else terms['']
+
+
+def named(loss: Loss, where: str, num_classes: int, taught: bool, values: bool = False) -> Loss:
     """The settings, with the digests of a person's own functions where they have any.
 
-    taught: whether there are a teacher's logits.
+    taught: whether there are a teacher's logits.  values: whether targets are real values.
 
     Raises:
       UserError: a function that is not there, fails, or gives another shape than one number an example.
@@ -146,7 +187,7 @@ def named(loss: Loss, where: str, num_classes: int, taught: bool) -> Loss:
     each = (num_classes + 1,)  # with K examples, a loss of one number a class would pass
     logits = jax.ShapeDtypeStruct((*each, num_classes), 'float32')
     batch = {
-        'labels': jax.ShapeDtypeStruct(each, 'int32'),
+        'labels': logits if values else jax.ShapeDtypeStruct(each, 'int32'),
         'mask': jax.ShapeDtypeStruct(each, 'float32'),
         **({'teacher_logits': logits} if taught else {}),
     }

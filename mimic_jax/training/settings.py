@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from mimic_jax.config import rules
 from mimic_jax.config.fields import Rule, entries, setting
 
-_SQUARED = ('logits', 'standardised_logits', 'probabilities')
+ON_LABELS = ('cross_entropy', 'squared_error')
+_ON_LOGITS = ('logits', 'standardised_logits', 'probabilities')
+_SQUARED = ('squared_error', *_ON_LOGITS)
 _SOFT = ('kl', 'hinton', 'z_scores', 'dkd', 'dist')
-LOSSES = ('cross_entropy', 'teacher_labels', *_SQUARED, *_SOFT)
+LOSSES = ('cross_entropy', 'teacher_labels', *_ON_LOGITS, *_SOFT)  # of classes
+OF_VALUES = ('squared_error', 'logits', 'standardised_logits', 'own')  # that real values may have
 
 _MUON = rules.where('optimizer', 'muon')
 _ADAM: Rule = (
@@ -201,14 +204,15 @@ class LossKind:
 
     kind: str = setting(
         'cross_entropy',
-        "'cross_entropy' reads the labels; the others read a teacher's logits. 'teacher_labels': "
+        "'cross_entropy' reads the labels, and so does 'squared_error', which stands for it where targets "
+        "are real values; the others read a teacher's logits. 'teacher_labels': "
         "cross-entropy with the classes that the teacher chooses. 'logits' (Ba & "
         "Caruana's equation 1), 'standardised_logits' and 'probabilities' are squared errors on "
         "these, 'kl' is a divergence, 'hinton' adds soft and hard targets. 'z_scores': the divergence "
         "of each example's standardised logits (Sun et al. 2024). 'dkd': of target and rest, and among "
         "the rest (Zhao et al. 2022). 'dist': by correlations (Huang et al. 2022). 'own': a function "
         "of one's own.",
-        choices=(*LOSSES, 'own'),
+        choices=(*LOSSES, 'squared_error', 'own'),
     )
     scale: float = setting(
         0.5,
@@ -261,7 +265,8 @@ class LossKind:
     own: str = setting(
         '',
         "A loss of one's own, 'package.module:function': a JAX function of logits [B, K], the teacher's "
-        '[B, K] or None, labels [B] (−1: none) and mask [B] that gives one number an example.',
+        '[B, K] or None, labels [B] (−1: none) or real values [B, K] (NaN: none), and mask [B] that gives '
+        'one number an example.',
         read=rules.kinds('own'),
     )
 

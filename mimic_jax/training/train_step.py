@@ -9,11 +9,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from mimic_jax.data import mixing, preprocess, tta, views
+from mimic_jax.data import kinds, mixing, preprocess, tta, views
 from mimic_jax.data.draws import PRNG
 from mimic_jax.data.settings import Views
 from mimic_jax.models.contract import Net
-from mimic_jax.ops import metrics
 from mimic_jax.training import averages, clipping, losses
 from mimic_jax.training.objective import example_losses
 from mimic_jax.training.optimizers import optimizer
@@ -81,10 +80,10 @@ def create_train_state(task: Task, input_shape, seed: int, view_seed: int, const
 def train_step(state: TrainState, batch: Mapping, norms: bool = False) -> tuple[TrainState, dict]:
     """One step of gradient descent.
 
-    batch: inputs [B, ...] raw, labels [B], index [B], mask [B], view [] and, for a student on
+    batch: inputs [B, ...] raw, labels [B] or [B, K], index [B], mask [B], view [] and, for a student on
     logits, teacher_logits [B, K]; where views mix, partner [B], partner_inputs and partner_labels.
     norms: whether those of parameters and updates are among the metrics, too.  Returns the next state
-    and the batch's metrics as sums: those of `metrics.sums`, and over `steps` those of
+    and the batch's metrics as sums: those of `kinds.Kind.sums`, and over `steps` those of
     `gradient_norm_sum`, `parameter_norm_sum` and `update_norm_sum`.
     """
     task = state.task
@@ -114,7 +113,8 @@ def train_step(state: TrainState, batch: Mapping, norms: bool = False) -> tuple[
     )
     params = optax.apply_updates(state.variables['params'], changes)
     finite = jnp.isfinite(mean) & jnp.isfinite(norm)
-    sums = metrics.sums(logits, _heavier_labels(state, batch), each, mask)
+    labels = _counted_labels(state, batch)
+    sums = kinds.of(labels).sums(logits, labels, each, mask)
     step, variables = state.step + 1, {**state.variables, **updates, 'params': params}
     variables, average = averages.update(task.train, step, task.steps, variables, state.average)
     state = state.replace(step=step, variables=variables, average=average, opt_state=opt_state)
@@ -127,11 +127,13 @@ def train_step(state: TrainState, batch: Mapping, norms: bool = False) -> tuple[
 
 
 def eval_step(state: TrainState, batch: Mapping) -> dict:
-    """Cross-entropy and accuracy of a batch, unaugmented, as sums."""
+    """Loss and score on the labels of a batch, unaugmented, as sums: cross-entropy and accuracy, or
+    half the squared error and R²."""
     task = state.task
     logits = forward(task.net, task.preprocess, None, state.averaged, state.constants, 0, batch)
-    each = losses.cross_entropy(logits, batch['labels'])
-    return metrics.sums(logits, batch['labels'], each, batch['mask'])
+    labels = batch['labels']
+    each = losses.on_labels(logits, labels)
+    return kinds.of(labels).sums(logits, labels, each, batch['mask'])
 
 
 def forward(net: Net, kind: str, settings: Views | None, variables, constants, view_seed, batch):
@@ -177,12 +179,14 @@ def _mixed_losses(state: TrainState, logits, batch: Mapping) -> jax.Array:
     return own * of(batch) + (1 - own) * of({**batch, 'labels': batch['partner_labels']})
 
 
-def _heavier_labels(state: TrainState, batch: Mapping) -> jax.Array:
-    """The labels [B] that accuracy is counted by. A mixed example has the one of the larger share."""
+def _counted_labels(state: TrainState, batch: Mapping) -> jax.Array:
+    """The labels that a score is counted by: of mixed examples the class of the larger share, or the
+    values mixed alike."""
+    labels = batch['labels']
     if 'partner' not in batch:
-        return batch['labels']
+        return labels
     own = mixing.own_shares(batch, state.view_seed, state.task.views)
-    return jnp.where(own >= 0.5, batch['labels'], batch['partner_labels'])
+    return kinds.of(labels).mixed(labels, batch['partner_labels'], own)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
