@@ -160,7 +160,7 @@ class Result:
         return self._net(_entry(self._planned().members, name, 'config.members'))
 
     def ensemble(self, name: str) -> Net:
-        """The mean logits of the members of a cache, by its name in config.logits, without its `tta`."""
+        """The mean logits of the members of a cache, by its name in config.logits, and over its `tta`."""
         cache = _entry(self._planned().caches, name, 'config.logits')
         if not cache.members:
             raise UserError(

@@ -167,7 +167,7 @@ def _from_students_on(session: Session, plan: Plan, wanted: Sequence[str]) -> No
     if 'baseline' in wanted:
         _each(session.alone, plan.baselines.values(), baseline.run)
     if 'evaluate' in wanted:
-        for net in plan.nets():
+        for net in plan.asked():
             evaluate.run(session, net, net.recipe.phase)
         for teacher in plan.external_teachers():
             evaluate.run_external(session, teacher)

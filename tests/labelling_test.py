@@ -86,6 +86,39 @@ def test_a_cache_has_the_mean_over_the_transforms_of_each_view(settings, make_se
         assert np.abs(opened.view(view) - np.asarray(net(seen))).max() > 1e-4
 
 
+def test_the_ensembles_row_shows_the_targets_that_students_learn_from(settings, tmp_path):
+    settings.logits = {
+        'plain': {'members': ('net',)},
+        'mean': {'members': ('net',), 'tta': 'mirror'},
+    }
+    settings.students = {}
+    data = {'workdir': tmp_path, 'experiment': 'tta', 'devices': jax.devices()[:1]}
+    session, plan = pipeline.run(settings, **data)
+    member, (averaged,) = plan.members['net'], plan.caches['mean'].members
+    assert plan.caches['plain'].members == (member,)
+    assert member.evaluation.config == {'splits': ['validation', 'test']}
+    assert averaged.recipe.name == member.recipe.name
+    assert averaged.evaluation.name != member.evaluation.name
+    test = session.data.splits['test']
+    images, labels = np.asarray(session.data.inputs)[test], session.data.labels[test]
+    net = ensemble.on_inputs(session, member)
+    expected = (np.asarray(net(images)) + np.asarray(net(images[:, :, ::-1]))) / 2
+    found = np.load(tmp_path / averaged.evaluation.name / 'test.npy')
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.abs(found - np.asarray(net(images))).max() > 1e-4
+    np.testing.assert_allclose(ensemble.on_inputs(session, averaged)(images), expected, atol=1e-5)
+    rows = json.loads((tmp_path / 'tta/report.json').read_text())['rows']
+    rows = {row['name']: row for row in rows}
+    assert rows['mean']['values'] == [np.mean(expected.argmax(1) == labels)]
+    assert rows['plain']['values'] == rows['net']['values']
+    assert rows['mean']['model'] == f'{rows["plain"]["model"]}, tta mirror'
+    assert 'mean over 2 transforms' in rows['mean']['note'] and rows['plain']['note'] is None
+    made = {
+        recipe.name for work in artifacts.works(plan, session.placement) for recipe in [work.recipe]
+    }
+    assert averaged.evaluation.name in made
+
+
 def test_students_learn_from_every_kind_and_the_report_says_what_each_takes(settings, tmp_path):
     pipeline.run(settings, workdir=tmp_path / 'work', experiment='kinds', devices=jax.devices()[:1])
     report = json.loads((tmp_path / 'work/kinds/report.json').read_text())

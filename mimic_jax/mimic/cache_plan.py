@@ -24,6 +24,7 @@ from mimic_jax.training.plan import NetPlan
 class CachePlan:
     """A logit cache: the members' mean logits on views of the transfer examples.
 
+    members: with the cache's `tta`, so that their evaluations are of what the students learn from.
     external: a teacher made elsewhere, in place of the members.
     """
 
@@ -80,7 +81,7 @@ def make(
     external = None
     if settings.source.path:
         external = external_plan.make(name, settings, augmentation, examples, data)
-    chosen = tuple(members[member] for member in settings.members)
+    chosen = tuple(_averaged(members[member], settings.tta) for member in settings.members)
     inputs = inputs_plan.in_recipe(augmentation, data)
     recipe = Recipe(
         phase='logits',
@@ -95,6 +96,12 @@ def make(
         versions=inputs_plan.versions(augmentation, settings.tta),
     )
     return CachePlan(name, recipe, settings, augmentation, chosen, examples, external)
+
+
+def _averaged(member: NetPlan, kind: str) -> NetPlan:
+    if kind == 'none':
+        return member
+    return dataclasses.replace(member, name=f'{member.name}, tta {kind}', tta=kind)
 
 
 def views_of(name: str, settings: Logits, common: Views, data: Dataset) -> Views:

@@ -19,7 +19,7 @@ from mimic_jax.runtime import backend, compiled, hosts, sharding
 from mimic_jax.training import checkpoint
 from mimic_jax.training.plan import NetPlan
 from mimic_jax.training.session import Session
-from mimic_jax.training.train_step import Task, forward, mean_forward
+from mimic_jax.training.train_step import Task, mean_forward
 
 
 def load(
@@ -69,19 +69,23 @@ def variables(session: Session, plan: NetPlan):
 
 
 def on_inputs(session: Session, plan: NetPlan) -> Callable[[jax.Array], jax.Array]:
-    """A finished net as a function of raw inputs [B, ...] as they are, which returns logits [B, K]."""
-    return forward_on_inputs(session, plan.task, variables(session, plan))
+    """A finished net as a function of raw inputs [B, ...] as they are, which returns logits [B, K]: the
+    mean over `plan.tta`."""
+    return forward_on_inputs(session, plan.task, variables(session, plan), plan.tta)
 
 
-def forward_on_inputs(session: Session, task: Task, variables) -> Callable[[jax.Array], jax.Array]:
-    """A net with these variables as a function of raw inputs [B, ...]."""
-    call = compiled.jit(plain_forward, static_argnums=(0, 1))
-    return lambda inputs: call(task.net, task.preprocess, variables, session.constants, inputs)
+def forward_on_inputs(
+    session: Session, task: Task, variables, average: str = 'none'
+) -> Callable[[jax.Array], jax.Array]:
+    """A net with these variables as a function of raw inputs [B, ...].  average: as in `load`."""
+    call = compiled.jit(plain_forward, static_argnums=(0, 1, 5))
+    fixed = task.net, task.preprocess, variables, session.constants
+    return lambda inputs: call(*fixed, inputs, average)
 
 
-def plain_forward(net, kind: str, variables, constants, inputs) -> jax.Array:
-    """Logits [B, K] of raw inputs [B, ...] as they are."""
-    return forward(net, kind, None, variables, constants, 0, {'inputs': inputs})
+def plain_forward(net, kind: str, variables, constants, inputs, average='none') -> jax.Array:
+    """Logits [B, K] of raw inputs [B, ...] as they are, or the mean over their transforms."""
+    return mean_forward(net, kind, None, variables, constants, 0, {'inputs': inputs}, average)
 
 
 def _logits(

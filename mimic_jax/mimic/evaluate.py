@@ -35,7 +35,7 @@ def run(session: Session, net: NetPlan, phase: str) -> Path:
         what = f'evaluating {net.name}'
         compiled.make_room(net.task)
         logits = ensemble.load(
-            session, net, lambda: session.progress.count(what, next(numbers), total)
+            session, net, lambda: session.progress.count(what, next(numbers), total), net.tta
         )
         for split, examples in splits.items():
             ids = session.placement.in_order(examples)

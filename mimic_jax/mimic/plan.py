@@ -42,6 +42,14 @@ class Plan:
             if cache.external and cache.external.evaluation:
                 yield cache.external
 
+    def asked(self) -> Iterator[NetPlan]:
+        """Every net that is evaluated: those that are trained, and members whose caches average answers."""
+        yield from self.nets()
+        averaged = [
+            net for cache in self.caches.values() for net in cache.members if net.tta != 'none'
+        ]
+        yield from {net.evaluation.name: net for net in averaged}.values()
+
     def nets(self) -> Iterator[NetPlan]:
         """Every net that is trained: members, then students by name and seed."""
         yield from self.members.values()

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from mimic_jax.artifacts.recipes import Recipe
+from mimic_jax.data import tta
 from mimic_jax.data.placement import Placement
 from mimic_jax.mimic.cache_plan import CachePlan
 from mimic_jax.mimic.plan import Plan
@@ -45,7 +46,7 @@ def works(plan: Plan, placement: Placement) -> Iterator[Work]:
             yield trained(net, placement)
     for baseline in plan.baselines.values():
         yield Work(baseline.name, baseline.recipe, sum(baseline.work.values()))
-    for net in plan.nets():
+    for net in plan.asked():
         yield _answers(net, placement)
     for teacher in plan.external_teachers():
         yield Work(f'answers of {teacher.name}', teacher.evaluation)
@@ -85,7 +86,8 @@ def _answers(net: NetPlan, placement: Placement) -> Work:
     count = sum(len(data.splits[name]) for name in net.evaluation.config['splits'])
     traffic, memory = _asked(net, placement, count)
     disk = 4 * count * data.num_classes
-    return Work(f'answers of {net.name}', net.evaluation, net.flops * count, traffic, disk, memory)
+    flops = net.flops * count * len(tta.TRANSFORMS[net.tta])
+    return Work(f'answers of {net.name}', net.evaluation, flops, traffic, disk, memory)
 
 
 def _asked(net: NetPlan, placement: Placement, count: int) -> tuple[float, float]:

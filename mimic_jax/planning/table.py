@@ -110,7 +110,7 @@ def _counted(
 ) -> tuple[list[Work], set[str]]:
     """Each artifact once, without stand-ins, and the names that depend on what a study has to find."""
     found, unnamed = {}, {plan.members[name].recipe.name for name in standing}
-    answers = {plan.members[name].evaluation.name for name in standing}
+    answers = {net.evaluation.name for net in plan.asked() if net.recipe.name in unnamed}
     unknown = {name for name, each in standing.items() if not each.typical}
     nets = {plan.members[name].recipe.name for name in unknown}
     for work in artifacts.works(plan, placement):

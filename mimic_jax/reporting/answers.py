@@ -9,7 +9,7 @@ import numpy as np
 
 from mimic_jax.artifacts import store
 from mimic_jax.artifacts.recipes import Recipe
-from mimic_jax.data import kinds
+from mimic_jax.data import kinds, tta
 from mimic_jax.mimic import ensemble
 from mimic_jax.mimic.cache_plan import CachePlan
 from mimic_jax.mimic.plan import Plan
@@ -21,6 +21,11 @@ from mimic_jax.reporting.rows import ensemble_model
 from mimic_jax.reporting.settings import Report, Row
 from mimic_jax.training.plan import NetPlan
 from mimic_jax.training.session import Session
+
+TTA_NOTE = (
+    'its answers are the mean over {} transforms of an image, as the logits are that its students learn '
+    'from; the times are of the image alone'
+)
 
 
 class _Found(NamedTuple):
@@ -172,12 +177,17 @@ class Answers:
             return _Found(
                 cache.external.model, None, None, None, [self._mean_logits(cache, 'test')]
             )
+        kind, model = cache.settings.tta, ensemble_model([member.model for member in cache.members])
+        note = ''
+        if kind != 'none':
+            model, note = f'{model}, tta {kind}', TTA_NOTE.format(len(tta.TRANSFORMS[kind]))
         return _Found(
-            model=ensemble_model([member.model for member in cache.members]),
+            model=model,
             parameters=sum(member.parameters for member in cache.members),
             units=_sum(member.units for member in cache.members),
             target=None,
             outputs=[self._mean_logits(cache, 'test')],
+            note=note,
         )
 
     def _of_baseline(self, fitted) -> _Found:

@@ -15,7 +15,7 @@ def made(plan: Plan, part: Part) -> dict[str, list[tuple[str, Recipe]]]:
     A phase that few experiments have is listed only where it makes something.
     """
     baselines = [(baseline.name, baseline.recipe) for baseline in plan.baselines.values()]
-    answering = [*plan.nets(), *plan.external_teachers()]
+    answering = [*plan.asked(), *plan.external_teachers()]
     return {
         **part.before,
         'teacher': [(net.name, net.recipe) for net in plan.members.values()],

@@ -150,7 +150,7 @@ def _artifacts(workdir: Path, plan: Plan, part: Part) -> dict[str, str]:
 
 def _check(session: Session, plan: Plan, part: Part) -> None:
     """Raises UserError where an artifact that the report reads is not there."""
-    for net in plan.nets():
+    for net in plan.asked():
         store.require(session.workdir, net.evaluation, f'the evaluation of {net.name}', 'evaluate')
     for teacher in plan.external_teachers():
         store.require(

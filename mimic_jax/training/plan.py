@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from mimic_jax.artifacts.recipes import Recipe
+from mimic_jax.data import views
 from mimic_jax.training.train_step import Task
 
 FORWARD_AND_BACKWARD = 3  # a training step's FLOPs over a forward pass's
@@ -15,7 +16,8 @@ FORWARD_AND_BACKWARD = 3  # a training step's FLOPs over a forward pass's
 class NetPlan:
     """A net to train: a teacher member, or a student with one of its seeds.
 
-    examples: indices [n] of the training examples.
+    examples: indices [n] of the training examples.  tta: the name of the transforms (`data.tta`) that its
+    answers to validation and test examples are the mean over.
     """
 
     name: str
@@ -28,12 +30,15 @@ class NetPlan:
     units: int | None  # as Ba & Caruana count them, where a net has any
     cache: object = None  # a student's logit cache (`mimic.cache_plan.CachePlan`)
     budget: float = 0.0  # parameters that its width was solved for; 0: none
+    tta: str = 'none'
 
     @property
     def evaluation(self) -> Recipe:
         """The recipe of its evaluation on the validation and test examples."""
-        splits = {'splits': ['validation', 'test']}
-        return Recipe('evaluate', splits, self.recipe.data, (self.recipe.name,))
+        of, versions = {'splits': ['validation', 'test']}, {}
+        if self.tta != 'none':
+            of, versions = {**of, 'tta': self.tta}, {'view': views.VERSION}
+        return Recipe('evaluate', of, self.recipe.data, (self.recipe.name,), versions)
 
     @property
     def model(self) -> str:
