@@ -335,7 +335,11 @@ def test_one_point_and_equal_points_have_an_axis():
 
 @pytest.mark.parametrize(
     ('low', 'high', 'expected'),
-    [(9e2, 2e6, ['1k', '10k', '100k', '1M']), (5e4, 2e5, ['50k', '100k', '200k'])],
+    [
+        (9e2, 2e6, ['1k', '10k', '100k', '1M']),
+        (5e4, 8e5, ['50k', '100k', '200k', '500k']),
+        (5.3e4, 1.6e5, ['60k', '80k', '100k', '150k']),
+    ],
 )
 def test_log_ticks_are_round_and_few(low, high, expected):
     figure = plots.figure(Plot([Series('a', [(low, 1), (high, 2)])], 'x', 'y', log_x=True))

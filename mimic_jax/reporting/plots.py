@@ -99,7 +99,7 @@ def figure(plot: Plot, legend: bool = True):
             axes.axhline(y, color=INK, linestyle='--', linewidth=1.5, label=name)
         # Room for a phone's larger letters.
         axes.set_xlabel(plot.x_label, labelpad=6)
-        axes.set_ylabel(plot.y_label, labelpad=12)
+        axes.set_ylabel(plot.y_label, labelpad=20)
         made.get_layout_engine().set(w_pad=0.16, h_pad=0.06)
         _mark_x(axes, plot)
         if legend:
@@ -132,7 +132,8 @@ def _mark_x(axes, plot: Plot) -> None:
     if plot.log_x:
         axes.set_xscale('log')
         low, high = axes.get_xlim()
-        multiples = (1,) if high > 100 * low else (1, 2, 5)
+        ratio = high / low
+        multiples = (1,) if ratio > 100 else (1, 2, 5) if ratio > 6 else (1, 1.5, 2, 3, 4, 6, 8)
         axes.xaxis.set_major_locator(LogLocator(subs=multiples, numticks=8))
         axes.minorticks_off()
     else:
