@@ -235,3 +235,41 @@ def test_mistakes_are_one_line(change, words):
     with pytest.raises(UserError) as caught:
         experiments.read(config)
     assert words in str(caught.value) and '\n' not in str(caught.value)
+
+
+def planned(config, workdir, device, capsys):
+    run(config, workdir, device, phase='plan')
+    return capsys.readouterr().out
+
+
+def test_a_plan_knows_the_students_of_a_finished_study(searched, device, capsys):
+    out = planned(searching(), searched, device, capsys)
+    (line,) = (line for line in out.splitlines() if '| student found, seed ' in line)
+    (net,) = (path.name for path in searched.glob('student-*') if path.name in line)
+    assert 'there' in line and net and re.search(r'^0 of \d+ artifacts are to be made', out, re.M)
+    assert 'not counted' not in out
+
+
+def test_a_plan_counts_students_to_be_found_by_a_typical_one(tmp_path, device, capsys):
+    """The search trains them; their answers come on top."""
+    config = searching(count=3)
+    alone = planned(config, tmp_path, device, capsys)
+    config.students.second = {'from_study': {'study': 'nets', 'rank': 2}}
+    out = planned(config, tmp_path, device, capsys)
+    lines = [line.split('|') for line in out.splitlines() if line.startswith('| –')]
+    names = [line[2].partition(', seed')[0].strip() for line in lines]
+    assert names == ['answers of student found', 'answers of student second']
+    assert lines[0][4:] == lines[1][4:] and '?' not in lines[0][4]
+    before, after = (
+        int(re.search(r'(\d+) artifacts are to be made', text)[1]) for text in (alone, out)
+    )
+    assert after == before + 1 and 'a search before it: at most 3 trials, each about as ' in out
+    assert 'not counted' not in out
+
+
+def test_a_plan_says_why_students_of_another_study_are_not_counted(tmp_path, device, capsys):
+    config = searching()
+    config.students.found.from_study.study = 'elsewhere'
+    out = planned(config, tmp_path, device, capsys)
+    assert "not counted: found, from a study (there is no study 'elsewhere'" in out
+    assert '| student found' not in out

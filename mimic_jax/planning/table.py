@@ -22,7 +22,7 @@ _UNITS = ('', 'k', 'M', 'G', 'T', 'P', 'E')
 
 
 class StandIn(Protocol):
-    """why: a member is not known yet.  typical: whether the net in its place is of about its size."""
+    """why: a net is not known yet.  typical: whether the net in its place is of about its size."""
 
     why: str
     typical: bool
@@ -33,15 +33,18 @@ def of_artifacts(
     plan: Plan,
     trials: tuple[int, NetPlan] | None,
     standing: Mapping[str, StandIn] | None = None,
+    searched: Mapping[str, StandIn] | None = None,
 ) -> str:
     """A table of the plan's artifacts and, below it, what the missing ones take together.
 
     trials: of a search, how many there will be at most, and the net in the middle of its space.
     standing: members of the plan that stand for nets that a study has yet to find. Their nets and
     answers are left out; what reads them has no name yet.
+    searched: students that a study has yet to find. Those in the plan stand for nets of the search,
+    which trains them; their answers are counted.
     """
     here = machine.measure()
-    works, unnamed = _counted(plan, session.placement, standing or {})
+    works, unnamed = _counted(plan, session.placement, standing or {}, searched or {})
     there = {work.recipe.name: _there(session.workdir, work) for work in works}
     table = [['artifact', 'what', '', 'FLOP', 'on disk', 'device memory', 'time here']]
     for work in works:
@@ -58,7 +61,8 @@ def of_artifacts(
         )
     missing = [work for work in works if not there[work.recipe.name]]
     text = [aligned(table), '', _total(missing, len(works), here)]
-    text += _left_out(standing or {})
+    unplanned = {name: each for name, each in (searched or {}).items() if not each.typical}
+    text += [*_left_out(standing or {}), *_left_out(unplanned)]
     if trials:
         text.append(_of_search(*trials, session.placement, here))
     return '\n'.join(text)
@@ -106,27 +110,34 @@ def table_for(costs: Sequence[Cost], target: targets.Target) -> str:
 
 
 def _counted(
-    plan: Plan, placement: Placement, standing: Mapping[str, StandIn]
+    plan: Plan,
+    placement: Placement,
+    standing: Mapping[str, StandIn],
+    searched: Mapping[str, StandIn],
 ) -> tuple[list[Work], set[str]]:
     """Each artifact once, without stand-ins, and the names that depend on what a study has to find."""
     found, unnamed = {}, {plan.members[name].recipe.name for name in standing}
     answers = {net.evaluation.name for net in plan.asked() if net.recipe.name in unnamed}
+    students = [plan.students[name] for name in searched if name in plan.students]
+    unnamed |= {net.recipe.name for seeds in students for net in seeds}
+    left_out = set(unnamed)
     unknown = {name for name, each in standing.items() if not each.typical}
     nets = {plan.members[name].recipe.name for name in unknown}
     for work in artifacts.works(plan, placement):
         recipe = work.recipe
-        if recipe.name in unnamed | answers:
+        if recipe.name in left_out | answers:
             continue
         if nets.intersection(recipe.reads):
             work = dataclasses.replace(work, flops=None, memory=None)
         if unnamed.intersection(recipe.reads):
             unnamed.add(recipe.name)
-        found.setdefault(recipe.name, work)
+        # Stand-ins are all alike, and what they stand for is not.
+        found.setdefault(work.what if recipe.name in unnamed else recipe.name, work)
     return list(found.values()), unnamed
 
 
 def _left_out(standing: Mapping[str, StandIn]) -> list[str]:
-    """A line for each reason that members are not known."""
+    """A line for each reason that nets are not known."""
     reasons = defaultdict(list)
     for name, each in standing.items():
         reasons[each.why].append(name)

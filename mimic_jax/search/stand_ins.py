@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mimic_jax.errors import UserError
-from mimic_jax.mimic.settings import FromStudy, Member
+from mimic_jax.mimic.settings import FromStudy, Member, Student
 from mimic_jax.search import from_study, trials
 from mimic_jax.search.settings import Search
 
@@ -47,6 +47,32 @@ def for_members(
             }
             standing |= dict.fromkeys(wanted, StandIn(str(error), own))
     return members, standing
+
+
+def for_students(
+    students: Mapping[str, Student],
+    search: Search,
+    workdir: Path,
+    data: str,
+    caches: Mapping[str, str],
+) -> tuple[dict[str, Student], dict[str, StandIn]]:
+    """Students, each `from_study` as the study has it, or as the middle of the config's own search.
+
+    Those of another study that is not there are left out; the second mapping says why.
+    search, data, caches: as `from_study.found_students` takes them.
+    """
+    found, standing = from_study.known(students), {}
+    for name in students.keys() - found.keys():
+        net = students[name]
+        try:
+            found |= from_study.found_students({name: net}, search, workdir, data, caches)
+        except UserError as error:
+            own = search.kind == 'student' and from_study.source(net, search).study == search.study
+            standing[name] = StandIn(str(error), own)
+            if own:
+                found[name] = trials.middle(search)
+    in_order = {name: found[name] for name in students if name in found}
+    return in_order, {name: standing[name] for name in students if name in standing}
 
 
 def _ask_nothing(members: list[Member]):
