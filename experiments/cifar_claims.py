@@ -13,7 +13,6 @@
   constant rate and without augmentation. accuracy.png has their validation accuracy by step.
 - `:noise10`, `:noise30` (section 5.1): with 10% or 30% of the training labels replaced by other
   classes, the student on those labels against the mimic of a teacher trained on the same labels.
-
 - `:targets` (section 5.1): the student on labels, and on its teachers' chosen classes, probabilities and
   logits, all on the same labelled images. The paper holds that each teaches more than the one before.
 
@@ -33,9 +32,9 @@ WHOLE = {  # cifar_student.py's, with fewer labels
     'student': '128c5-p3/2-1200L-30k',
     'plain_student': '128c5-p3/2-30k',
     'dropout_student': 'd.2-128c5-p3/2-1200L-30k-d.5',
-    'on_labels': {**cifar.student_train(), 'epochs': 80},  # of half as many images
+    'on_labels': {**cifar.student_train(), 'epochs': 80},  # twice as many, for half the images
     'on_logits': cifar.student_train(),
-    'losses': {},  # settings of losses that need other ones; none was tried at this size
+    'losses': {},  # training settings of single losses; none was tried at this size
     'others': {'presets': ('losses,small and the like take up to 45 minutes on 2 CPU cores',)},
 }
 SMALL = {  # cifar_student.py:small's
@@ -142,7 +141,7 @@ def overfitting(nets):
     return {
         'students': {name: {**student, 'seeds': (0, 1)} for name, student in students.items()},
         'report': presets.report('ecnn', rows(labels)),
-        # Only the teachers have views, as they are the other claims' teachers.
+        # Students have no views. Teachers keep theirs, so that they are the other claims' teachers.
         'views': {},
         'members': {name: {**net, 'views': cifar.views()} for name, net in teachers.items()},
         'logits': {'ecnn': cache(nets, views=1)},
@@ -169,7 +168,7 @@ def noise(nets, part):
 
 
 def targets(nets):
-    """Section 5.1: what of a teacher's answers a student is better for, on the images of the labels."""
+    """Section 5.1: which of a teacher's answers help a student most, on the labelled images alone."""
     train = nets['on_labels']
     faster = {**train, 'learning_rate': nets['on_logits']['learning_rate']}
     kinds = {

@@ -7,7 +7,7 @@
 
 Jordan's means over 200 to 1,000 nets are 94.01, 94.01, 95.01 and 96.03%, with the answers to six views of
 a test image averaged. The rows here are answers to the image alone; the cache for students averages the six
-(`logits.ensemble.tta`). PFLOP are 3 × forward × images. A net of 94% should take half an hour of two cores
+(`logits.ensemble.tta`). PFLOP are 3 × forward × images. A net of 94% should take half an hour on two cores
 that multiply matrices at 200 GFLOP/s.
 
 No recipe has been run to its end here. On 5,000 images in batches of 256 the first one's validation
@@ -65,7 +65,7 @@ def get_config(arg=''):
 
 
 def sgd(name):
-    """Jordan's rates are of losses summed over 1,024 examples and divided by 1 + 1 / (1 − momentum)."""
+    """Jordan's rates are for losses summed over 1,024 examples and divided by 1 + 1 / (1 − momentum)."""
     epochs, rate, decay = {'94': (10, 11.5, 0.0153), '95': (15, 10, 0.0153), '96': (37, 9, 0.012)}[
         name
     ]
@@ -97,7 +97,7 @@ def sgd(name):
 
 
 def muon():
-    """Muon's rate is of its own; those of the other parameters are of losses summed over 2,000 examples."""
+    """Muon has a rate of its own. The other parameters' rates are for losses summed over 2,000 examples."""
     rate, batch = 0.24, 2000
     return {
         'epochs': 8,

@@ -10,7 +10,7 @@ rest is as in `timit_student.py`, small: an ensemble of two CNNs, a shallow net 
 net on the ensemble's logits, decoded to phones and scored. Some minutes on 2 cores; `:smoke` has tiny
 nets and takes about one.
 
-The rows are labelled 'synthetic speech'. A synthesiser speaks a phone always alike, and test speakers
+The rows are labelled 'synthetic speech'. A synthesiser always speaks a phone alike, and test speakers
 share their voices with training speakers: expect error rates far below TIMIT's.
 """
 

@@ -34,9 +34,9 @@ which the CNN of the paper's reference [6] probably has. `:energy` takes the ene
 filters see. Both may be given. The nets are those of `examples/speech_nets.py`. Neither has been run.
 
 The paper gives architectures and results. Chosen here, besides what `timit_student.py` names: the same
-settings for all nets on labels, and for both mimics. Targets standardised by class, the paper's section
-2.2: `--config.students.mimic_8k.loss.kind=standardised_logits`. Decoding without the bigram:
-`--config.decoding.language_model=none`.
+settings for all nets on labels, and for both mimics. Two flags give variants.
+`--config.students.mimic_8k.loss.kind=standardised_logits` standardises targets by class (the paper's
+section 2.2); `--config.decoding.language_model=none` decodes without the bigram.
 """
 
 from mimic_jax.config import presets, timit

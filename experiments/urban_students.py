@@ -175,7 +175,7 @@ def greedy(config):
 
 
 def searched(config):
-    """Every mimic is the five best nets of its own study by validation accuracy, every other the best.
+    """Replaces every mimic by the five best nets of its study, and every net on labels by the best.
 
     A point of the figure and a cell of the grid are the mean of the five, as in the paper's Figure 1.
     """

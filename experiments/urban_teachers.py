@@ -112,7 +112,7 @@ def get_config(arg=''):
         'students': {name: urban.on_labels(name) for name in CONVOLUTIONS},
         'report': presets.report('ensemble', rows(), by_members=True),
     }
-    presets.one_of(presets.chosen(arg, PRESETS), PRESETS, '')  # a size is of the search
+    presets.one_of(presets.chosen(arg, PRESETS), PRESETS, '')  # the sizes are of the search
     return presets.build(config, PRESETS, arg)
 
 

@@ -98,9 +98,7 @@ def test_students_learn_replayed_logits_of_the_whole_input(tmp_path, make_sessio
 @pytest.mark.parametrize('kind', ['image', 'gcn'])
 def test_inputs_that_are_mixed_by_preprocessing_are_refused(kind, make_session, tmp_path):
     line = refusal(make_session, with_unseen(':,4:', preprocess=kind), tmp_path)
-    assert line.startswith(
-        'config.students.mimic.unseen needs inputs of which each is preprocessed'
-    )
+    assert line.startswith('config.students.mimic.unseen needs each input preprocessed by itself')
 
 
 def test_parts_that_are_not_there_are_refused_by_their_place(make_session, tmp_path):

@@ -38,12 +38,12 @@ def unseen(student: Student, data: Dataset, where: str) -> tuple[str, ...]:
     """The parts of an example that a student is not given.  where: the student's place in the config.
 
     Raises:
-      UserError: parts that an example has not, or that preprocessing would let through.
+      UserError: parts that an example lacks, or preprocessing that mixes them into other inputs.
     """
     if student.unseen and data.preprocess in preprocess.BY_EXAMPLE:
         raise UserError(
-            f'{where}.unseen needs inputs of which each is preprocessed by itself, and '
-            f"config.data.preprocess is {data.preprocess!r}; set it to 'scale', 'channel' or 'feature'"
+            f'{where}.unseen needs each input preprocessed by itself, but config.data.preprocess is '
+            f"{data.preprocess!r}; set it to 'scale', 'channel' or 'feature'"
         )
     masks.seen(student.unseen, data.input_shape, f'{where}.unseen')
     return student.unseen

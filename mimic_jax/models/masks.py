@@ -1,4 +1,4 @@
-"""Inputs that a net is not given: parts of an example, by NumPy's indices, which are 0 to it."""
+"""Inputs that a net is not given: parts of an example, by NumPy's indices, which are set to 0."""
 
 from collections.abc import Sequence
 
@@ -10,12 +10,12 @@ from mimic_jax.errors import UserError
 def seen(parts: Sequence[str], shape: Sequence[int], where: str = 'unseen') -> np.ndarray:
     """1 where an example of this shape is seen and 0 where it is not, float32 of the shape.
 
-    parts: each indices of the example's axes as NumPy has them, whole numbers and slices: '3' is a
-    table's fourth column, ':,16:' the right half of a 32×32 image, ':,:,0' its first colour. An axis that
-    is left out is meant whole.  where: their place in the config, for errors.
+    parts: indices of the example's axes as NumPy has them, whole numbers and slices: '3' is a table's
+    fourth column, ':,16:' the right half of a 32×32 image, ':,:,0' its first colour. An axis that is left
+    out counts whole.  where: their place in the config, for errors.
 
     Raises:
-      UserError: what is no such index, or lies outside the example; parts that leave nothing to see.
+      UserError: another form of index, one outside the example, or parts that leave nothing to see.
     """
     found = np.ones(tuple(shape), np.float32)
     for part in parts:

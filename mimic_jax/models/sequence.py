@@ -25,7 +25,7 @@ def longest(closed) -> int | None:
 
 
 def _depths(jaxpr, given: list[int | None]) -> list[int | None]:
-    """Of each output, the products on its longest way from the inputs; None where there is no way."""
+    """The products on each output's longest way from the inputs; None where there is no way."""
     depths = dict(zip(jaxpr.invars, given, strict=True))
 
     def of(variable) -> int | None:

@@ -136,7 +136,7 @@ class Answers:
         return sum(store.manifest(folder)['seconds'] for folder in folders)
 
     def sequential_layers(self, row: Row) -> int | None:
-        """Layers with weights that must answer one after another; of an ensemble, its deepest member's.
+        """Layers with weights that must answer one after another; an ensemble has its deepest member's.
 
         None where that is not known, or the row has no nets.
         """

@@ -59,7 +59,7 @@ def run(
     folder.mkdir(parents=True, exist_ok=True)
     result = {'experiment': experiment, 'command': command}
     result |= _content(answers, config, searched)
-    result = json.loads(json.dumps(result))  # as it is read again
+    result = json.loads(json.dumps(result))  # as a reader of the file has it
     before = None if anew else _drawn(folder, result)
     if before:
         return before
@@ -79,7 +79,7 @@ def run(
 
 
 def _content(answers: Answers, config: object, searched: Searched | None) -> dict:
-    """What report.json says of an experiment, but what is measured for it."""
+    """The content of report.json, without answering times, which are measured later."""
     session, plan, settings, part = answers.session, answers.plan, answers.settings, answers.part
     rows = [made for name, row in answers.chosen for made in answers.rows(name, row)]
     spent = costs.by_phase(session.workdir, plan, part, searched and searched.artifacts)
