@@ -316,7 +316,7 @@ def step_seconds(scale: Scale, spec: str, size: int) -> float:
 
 
 def seconds_of(call, steps: int) -> float:
-    """Of a call, the median of turns of several sent off one after another."""
+    """Seconds of a call: the median over turns, in each of which `steps` calls are sent off."""
     for _ in range(3):  # compiles
         jax.block_until_ready(call())
     seconds = []

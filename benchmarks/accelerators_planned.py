@@ -106,7 +106,7 @@ def of(experiment: str):
 
 
 def dearest(plan) -> list:
-    """Of teachers and of students the net whose training takes most, and of students the widest."""
+    """The teacher and the student whose training takes most, and the student with most parameters."""
     students = [seeds[0] for seeds in plan.students.values()]
     members = list(plan.members.values())
     found = [max(group, key=lambda net: net.work) for group in (members, students) if group]

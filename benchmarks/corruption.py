@@ -208,7 +208,7 @@ def _is_possible(workdir: Path, by_kind: dict[str, list[Path]], case: dict) -> b
 
 
 def others(workdir: Path, path: Path, alike: list[Path]) -> list[Path]:
-    """Of the files of a kind those in other artifacts with another content."""
+    """Files of the same kind that lie in other artifacts and have another content."""
     content = (workdir / path).read_bytes()
     return [
         other

@@ -99,7 +99,7 @@ def pooled(side: int, channels: int, window: int, stride: int):
 
 
 def both_passes(function: Callable) -> Callable:
-    """Of all but the last argument, which is the upstream gradient."""
+    """A function's outputs and gradients. The last argument is the upstream gradient."""
 
     def call(*given):
         outputs, pull = jax.vjp(function, *given[:-1])

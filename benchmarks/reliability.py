@@ -83,7 +83,7 @@ def tested_claims() -> dict:
 
 
 def output(arguments: list[str]) -> str:
-    """What Python prints; ends with it where it fails."""
+    """The output of a Python process; where it fails, this one ends with that output."""
     process = subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True)
     if process.returncode:
         sys.exit(process.stdout)
@@ -91,7 +91,7 @@ def output(arguments: list[str]) -> str:
 
 
 def counted(text: str, what: str) -> int:
-    """How many tests pytest's last line says have passed, say."""
+    """The number of tests in pytest's last line with an outcome such as 'passed'.  what: the outcome."""
     found = re.findall(rf'(\d+) {what}', text.strip().splitlines()[-1])
     return int(found[0]) if found else 0
 

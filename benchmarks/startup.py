@@ -68,7 +68,7 @@ def main():
 
 
 def seconds(flags: list[str]) -> float:
-    """Of one run of the command line."""
+    """Seconds of one run of the command line."""
     begin = time.monotonic()
     command = [sys.executable, '-m', 'mimic_jax.main', *flags]
     subprocess.run(command, cwd=ROOT, capture_output=True, check='--help' not in flags)

@@ -104,7 +104,7 @@ def pooled(rows: list[dict]) -> dict:
 
 
 def differences(rows: list[dict]) -> list[dict]:
-    """Of each pair of rows {'one', 'other', 'difference', 'half'}: error rates over the same speakers."""
+    """{'one', 'other', 'difference', 'half'} of each pair of rows: error rates of the same speakers."""
     rates = [row for row in rows if row['metric'] == 'per']
     found = []
     for one, other in itertools.combinations(rates, 2):

@@ -101,7 +101,7 @@ def compare(spec: str, batch: int, rounds: int) -> list[dict]:
 
 
 def flops(spec: str, batch: int) -> float:
-    """Of a step on a batch."""
+    """FLOPs of a step on a batch."""
     from mimic_jax.models.counts import count
 
     counts = count(spec, *NETS[spec])

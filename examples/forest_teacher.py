@@ -20,7 +20,7 @@ TREES = 500
 
 
 def fit(inputs: np.ndarray, labels: np.ndarray):
-    """What the forest, fitted to inputs [N, F] and labels [N], says of others: probabilities [B, K]."""
+    """A function from inputs [B, F] to probabilities [B, K], by a forest fitted to inputs and labels."""
     return forest(inputs, labels).predict_proba
 
 

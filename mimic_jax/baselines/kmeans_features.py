@@ -144,7 +144,7 @@ def k_means(values: np.ndarray, centroids: int, iterations: int, seed: int) -> n
 
 
 def _nearest(values: np.ndarray, centroids: np.ndarray) -> np.ndarray:
-    """The number of the centroid nearest to each value, [n]; of equally near ones the first."""
+    """The number of the centroid nearest to each value, [n]; the first where several are."""
     parts = range(0, len(values), _VALUES_A_CALL)
     calls = (_nearest_call(values[i : i + _VALUES_A_CALL], centroids) for i in parts)
     return np.concatenate([np.asarray(found) for found in calls])

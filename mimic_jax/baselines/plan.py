@@ -1,4 +1,4 @@
-"""What a baseline makes: the recipe of k-means features with an SVM, worked out ahead."""
+"""The plan of a baseline: k-means features with an SVM."""
 
 import dataclasses
 

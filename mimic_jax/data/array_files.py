@@ -1,4 +1,4 @@
-"""Untrusted .npz and .npy files: never unpickled, and never larger in memory than the file is long."""
+"""Untrusted .npz and .npy files: never unpickled, their sizes checked before memory is taken."""
 
 import math
 import os

@@ -49,7 +49,7 @@ def cut_out(image: jax.Array, centre: jax.Array, size: int) -> jax.Array:
 
     The paper cuts after the data's mean was taken off and fills with 0. Views come before that.
 
-    image: [H, W, C], any type; of whole numbers the mean is rounded, a half upwards.
+    image: [H, W, C], any type; the mean of whole numbers is rounded, a half upwards.
     centre: [2] int, row and column; the square begins size // 2 before it and may lie partly outside.
     Returns [H, W, C] of the image's type.
     """

@@ -51,7 +51,7 @@ def gather(arrays: Mapping, ids: Mapping) -> dict:
     [N] the outermost rows of each frame's utterance.  ids: index [B], mask [B], view [] and, where
     views mix examples, partner [B].
     Returns inputs [B, ...], labels [B], index [B], mask [B], view [] and teacher_logits [B, K], or
-    partner [B], partner_inputs [B, ...] and partner_labels [B]; of speech, inputs are frames in their
+    partner [B], partner_inputs [B, ...] and partner_labels [B]; for speech, inputs are frames in their
     context, [B, 15, 41, 3].
     """
     index = ids['index']

@@ -59,7 +59,7 @@ class Dataset:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Of an example as nets get it."""
+        """The shape of an example as nets get it."""
         return self.inputs.shape[1:]
 
     @functools.cached_property
@@ -77,7 +77,7 @@ class Dataset:
         return drawn_part(self.splits['train'], part, seed)
 
     def facts(self) -> dict:
-        """What a report says of the data beside the sizes of its splits."""
+        """A report's facts on the data, beside the sizes of the splits."""
         return {} if self.twins is None else {'twins': dict(self.twins)}
 
     def described(self, most: int = 1000) -> dict:

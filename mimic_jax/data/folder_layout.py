@@ -20,7 +20,7 @@ FORM = 'a folder a class, in folders named train, validation and test or directl
 
 
 class Layout(NamedTuple):
-    """splits: of each split its folder and, by class in the order of their names, the sorted files.
+    """splits: each split's folder, and its sorted files by class, in the order of the classes' names.
 
     Folder names and files are paths below the root.  unread: what else lies there, in words.
     """

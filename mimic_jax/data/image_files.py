@@ -200,7 +200,7 @@ def _expanded(image: Image.Image) -> Image.Image:
 
 
 def _pixels(image: Image.Image, channels: int) -> np.ndarray | None:
-    """[H, W, C] or [H, W] uint8; None where so many channels do not hold just what the image says."""
+    """[H, W, C] or [H, W] uint8; None where so many channels do not hold exactly this image."""
     expanded = _expanded(image)
     mode, wanted, pixels = expanded.mode, MODES.get(channels), np.asarray(expanded)
     if mode == wanted:

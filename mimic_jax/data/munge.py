@@ -13,7 +13,7 @@ def munge(examples: np.ndarray, count: int, swap: float, spread: float, seed: in
     one is cut off at `count`.
 
     Nearest is by Euclidean distance, every attribute scaled to its range among `examples`, as in the
-    paper; of several as near, the first. A pass takes O(N²F) time.
+    paper; the first where several are as near. A pass takes O(N²F) time.
 
     examples: [N, F] numbers, N at least 2.  swap: the paper's p, from 0 to 1.  spread: its s, above 0:
     the larger, the closer to a plain exchange of values.

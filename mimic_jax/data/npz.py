@@ -16,7 +16,7 @@ KINDS = {'images': '[N, H, W, C]', 'features': '[N, F]'}
 VALIDATION = ('validation', 'valid', 'val')  # what arrays of a validation split begin with
 CENTRING_VERSION = 1  # raise when the same features would be centred otherwise
 _PLAIN = Data(name='npz')
-_MOST_CHANNELS = 4  # of images that are shown; further ones are of instruments
+_MOST_CHANNELS = 4  # of a picture; more are an instrument's
 
 
 def identity(data: Data) -> dict:

@@ -147,7 +147,7 @@ class Placement:
         return device_rows.shapes(arrays, sharding.replicated(self.mesh))
 
     def _batch_shapes(self, ids: Mapping, extra: Mapping, leading: tuple[int, ...]) -> dict:
-        """Of gathered batches, their `leading` axes in front."""
+        """The shapes of gathered batches, with `leading` axes in front."""
         arrays = {**self.data.arrays, **extra}
         bare = {key: jax.ShapeDtypeStruct(x.shape, x.dtype) for key, x in arrays.items()}
         one = {key: jax.ShapeDtypeStruct(x.shape[-1:], x.dtype) for key, x in ids.items()}

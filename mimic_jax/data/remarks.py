@@ -10,7 +10,7 @@ from mimic_jax.runtime import files
 
 
 def lines(dataset: Dataset, data: Data, facts: Mapping) -> Iterator[str]:
-    """A line each; none where all is as expected.  facts: of the data's artifact."""
+    """The lines; none where all is as expected.  facts: the manifest of the data's artifact."""
     yield from facts.get('noted', ())
     own = facts['regions'].get('validation', 0)
     if own and data.validation > own:

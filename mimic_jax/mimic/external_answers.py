@@ -111,7 +111,7 @@ def checked(
     with np.errstate(over='ignore'):  # beyond float32 becomes infinite, which is told
         values = answers.astype(np.float32)
     if not np.isfinite(values).all():
-        refuse(~np.isfinite(values), 'which is not finite', 'mend the teacher')
+        refuse(~np.isfinite(values), 'which is not finite', 'correct the teacher')
     if not probabilities:
         check_logits(values, what)
         return values

@@ -114,7 +114,7 @@ def _is_first(
     path: str,
     where: str,
 ) -> bool:
-    """Whether the model is given channels first.  shape: of one of its inputs, as it says."""
+    """Whether the model is given channels first.  shape: of one input, as the model declares it."""
     last_fits = layout != 'channels_first' and _fits(shape, example)
     first_fits = layout != 'channels_last' and len(example) == 3 and _fits(shape, _first(example))
     if not last_fits and not first_fits:
@@ -169,7 +169,7 @@ def _words(output) -> str:
 
 
 def _may_be_logits(output, classes: int) -> bool:
-    """Whether an output can be [B, K]; floats whose shape says nothing can."""
+    """Whether an output can be [B, K]; floats of unknown shape can."""
     floats, shape = output.type in _FLOATS, output.shape
     if not shape:
         return floats

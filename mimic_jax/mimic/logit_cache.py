@@ -154,7 +154,7 @@ def open_cache(folder: Path, expected: Mapping) -> LogitCache:
 
 
 def opened(folder: Path, examples: np.ndarray, planned: Layout, facts: Mapping) -> LogitCache:
-    """A cache by what is known of it.  facts: of its manifest, or the statistics of one being made."""
+    """A cache from its parts.  facts: its manifest, or the statistics of a cache that is being made."""
     mean, deviation = (np.asarray(facts[key], np.float32) for key in ('mean', 'deviation'))
     return LogitCache(folder, examples, planned, mean, deviation, facts)
 

@@ -114,7 +114,7 @@ def _write(
 
 
 def _form(session: Session, cache: Logits, augmentation: Views, examples: np.ndarray) -> dict:
-    """How the arrays are written: what of each example, its shape, type and order of axes."""
+    """The form of the arrays: raw or preprocessed inputs, their shape, type and order of axes."""
     seed, ids = augmentation.seed, batches.in_order(examples[:1], 1)
     (one,) = mixing.with_partners(ids, augmentation, seed, 0, examples)
     inputs = external_teacher.inputs(session, cache.source, one, 0, augmentation, seed)

@@ -73,7 +73,7 @@ def described(data: Data) -> str:
 
 
 def _twins(utterances: Sequence, chosen: dict[str, np.ndarray]) -> int:
-    """How many validation recordings equal a training one, and test ones a training or validation one."""
+    """How many validation recordings are in train too, and test recordings in train or validation."""
     held = {
         split: timit.audio_digests([utterances[position] for position in where])
         for split, where in chosen.items()

@@ -36,7 +36,7 @@ def _after_warmup(train: Train, steps: int, warmup: int) -> optax.Schedule:
             return optax.linear_schedule(peak, final, fall, transition_begin=steps - warmup - fall)
         case 'step':
             cuts: dict[int, float] = {}
-            for part in train.cuts:  # of which two fall on one step in a short run
+            for part in train.cuts:  # in a short run two may fall on one step
                 at = round(part * steps) - warmup
                 cuts[at] = cuts.get(at, 1.0) * train.cut_factor
             return optax.piecewise_constant_schedule(peak, cuts)
