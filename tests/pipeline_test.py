@@ -491,7 +491,7 @@ def test_a_cache_that_was_begun_elsewhere_is_held_to_no_more_than_the_tolerance(
 
 
 def test_a_net_that_another_process_trains_comes_last(config, make_session, device, monkeypatch):
-    """So that two processes with the same command share the work."""
+    """Two processes with the same command share the work."""
     session, plan = make_session(config)
     first, second = plan.members.values()
     order, train = [], pipeline.teachers.make
