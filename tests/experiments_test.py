@@ -1,5 +1,6 @@
 """Every experiment and every preset of it locks, is valid, and its nets and splits can be made."""
 
+import functools
 from pathlib import Path
 
 import ml_collections
@@ -248,6 +249,13 @@ def test_every_searched_student_of_urban_et_al_has_its_search(size):
     """Study, cache and data of the one experiment are those of the other, or it would refuse them."""
     table, search = (load_experiment(f'urban_{name}') for name in ('students', 'student_search'))
     whole = table.get_config(','.join(filter(None, (size, 'searched'))))
+    theirs = experiments.read(whole)
+
+    @functools.cache  # five ranks have one search
+    def searched(family, budget):
+        found = search.get_config(','.join(filter(None, (size, family, budget))))
+        return found, experiments.read(found)
+
     names = table.get_config(size).students
     assert {name for name in whole.students if name in names} == {
         name for name in names if 'labels' in name
@@ -257,11 +265,10 @@ def test_every_searched_student_of_urban_et_al_has_its_search(size):
         rank = 1 if cell == name else int(name[-1])
         family, _, budget = cell.rpartition('_')
         assert student.from_study.rank == rank <= 5
-        found = search.get_config(','.join(filter(None, (size, family, budget))))
+        found, ours = searched(family, budget)
         assert found.search.study == student.from_study.study
         for part in ('data', 'views', 'logits'):
             assert found[part] == whole[part]
-        ours, theirs = experiments.read(found), experiments.read(whole)
         assert ours.members.keys() == theirs.members.keys()
         for member, net in ours.members.items():
             expected = from_study.source(theirs.members[member], theirs.search)

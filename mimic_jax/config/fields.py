@@ -7,6 +7,7 @@ dataclass. Nothing here imports jax, so that `--help` is instant.
 
 import dataclasses
 import difflib
+import functools
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,6 +16,9 @@ from mimic_jax.errors import UserError
 
 # A test, and its description in words.
 Rule = tuple[Callable[[typing.Any], object], str]
+
+# The types of a group's settings, by name. An experiment has thousands of groups of a few classes.
+hints_of = functools.cache(typing.get_type_hints)
 
 
 def setting(
@@ -58,7 +62,7 @@ def named_elsewhere(group):
 
 def optional(cls, name: str, doc: str, without: tuple[str, ...] = ()):
     """The group `cls` with None allowed for every setting, as its default: 'as elsewhere'."""
-    hints = typing.get_type_hints(cls)
+    hints = hints_of(cls)
 
     def unconditional(field) -> dict:
         # The filled group decides what is read.
@@ -89,7 +93,7 @@ def section(cls, mapping: Mapping, where: str):
     """
     if not hasattr(mapping, 'items'):
         raise UserError(f'{where} is {mapping!r}; it must be a group of settings')
-    hints = typing.get_type_hints(cls)
+    hints = hints_of(cls)
     values = {}
     for key, value in mapping.items():
         if key not in hints:

@@ -92,7 +92,7 @@ def complete(cls, config: ml_collections.ConfigDict, where: str = 'config') -> N
     Raises:
       UserError: an unknown key, or a required setting that is not there.
     """
-    hints = typing.get_type_hints(cls)
+    hints = fields.hints_of(cls)
     for key in config:
         if key not in hints:
             raise UserError(f'{where} has no setting {key!r}; {fields.nearest(key, hints)}')
