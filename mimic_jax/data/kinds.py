@@ -1,6 +1,6 @@
 """Kinds of targets: classes, or real values; and how each kind is counted, scored and compared.
 
-Labels say which kind they are by their shape: [N] int32 are classes, −1 where there is none; [N, K]
+The shape of labels shows their kind: [N] int32 are classes, −1 where there is none; [N, K]
 float32 are real values of K targets, NaN where there is none.
 """
 
@@ -22,7 +22,7 @@ class Kind(NamedTuple):
     score: of outputs [N, K] and labels, on the host.
     agreement: of outputs [N, K] with those of another model, on the host.
     unknown: (N, K) to labels of N examples that have none.
-    known: which of labels there are, [N] bool, on the host.
+    known: which examples have a label, [N] bool, on the host.
     mixed: labels, other labels and the first's share [B] to the labels that a mixed example has.
     """
 

@@ -10,7 +10,7 @@ from mimic_jax.errors import UserError
 
 
 class Where(NamedTuple):
-    """path: of the file.  key: of the labels in it.  inputs: of their examples, `count` in number."""
+    """path: the file.  key: the labels' name in it.  inputs: their examples' name.  count: of these."""
 
     path: Path | str
     key: str

@@ -1,4 +1,4 @@
-"""Real-valued targets in units of their own, in which nets learn them: zero mean, unit deviation."""
+"""The units in which nets learn real-valued targets: zero mean, unit deviation in training."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ class Scale:
         return ((values - self.mean) / np.array(self.deviation)).astype(np.float32)
 
     def restore(self, outputs):
-        """Outputs [N, K] in the targets' units: of NumPy as float64, of JAX in their own type."""
+        """Outputs [N, K] in the targets' units: NumPy's as float64, JAX's in their own type."""
         if isinstance(outputs, np.ndarray):
             return np.array(self.mean) + np.array(self.deviation) * outputs.astype(np.float64)
         kept = outputs.dtype.type

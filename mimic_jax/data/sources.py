@@ -65,10 +65,10 @@ def identity(data: Data) -> dict:
 
 
 def _check_task(data: Data) -> None:
-    """UserError where `data.task` is not what the source has, or asks for what real values have not."""
+    """UserError where `data.task` does not fit the source, or another setting does not fit real values."""
     values = data.task == 'regression'
     if data.name in ('npz', 'arrays'):
-        pass  # whose labels are looked at
+        pass  # their labels are checked when they are read
     elif data.name.removeprefix('sklearn:') in VALUED and not values:
         raise UserError(
             f'config.data.name is {data.name!r}, whose targets are real values; set config.data.task to '

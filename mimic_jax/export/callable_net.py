@@ -20,7 +20,7 @@ class Net:
     """A finished net that answers raw inputs, [n, ...] as the data set holds them.
 
     classes: the classes' names, where they have names.  facts: the content of an export's `export.json`.
-    targets: the names of real-valued targets, which the net answers in their own units; () of classes.
+    targets: the names of real-valued targets, which the net answers in their own units; () for classes.
     """
 
     answer: Callable[[np.ndarray], np.ndarray]

@@ -8,7 +8,7 @@ from mimic_jax.data.scale import Scale
 def measured(
     found: np.ndarray, expected: np.ndarray, tolerance: float, scale: Scale | None = None
 ) -> dict:
-    """How far a file's answers [n, K] lie from those expected, as `export.json` says it.
+    """How far a file's answers [n, K] lie from those expected, as `export.json` has it.
 
     Real values' differences are in deviations of their target, and so is the tolerance, to which is
     added what float32 rounds in the targets' units.

@@ -161,7 +161,7 @@ def serialize(
 
 
 def targets(data: Dataset) -> dict:
-    """What `export.json` says of real-valued targets: names, means and deviations; {} of classes."""
+    """The part of `export.json` on real-valued targets: names, means, deviations; {} for classes."""
     if data.scale is None:
         return {}
     return {'targets': {'names': list(data.class_names), **data.scale.as_json()}}

@@ -155,7 +155,7 @@ def _whole(values: np.ndarray, fewest: int) -> int:
 
 
 def as_array(answers, what: str) -> np.ndarray:
-    """Answers as an array; UserError where they are none.  what: gave them."""
+    """Answers as an array; UserError where they are none.  what: their source."""
     try:
         return np.asarray(answers)
     except Interrupted:

@@ -1,4 +1,4 @@
-"""Real values that a teacher made elsewhere answers with: checked, and held against known labels."""
+"""Real values from a teacher made elsewhere: checks, and their comparison with known labels."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from mimic_jax.ops import metrics
 def checked(answers, rows: int, targets: int, what: str, numbers=None) -> np.ndarray:
     """Answers as real values [rows, K] float64, in the targets' units; [rows] may stand for one target.
 
-    what: gave them, for errors.  numbers: [rows] what to call the rows; from 0 when None.
+    what: their source, for errors.  numbers: [rows] the rows' numbers in errors; from 0 when None.
 
     Raises:
       UserError: another shape, or values that are not finite.
@@ -39,7 +39,7 @@ def checked(answers, rows: int, targets: int, what: str, numbers=None) -> np.nda
 
 
 def judge(answers: np.ndarray, labels: np.ndarray) -> Verdict:
-    """What known labels say of real-valued answers.
+    """The verdict of known labels on real-valued answers.
 
     answers, labels: [R, K] in the same units, NaN where a label is unknown.
     """

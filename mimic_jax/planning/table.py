@@ -131,7 +131,7 @@ def _counted(
             work = dataclasses.replace(work, flops=None, memory=None)
         if unnamed.intersection(recipe.reads):
             unnamed.add(recipe.name)
-        # Stand-ins are all alike, and what they stand for is not.
+        # Stand-ins are equal, and the nets that they stand for are not.
         found.setdefault(work.what if recipe.name in unnamed else recipe.name, work)
     return list(found.values()), unnamed
 

@@ -11,7 +11,7 @@ from mimic_jax.ops import metrics
 def rows(row: dict, outputs: Sequence[np.ndarray], labels: np.ndarray, data: Dataset) -> list[dict]:
     """A row on R², and the same on RMSE in the targets' own units, the mean where there are several.
 
-    Of several targets `targets` has both figures of each, by its name, one a seed.
+    Where there are several targets, `targets` has both figures of each by its name, one a seed.
 
     outputs: [n, K], one array a seed.  labels: [n, K]; both as `data.scale` has standardised them.
     """

@@ -107,7 +107,7 @@ def check(
     own = (f'validation_{kinds.of(data.labels).metric}', 'validation_loss')
     if search.objective not in own:
         raise UserError(
-            f'config.search.objective is {search.objective!r}, which these data have not; set it to '
+            f'config.search.objective is {search.objective!r}, which these data lack; set it to '
             f'{own[0]!r} or {own[1]!r}'
         )
     typical, _ = (

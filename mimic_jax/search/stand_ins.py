@@ -58,7 +58,7 @@ def for_students(
 ) -> tuple[dict[str, Student], dict[str, StandIn]]:
     """Students, each `from_study` as the study has it, or as the middle of the config's own search.
 
-    Those of another study that is not there are left out; the second mapping says why.
+    Those of another study that is not there are left out; the second mapping gives the reason.
     search, data, caches: as `from_study.found_students` takes them.
     """
     found, standing = from_study.known(students), {}
