@@ -1,6 +1,8 @@
 """Teachers made elsewhere: their logits become a cache like any other."""
 
 import json
+import re
+import subprocess
 import sys
 import types
 
@@ -11,6 +13,7 @@ import pytest
 from conftest import ROOT, refusal
 
 from mimic_jax import pipeline
+from mimic_jax.config import experiment as experiments
 from mimic_jax.data import views
 from mimic_jax.mimic import ensemble, evaluate, external_answers, external_onnx, logits
 from mimic_jax.mimic.settings import ExternalTeacher
@@ -382,7 +385,42 @@ def test_members_or_a_source_but_not_both(make_session, settings):
     settings.members = {'net': {'model': '4'}}
     settings.logits.own.members = ('net',)
     source(settings, 'callable', 'a:b')
-    assert 'the cache has a source, so it must be empty' in refusal(make_session, settings)
+    message = refusal(make_session, settings)
+    assert 'must be empty: --config.logits.own.members=' in message
+
+
+def test_a_shipped_experiment_gets_a_teacher_by_flags(tmp_path):
+    """As docs/own_teacher.md has it; members that nothing reads any more are not trained."""
+    command = (sys.executable, '-m', 'mimic_jax', '--config=experiments/digits_student.py')
+    flags = (
+        '--config.logits.ensemble.members=',
+        '--config.logits.ensemble.source.kind=fit',
+        '--config.logits.ensemble.source.probabilities=True',
+        '--config.logits.ensemble.source.path=examples.forest_teacher:fit',
+    )
+    done = subprocess.run(
+        [*command, f'--workdir={tmp_path}', '--phase=plan', *flags],
+        capture_output=True, text=True, cwd=ROOT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert re.findall(r'\| teacher (\S+)', done.stdout) == ['cnn_1'], 'which the report shows'
+    assert (
+        '| answers of teacher ensemble' in done.stdout and '| student mimic, seed 2' in done.stdout
+    )
+
+
+def test_members_stay_where_no_teacher_was_made_elsewhere(settings):
+    settings.members = {name: {'model': '4'} for name in 'abc'}
+    settings.logits.own.members = ('a',)
+    settings.report = {'rows': {'b': {'source': 'members.b'}}}
+    assert set(experiments.read(settings).members) == set('abc')
+    settings.logits.other = {'source': {'path': 'some:function'}}
+    assert set(experiments.read(settings).members) == set('ab')
+    settings.report.order = ('own',)
+    settings.report.rows.own = {'source': 'logits.own'}
+    assert set(experiments.read(settings).members) == {'a'}, 'its row is not shown'
+    settings.report = {}  # shows everything
+    assert set(experiments.read(settings).members) == set('abc')
 
 
 @pytest.mark.parametrize(
