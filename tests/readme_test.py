@@ -234,6 +234,11 @@ RUN_BY = [
     ('own_data.py:(tfds|npz|table)', 'tests/experiments_test.py', 'PRESETS'),
     ('tabular_student.py$', '.ci/long', 'tabular_student.py'),
     ('tabular_values.py$', 'tests/readme_runs_test.py', "of_docs('tabular_values.py')"),
+    (
+        'digits_student.py --config.logits.ensemble.members=',
+        'tests/external_teacher_test.py',
+        "'--config.logits.ensemble.members=',",
+    ),
     ('examples/views_student.py', 'tests/external_views_test.py', 'views_student.get_config()'),
     ('examples/answer_views.py', 'tests/external_views_test.py', 'answer_views.main('),
     ('models.notation', 'tests/readme_test.py', 'test_notation_commands'),
