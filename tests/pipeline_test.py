@@ -253,6 +253,20 @@ def test_phase_without_its_input_says_which_phase_to_run(config, tmp_path, devic
         run(config, tmp_path, device, phase='report')
 
 
+def test_an_ensembles_row_waits_for_no_cache(finished, config, device):
+    """Members are trained and answer; the logits on more views are not written yet."""
+    workdir, report = finished
+    config.logits.ensemble.views += 1
+    config.students = {}
+    config.report = {'rows': {'ensemble': {'source': 'logits.ensemble'}}}
+    made = run(config, workdir, device, phase='report', experiment='early')
+    assert made['costs']['logits'] == {'artifacts': [], 'seconds': 0, 'bytes': 0}
+    assert made['caches'] == []
+    (row,) = made['rows']
+    before = next(row for row in report['rows'] if row['target'] is None)
+    assert row['values'] == before['values'] and row['target'] is None
+
+
 def test_phases_one_by_one_equal_all_at_once(finished, config, tmp_path, device):
     workdir, report = finished
     for phase in pipeline.PHASES:

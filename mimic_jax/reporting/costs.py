@@ -1,6 +1,6 @@
 """What an experiment made and what it cost: artifacts, seconds and bytes by phase."""
 
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from pathlib import Path
 
 from mimic_jax.artifacts import store
@@ -28,16 +28,22 @@ def made(plan: Plan, part: Part) -> dict[str, list[tuple[str, Recipe]]]:
 
 
 def by_phase(workdir: Path, plan: Plan, part: Part, searched: Set[str] | None) -> dict:
-    """Seconds and bytes of every phase's artifacts, summed over all runs that made them.
+    """Seconds and bytes of every phase's finished artifacts, summed over all runs that made them.
 
     searched: names of the artifacts of a search's trials, None without a search. Those in this
     workdir count for the search, and not again for the phase that uses the chosen ones.
     """
+
+    def finished(names: Iterable[str]) -> set[str]:
+        # A cache may still be in the making: an ensemble's row needs its members alone.
+        return {name for name in names if store.is_complete(workdir / name)}
+
     named = {
-        phase: {recipe.name for _, recipe in group} for phase, group in made(plan, part).items()
+        phase: finished(recipe.name for _, recipe in group)
+        for phase, group in made(plan, part).items()
     }
     if searched is not None:
-        here = {name for name in searched if store.is_complete(workdir / name)}
+        here = finished(searched)
         named = {'search': here, **{phase: names - here for phase, names in named.items()}}
     return {phase: _cost(workdir, names) for phase, names in named.items()}
 
