@@ -19,7 +19,7 @@ from mimic_jax.export import lasting, predict
 from mimic_jax.export import plan as exporting
 from mimic_jax.export import run as export
 from mimic_jax.ops import metrics, selection
-from mimic_jax.training import losses, metrics_log
+from mimic_jax.training import losses, metrics_log, objective
 
 NAMES = ['price', 'rate']
 TRAIN = {'epochs': 3, 'batch_size': 20, 'learning_rate': 0.05}
@@ -62,6 +62,16 @@ def experiment(**students):
                 'loss': {'kind': 'standardised_logits', 'scale': 0.01},
                 'train': TRAIN,
                 'seeds': (0, 1),
+            },
+            'mixed': {
+                'model': '4',
+                'target': 'logits',
+                'logits': 'both',
+                'loss': {
+                    'kind': 'mix',
+                    'terms': {'own': {'weight': 0.5}, 'soft': {'kind': 'logits', 'weight': 2.0}},
+                },
+                'train': TRAIN,
             },
             # To convergence: the least squares' solution.
             'linear': {
@@ -142,6 +152,20 @@ def test_a_linear_net_ends_at_the_least_squares_solution(result, test_split):
     found = result.student('linear').predict(features)
     np.testing.assert_allclose((found - expected) / values.std(0), 0, atol=2e-3)
     assert row_of(result, 'linear', 'r2')['mean'] > 0.9
+
+
+def test_a_mix_reads_values_and_the_teachers_answers(result):
+    (net,) = result._plan.students['mixed']
+    assert net.task.loss.terms['own'].kind == 'squared_error'  # for cross-entropy, the default
+    draw = np.random.default_rng(5)
+    outputs, values, teacher = draw.normal(size=(3, 6, 2)).astype(np.float32)
+    values[4] = np.nan
+    batch = {'labels': values, 'teacher_logits': teacher, 'mask': np.ones(6)}
+    found = objective.example_losses(net.task.loss, jnp.asarray(outputs), batch, {})
+    hard = np.nan_to_num(((outputs - values) ** 2).sum(1)) / 2
+    soft = ((outputs - teacher) ** 2).sum(1) / 2
+    np.testing.assert_allclose(found, 0.5 * hard + 2 * soft, rtol=1e-5)
+    assert row_of(result, 'mixed', 'r2')['n'] == 1
 
 
 def test_an_ensemble_answers_with_its_members_mean(result, test_split):
@@ -475,6 +499,19 @@ def test_what_real_values_cannot_have_is_one_line(workdir, change, words):
         here[last] = value
     message = refusal(mimic_jax.run, settings, workdir, 'refused', 'plan')
     assert all(word in message for word in words), message
+
+
+def test_a_baseline_needs_classes(workdir):
+    images = np.zeros((60, 6, 6, 1), np.uint8)
+    images[:, 0, 0, 0] = values = np.arange(60)
+    settings = {
+        'data': {**experiment()['data'], 'train': 20, 'validation': 20, 'test': 20},
+        'baselines': {'kmeans': {'centroids': 3, 'patches': 40, 'patch_size': 3}},
+    }
+    settings['data']['preprocess'] = 'scale'
+    data = {'images': images, 'labels': values.astype(float)}
+    message = refusal(mimic_jax.run, settings, workdir, 'refused', 'plan', data)
+    assert 'config.baselines.kmeans' in message and 'real values' in message
 
 
 def test_classes_have_no_squared_error(workdir):

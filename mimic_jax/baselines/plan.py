@@ -57,6 +57,8 @@ def make(name: str, settings: Baseline, data: Dataset) -> BaselinePlan:
             f'{where}.patches is {settings.patches}, but the {len(examples)} training images hold '
             f'only {len(examples) * positions}; lower it'
         )
+    if data.scale is not None:
+        raise UserError(f'{where} classifies by an SVM, but the targets are real values; remove it')
     if data.num_classes < 2:
         raise UserError(f'{where} needs at least 2 classes, the data have one; label more of them')
     size, centroids = settings.patch_size, settings.centroids

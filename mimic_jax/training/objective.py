@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mimic_jax.artifacts import objects, source
+from mimic_jax.config.fields import Entries
 from mimic_jax.data.dataset import Dataset
 from mimic_jax.errors import UserError
 from mimic_jax.training import losses
@@ -168,7 +169,7 @@ def suited(loss: Loss, train: Train, data: Dataset, where: str) -> Loss:
                 f'values; choose one of {", ".join(OF_VALUES)}, or a mix of them'
             )
         terms[name] = dataclasses.replace(kind, kind=wanted)
-    return dataclasses.replace(loss, terms=terms) if loss.kind == 'mix' else terms['']
+    return dataclasses.replace(loss, terms=Entries(terms)) if loss.kind == 'mix' else terms['']
 
 
 def named(loss: Loss, where: str, num_classes: int, taught: bool, values: bool = False) -> Loss:
