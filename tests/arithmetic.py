@@ -160,6 +160,11 @@ def _draw(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
+def _jit(function, **how):
+    """jax.jit for a program that is compiled for one call: with little of LLVM's optimisation."""
+    return jax.jit(function, compiler_options={'xla_backend_optimization_level': 0}, **how)
+
+
 def _digest(tree) -> list[float]:
     """Numbers that change when any of a tree's arrays does: its products with two random arrays."""
     found = []
@@ -176,7 +181,7 @@ def _model(spec: str) -> list:
     inputs, weights = _draw(batch, *IMAGE), _draw(batch, CLASSES, seed=1)
     mask = np.ones(batch, np.float32)
     mask[-1] = 0
-    variables = jax.jit(module.init)(jax.random.key(0), inputs[:1])
+    variables = _jit(module.init)(jax.random.key(0), inputs[:1])
 
     def objective(params):
         logits, updates = module.apply(
@@ -189,8 +194,8 @@ def _model(spec: str) -> list:
         )
         return jnp.sum(logits * weights * mask[:, None]), (logits, updates)
 
-    gradients, (logits, updates) = jax.jit(jax.grad(objective, has_aux=True))(variables['params'])
-    evaluated = jax.jit(module.apply)({**variables, **updates}, inputs)
+    gradients, (logits, updates) = _jit(jax.grad(objective, has_aux=True))(variables['params'])
+    evaluated = _jit(module.apply)({**variables, **updates}, inputs)
     return [
         *_digest(variables['params']),
         *_digest(logits[:-1]),
@@ -202,7 +207,7 @@ def _model(spec: str) -> list:
 
 def _absorbed() -> list:
     module, inputs = net.build('4c3-6L-8', CLASSES), _draw(BATCH, *IMAGE)
-    variables = absorb.absorb_variables(module.init(jax.random.key(0), inputs[:1]))
+    variables = absorb.absorb_variables(_jit(module.init)(jax.random.key(0), inputs[:1]))
     other = net.build(absorb.absorbed('4c3-6L-8'), CLASSES)
     return _digest(other.apply(variables, inputs))
 
@@ -244,7 +249,7 @@ def _loss(kind: str, labels=None, **how) -> list:
         each = objective.example_losses(loss, logits, batch, _CONSTANTS, **how)
         return jnp.sum(each), each
 
-    gradient, each = jax.grad(total, has_aux=True)(_draw(BATCH, CLASSES, seed=3))
+    gradient, each = _jit(jax.grad(total, has_aux=True))(_draw(BATCH, CLASSES, seed=3))
     return [*np.asarray(each, np.float64).tolist(), *_digest(gradient)]
 
 
@@ -257,7 +262,7 @@ def _steps(settings: dict) -> list:
     module = nets.of_spec(spec, CLASSES, 'float32', train.init_scale, train.input_scale)
     task = train_step.Task(module, 'image', Views(mirror=True), Loss(kind='logits'), train, 8)
     state = train_step.create_train_state(task, IMAGE, 3, 5, _CONSTANTS)
-    step, found = jax.jit(train_step.train_step), []
+    step, found = _jit(train_step.train_step), []
     for _ in range(3):
         state, metrics = step(state, _batch())
         found += [*_digest(state.averaged), *_digest({key: metrics[key] for key in METRICS})]
@@ -289,7 +294,7 @@ def _view(settings: dict) -> list:
     batch = _batch()
     partner = np.array([2, 3, 2, 0])
     batch |= {'view': 3, 'partner': partner, 'partner_inputs': batch['inputs'][partner]}
-    taken = jax.jit(views.of_batch, static_argnums=2)(batch, 7, Views(**settings))
+    taken = _jit(views.of_batch, static_argnums=2)(batch, 7, Views(**settings))
     return _digest(np.asarray(taken, np.float64))
 
 
