@@ -91,7 +91,7 @@ def get_config(arg=''):
 def dense(nets, small):
     """Students without convolution on transfer sets of several sizes, in equally many steps."""
     train, most = nets['dense_train'], max(SIZES)
-    sets = {f'{size}': (f'{size} images', {'limit': size}) for size in SIZES[:-1]}
+    sets = {f'images_{size}': (f'{size} images', {'limit': size}) for size in SIZES[:-1]}
     sets['all'] = (f'all {most} images', {})
     if not small:
         sets = {

@@ -59,6 +59,10 @@ def load_experiment(path: str | Path, **changes) -> ml_collections.ConfigDict:
     if not hasattr(module, 'get_config'):
         raise UserError(f'{file} has no get_config; write one that returns a ConfigDict')
     config = module.get_config(names) if names else module.get_config()
+    if not isinstance(config, ml_collections.ConfigDict):
+        raise UserError(
+            f'get_config of {file} returns {type(config).__name__}; return a ConfigDict'
+        )
     config.lock()
     for setting, value in changes.items():
         _change(config, setting, value)

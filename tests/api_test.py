@@ -58,6 +58,13 @@ def test_what_cannot_be_loaded_is_one_line(path, changes, words):
     assert all(word in message for word in words)
 
 
+def test_a_file_that_returns_no_config_is_named(tmp_path):
+    path = tmp_path / 'plain.py'
+    path.write_text('def get_config():\n    return {}\n')
+    message = refusal(lambda: mimic_jax.load_experiment(path))
+    assert str(path) in message and 'returns dict; return a ConfigDict' in message
+
+
 def test_a_run_gives_the_reports_rows_and_its_place(result, workdir):
     assert result.report == workdir / 'tiny' / 'report.html' and result.report.is_file()
     assert [row['name'] for row in result.rows] == [

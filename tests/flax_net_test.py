@@ -326,6 +326,14 @@ def test_arguments_that_a_partial_has_by_their_place_are_given():
     assert "'num_classes', which object:Wide does not take; it takes width" in line
 
 
+def test_a_factory_that_takes_any_argument_gets_it():
+    def factory(**options):
+        return nn.Dense(options['width'])
+
+    made, _ = flax_module.module(factory, {'width': 5}, {}, 'object:factory', 'config.x')
+    assert made.features == 5
+
+
 @pytest.mark.parametrize(('name', 'value'), [('dtype', 'bfloat16'), ('init_scale', 2.0)])
 def test_what_a_module_sees_to_itself_is_refused(folder, name, value):
     def make():

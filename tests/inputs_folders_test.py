@@ -245,6 +245,13 @@ def test_each_byte_of_an_image_is_in_the_name(tmp_path, read):
     assert len(names) == len(content) + 1
 
 
+def test_a_copy_is_the_same_data(tmp_path):
+    root = tree(tmp_path / 'root', 'cat', 'dog')
+    copy = shutil.copytree(root, tmp_path / 'elsewhere', copy_function=shutil.copyfile)
+    os.utime(Path(copy) / 'cat' / '0.png', ns=(1, 1))
+    assert image_folder.identity(str(copy)) == image_folder.identity(str(root))
+
+
 def test_of_very_many_bytes_times_of_change_are_in_the_name(tmp_path, monkeypatch):
     fill(tmp_path, 2)
     monkeypatch.setattr(listing, 'MOST_BYTES', 10)

@@ -90,7 +90,9 @@ def check_phase(phase: str, flags: Mapping) -> None:
     """Raises UserError where a flag is given that the phase does not read."""
     for name, phases in READ_BY.items():
         if flags[name].present and phase not in phases:
-            raise UserError(f'--{name} is for --phase={" and ".join(phases)} alone')
+            *others, last = phases
+            named = f'{", ".join(others)} and {last}' if others else last
+            raise UserError(f'--{name} is for --phase={named} alone')
 
 
 def is_again(flags: Mapping) -> bool:

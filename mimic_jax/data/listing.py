@@ -11,10 +11,10 @@ MOST_BYTES = 1 << 30  # of files whose content is read for a name, some seconds 
 
 
 def digest(root: Path, names: Sequence[str]) -> str:
-    """SHA-256 of files' names below `root`, sizes and times of change, and of their content.
+    """SHA-256 of files' names below `root`, sizes and content; a copy elsewhere has the same.
 
-    Links count as what they point to. Where the files have more than 1 GB in all, their content is not
-    read: a file that is changed and keeps its size and time of change then goes unnoticed.
+    Links count as what they point to. Where the files have more than 1 GB in all, times of change take
+    the content's place: a file that is changed and keeps its size and time then goes unnoticed.
 
     Raises:
       OSError: a file that cannot be read.
@@ -23,7 +23,7 @@ def digest(root: Path, names: Sequence[str]) -> str:
     whole = sum(status.st_size for status in statuses) <= MOST_BYTES
     result = hashlib.sha256()
     for name, status in zip(names, statuses, strict=True):
-        content = files.digest(root / name) if whole else ''
+        content = files.digest(root / name) if whole else status.st_mtime_ns
         result.update(os.fsencode(name))
-        result.update(f'\0{status.st_size}\0{status.st_mtime_ns}\0{content}\n'.encode())
+        result.update(f'\0{status.st_size}\0{content}\n'.encode())
     return result.hexdigest()

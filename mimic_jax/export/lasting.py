@@ -130,16 +130,18 @@ def again(source: Path, output: Path, file_format: str) -> str:
     )
     output.mkdir(parents=True, exist_ok=True)
     path = output / exporting.FILES[file_format]
-    files.write_atomically(path, content)
-    found = exporting.ask(exporting.load(path), kept.inputs)
+    unchecked = path.with_stem(f'unchecked_{path.stem}')
+    files.write_atomically(unchecked, content)
+    found = exporting.ask(exporting.load(unchecked), kept.inputs)
     parity = differences.measured(found, kept.answers, TOLERANCE, units)
     difference, answers = parity['max_difference'], 'values' if units else 'probabilities'
     if not difference <= parity['tolerance']:  # NaN too
-        path.unlink()
+        unchecked.unlink()
         raise UserError(
             f'{path} would give {answers} that differ by {difference:.1e} from those kept in '
             f'{folder / WEIGHTS}, more than {parity["tolerance"]:g}; it is not written'
         )
+    unchecked.replace(path)
     described = {**described, **facts(net), 'format': file_format, 'bytes': len(content)}
     # Figures measured on the older file are not this one's.
     older = ('platforms', 'opset', 'parity', 'latency')

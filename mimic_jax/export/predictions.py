@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mimic_jax.errors import UserError
+from mimic_jax.runtime import files
 
 SUFFIXES = ('.npz', '.csv')
 TOP = 3  # classes that a line names
@@ -108,12 +109,13 @@ def write(found: Classified | Valued | Transcribed, path: Path) -> None:
     """All of it, as .npz or .csv; a file that was there is replaced once the new one is whole."""
     temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     try:
-        if path.suffix == '.npz':
-            with temporary.open('wb') as file:
-                np.savez(file, **found.arrays())
-        else:
-            with temporary.open('w', newline='', encoding='utf-8') as file:
-                csv.writer(file).writerows(found.table())
-        temporary.replace(path)
+        with files.placing(path):
+            if path.suffix == '.npz':
+                with temporary.open('wb') as file:
+                    np.savez(file, **found.arrays())
+            else:
+                with temporary.open('w', newline='', encoding='utf-8') as file:
+                    csv.writer(file).writerows(found.table())
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from mimic_jax.errors import NotFinite, UserError
 from mimic_jax.mimic import students
 from mimic_jax.mimic.plan import Plan
 from mimic_jax.ops import text
-from mimic_jax.runtime import hosts
+from mimic_jax.runtime import files, hosts
 from mimic_jax.training import curvature, fitting, loop, metrics_log
 from mimic_jax.training.plan import NetPlan, Targets
 from mimic_jax.training.session import Session
@@ -54,9 +54,7 @@ def run(session: Session, plan: Plan, folder: Path) -> Path:
             row = {'trial': trial, 'ready': ready, **_row(session, net, ready)}
         rows.append(row)
         kept = [other for name, other in known.items() if name not in {r['trial'] for r in rows}]
-        partial = path.with_suffix('.partial')
-        partial.write_text(json.dumps([*rows, *kept], indent=1) + '\n')
-        partial.replace(path)
+        files.write_atomically(path, json.dumps([*rows, *kept], indent=1) + '\n')
     print(_table(rows))
     return path
 
@@ -137,6 +135,7 @@ def _trial(session: Session, net: NetPlan, rate: float, targets: Targets) -> flo
     net = dataclasses.replace(
         net, name=f'{net.name} at {rate:g}', task=dataclasses.replace(net.task, train=train)
     )
+    session = dataclasses.replace(session, boards=None)  # a trial is none of the experiment's runs
     with tempfile.TemporaryDirectory(dir=session.workdir) as folder:
         try:
             loop.run(Path(folder), net, targets, session)

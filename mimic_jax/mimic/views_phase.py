@@ -52,7 +52,8 @@ def run(
     for name in names:
         folder = root if len(names) == 1 else root / name
         augmentation = cache_plan.views_of(name, caches[name], common, session.data)
-        _write(session, name, caches[name], augmentation, folder, file_names)
+        with files.placing(folder):
+            _write(session, name, caches[name], augmentation, folder, file_names)
         folders.append(folder)
     return folders
 

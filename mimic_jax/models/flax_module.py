@@ -43,7 +43,8 @@ def module(factory, args: Mapping, known: Mapping, path: str, where: str) -> tup
     bound = factory.keywords if isinstance(factory, functools.partial) else {}
     missing = [key for key in known if key in taken and key not in {**given, **bound}]
     given |= {key: known[key] for key in missing}
-    wanted = [key for key in args if key not in taken and 'kwargs' not in taken]
+    takes_any = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in taken.values())
+    wanted = [key for key in args if key not in taken and not takes_any]
     if wanted:
         shown = ', '.join(key for key in taken if key not in _FLAXS)
         raise UserError(

@@ -34,11 +34,9 @@ def accuracy_by_parameters(named: Sequence[tuple[str, dict]]) -> str:
     """
     series = []
     for number, (name, row) in enumerate(named):
-        if not row['parameters']:
+        if not row['parameters']:  # such as of a teacher made elsewhere
             continue
         x, mean = row['parameters'], _accuracy(row)
-        if x is None:  # a teacher made elsewhere
-            continue
         deviation = 100 * (row['std'] or 0)
         spread = [(mean - deviation, mean + deviation)] if deviation else ()
         series.append(Series(name, [(x, mean)], spread, curves.SHAPES[row['target']], number))

@@ -1,9 +1,10 @@
 """Files: paths as people type them, all files below a folder, printable names, atomic writes."""
 
+import contextlib
 import hashlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -130,6 +131,15 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
+        raise placed(error, path) from None
+
+
+@contextlib.contextmanager
+def placing(path: Path) -> Iterator[None]:
+    """Errors of the disk inside it name `path`, where the system names no file."""
+    try:
+        yield
+    except OSError as error:
         raise placed(error, path) from None
 
 
