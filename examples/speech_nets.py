@@ -54,8 +54,8 @@ class CNN(nn.Module):
             nn.max_pool(part, (1, width), (1, self.stride))
             for part, width in zip(jnp.split(maps, ends, axis=3), self.pools, strict=True)
         ]
-        flat = [part.reshape(len(inputs), -1) for part in parts]
-        flat += [energy.reshape(len(inputs), -1)] * self.energy_apart
+        flat = [part.reshape(inputs.shape[0], -1) for part in parts]
+        flat += [energy.reshape(inputs.shape[0], -1)] * self.energy_apart
         outputs = jnp.concatenate(flat, axis=1)
         for units in self.hidden:
             outputs = nn.relu(nn.Dense(units, kernel_init=GLOROT)(outputs))

@@ -10,7 +10,7 @@ from mimic_jax.artifacts import store
 from mimic_jax.config import experiment as experiments
 from mimic_jax.errors import UserError
 from mimic_jax.mimic import ensemble, latency
-from mimic_jax.reporting import figures
+from mimic_jax.reporting import figures, part
 from mimic_jax.reporting import run as report_phase
 from mimic_jax.reporting.answers import Answers
 from mimic_jax.training import metrics_log
@@ -149,7 +149,8 @@ def test_students_are_drawn_by_the_time_that_they_took(finished, make_session):
     assert '![time.png](time.png)' in (workdir / 'tiny' / 'report.md').read_text()
     session, plan = make_session(config, workdir)
     _, axes = plt.subplots()
-    assert figures._by_time(axes, session, plan)
+    checked = experiments.read(config)
+    assert figures._by_time(axes, Answers(session, plan, checked.report, part.PLAIN))
     for line, nets in zip(axes.lines, plan.students.values(), strict=True):
         logs = [metrics_log.read(workdir / net.recipe.name) for net in nets]
         seen = [[r for r in log if 'validation_accuracy' in r] for log in logs]

@@ -63,9 +63,19 @@ FIRST = (
 
 # Tests that take longest for what they show: .ci/long runs them by --long.
 LONG = (
+    'accelerator_test.py::test_a_stage_is_measured_once',
+    'airbench_test.py::test_a_teacher_keeps_what_was_fitted',
     'curvature_test.py::test_the_phase_tries_every_net_once_and_goes_on_where_it_stopped',
+    'disk_test.py::test_too_many_open_files_is_a_line_and_with_more_the_run_goes_on',
+    'flax_net_test.py::test_the_examples_train',
+    'hosts_test.py::test_stopped_then_killed_then_finished_by_one',
+    'inputs_pipeline_test.py::test_a_column_of_stamps_is_learnt',
     'labelling_test.py::test_students_learn_from_every_kind_and_the_report_says_what_each_takes',
+    'logit_cache_test.py::test_members_are_held_one_at_a_time',
+    'readme_runs_test.py::test_a_folder_of_images',
+    'readme_runs_test.py::test_a_sweep_shares_its_teachers_and_is_gathered',
     'resize_test.py::test_a_student_of_many_sizes_predicts_any',
+    'train_step_test.py::test_padding_changes_nothing',
 )
 
 

@@ -218,9 +218,11 @@ def test_a_transfer_set_is_named_by_its_content(tmp_path):
     first = unlabelled.identity(settings)
     assert unlabelled.identity(settings) == first
     assert unlabelled.identity(dataclasses.replace(settings, limit=3)) != first
-    shutil.copytree(tmp_path / 'set', tmp_path / 'copy')  # which keeps times of change
+    shutil.copytree(tmp_path / 'set', tmp_path / 'copy')
     assert unlabelled.identity(Transfer('folder', str(tmp_path / 'copy'))) == first
-    (tmp_path / 'copy' / 'a.png').touch()
+    (tmp_path / 'copy' / 'a.png').touch()  # the content is its name, not its time of change
+    assert unlabelled.identity(Transfer('folder', str(tmp_path / 'copy'))) == first
+    (tmp_path / 'copy' / 'a.png').write_bytes(b'another')
     assert unlabelled.identity(Transfer('folder', str(tmp_path / 'copy'))) != first
     np.savez(tmp_path / 'a.npz', images=images(2))
     np.savez(tmp_path / 'b.npz', images=images(2, 1))
