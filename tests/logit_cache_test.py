@@ -228,6 +228,26 @@ def test_manifest_is_bound_to_its_marker(copied):
         store.verify(copied)
 
 
+def test_a_single_teacher_stays_loaded_and_a_stop_costs_one_view(tmp_path):
+    loads = []
+
+    def dies_at_view_2():
+        loads.append(1)
+        logits = member(0.0)()
+
+        def failing(view, rows):
+            if view == 2:
+                raise interrupt.Interrupted
+            return logits(view, rows)
+
+        return failing
+
+    with pytest.raises(interrupt.Interrupted):
+        cache_writer.write(tmp_path, EXAMPLES, layout(), [dies_at_view_2])
+    assert [part.view for part in layout().written(tmp_path)] == [0, 1]
+    assert len(loads) == 1
+
+
 def test_damage_between_two_sittings_is_found_or_harmless(tmp_path, written, monkeypatch):
     monkeypatch.setattr(cache_writer, 'BLOCK_PARTS', 1)
     half, members = tmp_path / 'half', [member(0.0), member(1.0)]

@@ -42,6 +42,8 @@ def write(folder: Path, examples: np.ndarray, planned: Layout, members: Sequence
     missing = [part for part in planned.all_parts() if part.entry not in done]
     size = BLOCK_BYTES // (4 * planned.packing.classes * min(planned.part_rows, planned.examples))
     size = max(1, min(BLOCK_PARTS, size))
+    if len(members) == 1:  # it stays loaded, so that a kill costs one part
+        members, size = [functools.cache(members[0])], 1
     for start in range(0, len(missing), size):
         block = missing[start : start + size]
         sums = [np.zeros((part.count, planned.packing.classes), np.float32) for part in block]
