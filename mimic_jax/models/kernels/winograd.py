@@ -58,8 +58,7 @@ def pays(inputs, kernel, padding) -> bool:
     It never is on accelerators. The rule comes from shapes tried on 2 CPU cores with jax 0.10.2,
     against direct convolutions compiled by mimic_jax.runtime.compiled.jit. The transforms cost more
     than they save for 3×3 kernels, for maps that tiles fit badly, for few channels, and for few tiles
-    to share the kernel's transform. Tiles are counted as of a batch of 128: a smaller batch may take
-    longer, but a net answers alike at every batch size.
+    to share the kernel's transform.
     """
     batch, *sides, channels = inputs.shape
     *taps, _, filters = kernel.shape
@@ -70,7 +69,7 @@ def pays(inputs, kernel, padding) -> bool:
     axes = [_multiplications(*axis, padding) for axis in zip(sides, taps, strict=True)]
     direct, tiled = (math.prod(each) for each in zip(*axes, strict=True))
     many = min(channels, filters) >= 64
-    return many and direct >= 4.5 * tiled and 128 * tiled >= 1 << 13
+    return many and direct >= 4.5 * tiled and batch * tiled >= 1 << 13
 
 
 def _multiplications(size: int, taps: int, padding: str) -> tuple[int, int]:
