@@ -123,13 +123,11 @@ def test_a_cache_of_something_else_is_refused_by_field(written, field, value, na
         logit_cache.open_cache(written, {**FACTS, field: value})
 
 
-def test_interrupted_writing_resumes_at_the_first_missing_view(tmp_path, written, monkeypatch):
-    monkeypatch.setattr(cache_writer, 'BLOCK_PARTS', 1)
-    folder = tmp_path / 'logits-2'
-    folder.mkdir()
-    calls = []
+def dies_at_view_2(loads):
+    """A member whose answers end at the third view; `loads` has an entry each time it is loaded."""
 
-    def dies_at_view_2():
+    def load():
+        loads.append(1)
         logits = member(0.0)()
 
         def failing(view, rows):
@@ -139,8 +137,17 @@ def test_interrupted_writing_resumes_at_the_first_missing_view(tmp_path, written
 
         return failing
 
+    return load
+
+
+def test_interrupted_writing_resumes_at_the_first_missing_view(tmp_path, written, monkeypatch):
+    monkeypatch.setattr(cache_writer, 'BLOCK_PARTS', 1)
+    folder = tmp_path / 'logits-2'
+    folder.mkdir()
+    calls = []
+
     with pytest.raises(interrupt.Interrupted):
-        cache_writer.write(folder, EXAMPLES, layout(), [dies_at_view_2, member(1.0)])
+        cache_writer.write(folder, EXAMPLES, layout(), [dies_at_view_2([]), member(1.0)])
     assert [part.view for part in layout().written(folder)] == [0, 1]
     write(folder, [member(0.0, calls), member(1.0)])
     assert calls == [2, 3]
@@ -231,19 +238,8 @@ def test_manifest_is_bound_to_its_marker(copied):
 def test_a_single_teacher_stays_loaded_and_a_stop_costs_one_view(tmp_path):
     loads = []
 
-    def dies_at_view_2():
-        loads.append(1)
-        logits = member(0.0)()
-
-        def failing(view, rows):
-            if view == 2:
-                raise interrupt.Interrupted
-            return logits(view, rows)
-
-        return failing
-
     with pytest.raises(interrupt.Interrupted):
-        cache_writer.write(tmp_path, EXAMPLES, layout(), [dies_at_view_2])
+        cache_writer.write(tmp_path, EXAMPLES, layout(), [dies_at_view_2(loads)])
     assert [part.view for part in layout().written(tmp_path)] == [0, 1]
     assert len(loads) == 1
 
