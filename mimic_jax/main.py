@@ -36,7 +36,7 @@ from ml_collections import config_flags
 
 from mimic_jax.config import command_line, shipped
 from mimic_jax.errors import UserError
-from mimic_jax.runtime import allocator, files
+from mimic_jax.runtime import allocator, console, files
 from mimic_jax.runtime.address import without_password
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -166,18 +166,18 @@ def _path(flag: str | None) -> str:
 def _print_settings() -> None:
     from mimic_jax.config import describe
 
-    print(describe.values(_CONFIG.value))
+    print(describe.values(_CONFIG.value, console.width()))
 
 
 def _of_workdir() -> None:
     """Looks at a whole workdir, whichever experiments made it."""
     from mimic_jax.artifacts import verify
-    from mimic_jax.reporting import inventory, terminal
+    from mimic_jax.reporting import inventory
     from mimic_jax.runtime.progress import Progress
 
     workdir = files.expand(_WORKDIR.value)
     if _PHASE.value == 'status':
-        print(inventory.status(workdir, terminal.width()))
+        print(inventory.status(workdir, console.width()))
     elif _PHASE.value == 'clean':
         inventory.clean(workdir, _YES.value)
     elif not verify.run(workdir, watch=functools.partial(Progress().count, 'checking artifacts')):
@@ -191,10 +191,10 @@ def _export_again() -> None:
 
 
 def _gather(command: str) -> None:
-    from mimic_jax.reporting import gather, terminal
+    from mimic_jax.reporting import gather
 
     workdir, name = files.expand(_WORKDIR.value), _NAME.value or ''
-    columns = terminal.width()
+    columns = console.width()
     print(gather.run(workdir, _EXPERIMENTS.value, command, name, columns))
     for page in ('report.csv', 'report.html', 'report.md') if columns else ('report.md',):
         print(workdir / name / page)
@@ -203,17 +203,17 @@ def _gather(command: str) -> None:
 def _parse(argv: list[str]) -> list[str]:
     """Flags, with every mistake in them as one line."""
     try:
-        argv = [command_line.with_shipped(word) for word in argv]
+        argv = [command_line.with_shipped(word) for word in command_line.joined(argv)]
         if command_line.asks_for_help(argv):
             own = flags.FLAGS.get_key_flags_for_module(sys.modules[__name__])
-            print(command_line.help_for(argv, __doc__, own))
+            print(command_line.help_for(argv, __doc__, own, console.width()))
             sys.exit(0)
         rest = flags.FLAGS(argv)
         if _VERSION.value:
             print(command_line.versions())
             sys.exit(0)
         if rest[1:]:
-            raise UserError(f'unexpected argument {rest[1]!r}; every setting is a --flag=value')
+            raise UserError(command_line.unexpected(rest[1]))
         command_line.check_phase(_PHASE.value, flags.FLAGS)
         if _PHASE.value in command_line.OF_WORKDIR and not flags.FLAGS['config'].present:
             return rest
@@ -226,7 +226,9 @@ def _parse(argv: list[str]) -> list[str]:
         if command_line.is_again(flags.FLAGS):
             return rest
         if not flags.FLAGS['config'].present:
-            raise UserError('no experiment given; say --config=experiments/digits_student.py')
+            raise UserError(
+                'no experiment given; say --config=experiments/digits_student.py, or --help'
+            )
         command_line.check_file(_file())
         command_line.check_config(_CONFIG.value, _file())  # a file that cannot be loaded fails here
     except (flags.Error, UserError, OSError) as error:

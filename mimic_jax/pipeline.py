@@ -47,7 +47,7 @@ from mimic_jax.planning import collect, request, studies
 from mimic_jax.planning import run as planning
 from mimic_jax.reporting import run as report
 from mimic_jax.reporting import terminal
-from mimic_jax.runtime import hosts, sharding
+from mimic_jax.runtime import console, hosts, sharding
 from mimic_jax.runtime.progress import Progress
 from mimic_jax.search import report as search_report
 from mimic_jax.search import run as search
@@ -99,7 +99,7 @@ def run(
     request.check(checked, wanted, source, output)
     session = _session(checked, workdir, experiment, devices)
     if phase == 'plan':
-        print(planning.run(session, checked, compile_for))
+        print(planning.run(session, checked, compile_for, console.width()))
         return None
     if phase == 'views':
         named = session.with_data(collect.realigned(checked, session.data))
@@ -193,8 +193,8 @@ def _report(
     result = report.run(
         session, plan, checked.report, experiment, command, checked, searched, part, anew
     )
-    print(terminal.results(result['rows'], terminal.width()))
-    pages = report.PAGES if terminal.width() else report.PAGES[-1:]
+    print(terminal.results(result['rows'], console.width()))
+    pages = report.PAGES if console.width() else report.PAGES[-1:]
     _print_each(session.workdir / experiment / name for name in pages)
 
 

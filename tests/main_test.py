@@ -18,7 +18,7 @@ from conftest import refusal
 
 import mimic_jax
 from mimic_jax import main
-from mimic_jax.config import command_line, shipped
+from mimic_jax.config import command_line, describe, shipped
 from mimic_jax.runtime import sharding
 
 ROOT = Path(__file__).parent.parent
@@ -115,13 +115,15 @@ MISTAKES = [
     ([f'{CIFAR}:smok'], ["unknown preset 'smok'", 'smoke']),
     ([f'{CIFAR}:smoke,tiny'], ["unknown preset 'tiny'", 'smoke']),
     ([f'{DIGITS}:smok'], ["unknown preset 'smok'"]),
-    ([DIGITS, '--config.data.trian=3'], ["'trian'", '"train"']),
-    ([DIGITS, '--config.students.mimc.train.epochs=3'], ["'mimc'", '"mimic"']),
-    ([DIGITS, '--config.students.mimic.train.epohcs=3'], ["'epohcs'", '"epochs"']),
+    (['--config', 'digit_studnet'], ['did you mean experiments/digits_student.py?']),
+    ([DIGITS, '--config.data.trian=3'], ["no setting 'trian'; did you mean 'train'?"]),
+    ([DIGITS, '--config.students.mimc.train.epochs=3'], ["'mimc'", "'mimic'"]),
+    ([DIGITS, '--config.students.mimic.train.epohcs=3'], ["'epohcs'", "'epochs'"]),
     ([DIGITS, '--config.zzz=3'], ["no setting 'zzz'"]),
     ([DIGITS, '--config.data.train=many'], ['config.data.train', 'many']),
     ([DIGITS, '--config.views.mirror=maybe'], ['config.views.mirror', 'maybe']),
-    ([DIGITS, '--phase=studnet'], ['phase', 'studnet', 'student']),
+    ([DIGITS, '--phase=studnet'], ["--phase=studnet: did you mean 'student'?"]),
+    ([DIGITS, '--phase=x'], ['--phase=x: known are', 'teacher']),
     ([DIGITS, '--experiments=a'], ['--experiments', '--phase=report']),
     ([DIGITS, '--phase=report', '--experiments=a'], ['--experiments', '--config']),
     (['--phase=report', '--experiments=a', '--workdir=FOLDER'], ["'a'", 'has none', 'run one']),
@@ -133,7 +135,9 @@ MISTAKES = [
     ([DIGITS, '--phase=export', '--input=x'], ['--input', '--phase=predict']),
     ([DIGITS, '--workdri=x'], ['workdri', 'workdir']),
     ([DIGITS, '--workdir'], ['workdir']),
-    ([DIGITS, 'smoke'], ["unexpected argument 'smoke'"]),
+    ([DIGITS, 'smoke'], ["unexpected argument 'smoke'", 'a --flag=value']),
+    (['digits_student'], ["unexpected argument 'digits_student'; say --config=digits_student"]),
+    (['cifar_student:smoke'], ['say --config=cifar_student:smoke']),
     (['--config=FOLDER/syntax.py'], ['syntax.py']),
     (['--config=FOLDER/no_get_config.py'], ['get_config']),
     (['--config=FOLDER/number.py'], ['number.py', 'ConfigDict']),
@@ -164,6 +168,7 @@ def outcomes(tmp_path_factory):
         (folder / f'{name}.py').write_text(text)
     cases = [(args, '') for args, _ in MISTAKES]
     cases += [(['--version'], ''), ([DIGITS.removesuffix('.py')], '')]
+    cases += [(['--config', 'digits_student', '--phase', 'student'], '')]
     cases += [(GOOD, ''), ([TWO], ''), ([TWO, '--name=3.5'], ''), ([DIGITS], 'bug')]
     cases += [([DIGITS], then) for then, _, _ in ENDINGS]
     cases += [(SECRET, 'term')]
@@ -264,6 +269,30 @@ def test_version_and_a_file_without_its_ending(outcomes):
     assert called['experiment'] == 'digits_student'
 
 
+def test_flags_and_their_values_may_be_words_of_their_own(outcomes):
+    outcome = outcomes['--config', 'digits_student', '--phase', 'student', '']
+    called = json.loads(outcome['out'])
+    assert (called['experiment'], called['phase']) == ('digits_student', 'student')
+    assert command_line.joined(['a', '--config', 'b', 'c']) == ['a', '--config=b', 'c']
+    assert command_line.joined(['--config']) == ['--config']
+
+
+def test_settings_fit_the_terminal_and_lose_no_word():
+    config = mimic_jax.load_experiment('digits_student')
+    whole, narrow = describe.values(config), describe.values(config, 60)
+    assert whole.split() == narrow.split()
+    assert [max(map(len, text.splitlines())) for text in (whole, narrow)] == [100, 60]
+
+
+def test_what_lies_in_a_workdir_is_told_without_waiting_for_jax(tmp_path):
+    program = (
+        'import sys\nfrom pathlib import Path\nfrom mimic_jax.reporting import inventory\n'
+        f'inventory.status(Path({str(tmp_path)!r}), 80)\nassert "jax" not in sys.modules'
+    )
+    environment = {**os.environ, 'PYTHONPATH': str(ROOT)}
+    subprocess.run([sys.executable, '-c', program], check=True, env=environment, timeout=60)
+
+
 def command(*args, module='mimic_jax'):
     return subprocess.run(
         [sys.executable, '-m', module, *args],
@@ -293,6 +322,18 @@ def test_help_on_an_experiment_offers_its_own_presets(name, end):
     about = command_line.help_for([f'--config={path}', '--help'], '', [])
     assert about.startswith(Path(path).read_text().partition('"""')[2].splitlines()[0])
     assert about.splitlines()[-1] == end
+
+
+def test_help_on_an_experiment_fits_the_terminal_and_keeps_its_commands():
+    path = shipped.find('cifar_student')
+    whole = command_line.help_for([f'--config={path}', '--help'], '', [])
+    about = command_line.help_for([f'--config={path}', '--help'], '', [], 60)
+    assert about.split() == whole.split(), 'every word'
+    prose = [line for line in about.splitlines() if not line.startswith('    python -m ')]
+    assert 40 < max(map(len, prose)) <= 60
+    commands = [line for line in whole.splitlines() if line.startswith('    python -m ')]
+    assert len(commands) == 3 and set(commands) < set(about.splitlines())
+    assert '- pooling is max instead of stochastic;' in prose
 
 
 def test_the_console_script_is_the_command():

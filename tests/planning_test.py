@@ -73,6 +73,11 @@ def test_the_bytes_on_disk_are_those_that_are_written(opened):
     assert [line.split()[1] for line in there] == [folder.name for folder in made]
     assert all(line.split('|')[-2].strip() == '' for line in there), 'no time is left for them'
     assert f'{len(works) - 3} of {len(works)} artifacts are to be made' in text
+    narrow = table.of_artifacts(session, plan, None, columns=80)
+    rows, _ = narrow.split('\n\n')
+    assert max(map(len, rows.splitlines())) <= 80
+    assert all(folder.name in rows for folder in made)
+    assert len(rows.splitlines()) == 2 + 2 * len(works)
 
 
 @pytest.mark.parametrize('kind', preprocess.KINDS)

@@ -9,7 +9,9 @@ import sys
 import pytest
 from conftest import ROOT
 
+from mimic_jax.ops.text import fitted
 from mimic_jax.reporting import tables, terminal
+from mimic_jax.runtime import console
 
 FILES = ('digits_student', 'cifar_table2_small', 'timit_table1_small', 'urban_students_small')
 
@@ -43,7 +45,7 @@ def test_a_narrower_table_has_each_net_beneath_its_row():
     assert lines[0].split('  ')[-1] == 'agreement, %'
     assert set(lines[1]) == {'-'}
     assert lines[2:4] == [
-        'one teacher            labels      53,002         96.60  1         97.60',
+        'one teacher        labels          53,002         96.60  1         97.60',
         '  32c3-p2-64c3-p2-128-d.5',
     ]
 
@@ -55,10 +57,23 @@ def test_what_a_terminal_has_no_room_for_is_named():
     assert 'The report also has' not in terminal.table(rows_of('digits_student'), 80)
 
 
+def test_words_stand_to_the_left_and_figures_to_the_right():
+    cells = [('', 'state', 'MiB', 'model'), ('one', 'held', '1.5', 'x' * 30), ('2', '–', '12', 'y')]
+    assert fitted(cells, 30, 'model').splitlines() == [
+        '     state  MiB',
+        '---------------',
+        'one  held   1.5',
+        f'  {"x" * 28}',
+        '    xx',
+        '2    –       12',
+        '  y',
+    ]
+
+
 def test_any_table_fits():
     cells = [('', 'a', 'model'), ('one', '1', 'x-' * 30), ('two', '22', 'y')]
-    assert terminal.fitted(cells, 30, 'model').splitlines()[:3] == ['      a', '-------', 'one   1']
-    assert terminal.fitted(cells, None) == terminal.fitted(cells, 500)
+    assert fitted(cells, 30, 'model').splitlines()[:3] == ['      a', '-------', 'one   1']
+    assert fitted(cells, None) == fitted(cells, 500)
 
 
 def test_signs_are_explained_where_they_stand():
@@ -70,12 +85,12 @@ def test_signs_are_explained_where_they_stand():
 
 
 def test_a_file_has_no_width_and_a_terminal_its_own(monkeypatch):
-    assert terminal.width() is None
+    assert console.width() is None
     stream = io.StringIO()
     stream.isatty = lambda: True
     monkeypatch.setattr(sys, 'stdout', stream)
     monkeypatch.setattr(os, 'environ', {**os.environ, 'COLUMNS': '77'})
-    assert terminal.width() == 77
+    assert console.width() == 77
 
 
 def test_a_column_of_dashes_goes():

@@ -16,7 +16,9 @@ import ml_collections
 
 from mimic_jax import __version__
 from mimic_jax.config import shipped
+from mimic_jax.config.fields import nearest
 from mimic_jax.errors import UserError
+from mimic_jax.ops.text import narrowed
 
 PHASES = (
     *('all', 'search', 'teacher', 'logits', 'student'),
@@ -37,6 +39,8 @@ READ_BY = {  # flags that some phases alone read
 }
 
 _FLAG = re.compile(r'flag --(?P<name>\S+?)=(?P<value>.*?): (?P<reason>.*)', re.DOTALL)
+_CHOICES = re.compile(r'value should be one of <(.*)>')
+_NEAR = re.compile(r'Did you mean "(.*?)"')
 _KINDS = {
     'invalid literal for int': 'a whole number',
     'could not convert string to float': 'a number',
@@ -58,14 +62,32 @@ def with_shipped(word: str) -> str:
     return f'{name}={path}{colon}{presets}'
 
 
+def joined(words: Iterable[str]) -> list[str]:
+    """The words of a command, but `--config` and its value as one word, as all else here reads them."""
+    found = []
+    for word in words:
+        if found and found[-1] in ('-config', '--config'):
+            found[-1] += f'={word}'
+        else:
+            found.append(word)
+    return found
+
+
+def unexpected(word: str) -> str:
+    """What is wrong with a word that is no flag."""
+    known = Path(shipped.find(word.partition(':')[0])).is_file()
+    rest = f'say --config={word}' if known else 'every setting is a --flag=value'
+    return f'unexpected argument {word!r}; {rest}'
+
+
 def asks_for_help(words: Iterable[str]) -> bool:
     return any(word in ('-h', '-help', '--help') for word in words)
 
 
-def help_for(words: Iterable[str], about: str, flags: Iterable) -> str:
+def help_for(words: Iterable[str], about: str, flags: Iterable, columns: int | None = None) -> str:
     """What --help prints: about an experiment where --config names one, or else about the command.
 
-    about: the command's own text.  flags: its absl flags.
+    about: the command's own text.  flags: its absl flags.  columns: of the terminal, if it is for one.
 
     Raises:
       UserError: the experiment's file is not there.
@@ -78,7 +100,8 @@ def help_for(words: Iterable[str], about: str, flags: Iterable) -> str:
     text = ast.get_docstring(ast.parse(Path(path).read_text())) or 'It has no docstring.'
     names = list(runpy.run_path(path).get('PRESETS', ()))
     presets = f'Presets: {"; ".join(names)}' if names else 'It has no presets.'
-    return f'{text}\n\n{textwrap.fill(presets, 79, break_on_hyphens=False)}'
+    said = f'{text}\n\n{textwrap.fill(presets, 79, break_on_hyphens=False)}'
+    return said if columns is None else narrowed(said, columns)
 
 
 def versions() -> str:
@@ -135,10 +158,13 @@ def one_line(error: Exception) -> str:
     flag = _FLAG.fullmatch(text)
     if flag and flag['name'].startswith('config.'):
         return _of_setting(**flag.groupdict())
+    choices = flag and _CHOICES.fullmatch(flag['reason'])
+    if choices:
+        return f'--{flag["name"]}={flag["value"]}: {nearest(flag["value"], choices[1].split("|"))}'
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if missing:  # ml_collections on a misspelt key, which it may follow by 'Did you mean …'
-        hints = [f'; {line[0].lower()}{line[1:]}' for line in lines if line.startswith('Did you')]
-        return f'there is no setting {lines[0]}' + ''.join(hints)
+        near = _NEAR.search(text)
+        return f'there is no setting {lines[0]}' + (f'; did you mean {near[1]!r}?' if near else '')
     if 'Traceback' in text:  # raised inside the config file: its last line says what
         return re.sub(r'^(ValueError|mimic_jax\.errors\.UserError): ', '', lines[-1])
     return lines[0] if lines else type(error).__name__

@@ -1,6 +1,7 @@
 """Settings with default, rule and meaning: a config's as text, and all that exist as Markdown."""
 
 import dataclasses
+import functools
 import textwrap
 import types
 import typing
@@ -11,7 +12,7 @@ import ml_collections
 from mimic_jax.config.experiment import Experiment
 from mimic_jax.config.fields import is_group, is_required
 
-WIDTH = 100
+WIDTH = 100  # columns of text, at most
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,15 +42,19 @@ def groups(cls=Experiment, path: str = 'config') -> Iterator[Group]:
         yield from groups(hint, at)
 
 
-def values(config: ml_collections.ConfigDict) -> str:
-    """The settings of a config, group by group: value, default where it differs, rule and meaning."""
+def values(config: ml_collections.ConfigDict, columns: int | None = None) -> str:
+    """The settings of a config, group by group: value, default where it differs, rule and meaning.
+
+    columns: of the terminal that they are for, if they are for one.
+    """
+    wrapped = functools.partial(_wrapped, width=min(WIDTH, columns or WIDTH))
     lines = []
     for group in groups():
         found = dict(_found(config, group.path.split('.')[1:]))
         if not found:
             continue
         names = f' ({", ".join(found)})' if 'NAME' in group.path else ''
-        lines.append(_wrapped(f'{group.path}{names}: {group.meaning}', '', '  '))
+        lines.append(wrapped(f'{group.path}{names}: {group.meaning}', '', '  '))
         for field in group.fields:
             by_value: dict[str, list[str]] = {}
             for name, entry in found.items():
@@ -62,8 +67,8 @@ def values(config: ml_collections.ConfigDict) -> str:
             default = '' if [_default(field)] == list(by_value) else f'default {_default(field)}'
             allowed = '; '.join(filter(None, (default, _allowed(field))))
             text = f'{field.name} = {value}' + (f'  [{allowed}]' if allowed else '')
-            lines.append(_wrapped(text, '  ', '    '))
-            lines.append(_wrapped(field.metadata.get('meaning', ''), '      ', '      '))
+            lines.append(wrapped(text, '  ', '    '))
+            lines.append(wrapped(field.metadata.get('meaning', ''), '      ', '      '))
         lines.append('')
     return '\n'.join(lines)
 
@@ -128,9 +133,9 @@ def _type(field: dataclasses.Field) -> str:
     return words.get(hint, 'names and values' if 'Mapping' in str(hint) else 'several')
 
 
-def _wrapped(text: str, first: str, rest: str) -> str:
+def _wrapped(text: str, first: str, rest: str, width: int) -> str:
     return textwrap.fill(
-        text, WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
+        text, width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
     )
 
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from mimic_jax.artifacts import store
 from mimic_jax.data.placement import Placement
 from mimic_jax.mimic.plan import Plan
-from mimic_jax.ops.text import aligned
+from mimic_jax.ops.text import fitted
 from mimic_jax.planning import artifacts, compiled_for, machine
 from mimic_jax.planning.artifacts import Work
 from mimic_jax.planning.compiled_for import Cost
@@ -34,6 +34,7 @@ def of_artifacts(
     trials: tuple[int, NetPlan] | None,
     standing: Mapping[str, StandIn] | None = None,
     searched: Mapping[str, StandIn] | None = None,
+    columns: int | None = None,
 ) -> str:
     """A table of the plan's artifacts and, below it, what the missing ones take together.
 
@@ -41,7 +42,7 @@ def of_artifacts(
     standing: members of the plan that stand for nets that a study has yet to find. Their nets and
     answers are left out; what reads them has no name yet.
     searched: students that a study has yet to find. Those in the plan stand for nets of the search,
-    which trains them; their answers are counted.
+    which trains them; their answers are counted.  columns: of text, at most.
     """
     here = machine.measure()
     works, unnamed = _counted(plan, session.placement, standing or {}, searched or {})
@@ -60,7 +61,7 @@ def of_artifacts(
             ]
         )
     missing = [work for work in works if not there[work.recipe.name]]
-    text = [aligned(table), '', _total(missing, len(works), here)]
+    text = [fitted(table, columns, below='artifact'), '', _total(missing, len(works), here)]
     unplanned = {name: each for name, each in (searched or {}).items() if not each.typical}
     text += [*_left_out(standing or {}), *_left_out(unplanned)]
     if trials:
@@ -68,10 +69,17 @@ def of_artifacts(
     return '\n'.join(text)
 
 
-def of_calls(session: Session, plan: Plan, name: str, unknown: Collection[str] = ()) -> str:
+def of_calls(
+    session: Session,
+    plan: Plan,
+    name: str,
+    columns: int | None = None,
+    unknown: Collection[str] = (),
+) -> str:
     """A table of what each net's calls take on a target, a chip's share of it.
 
-    name: of the target, as --compile_for has it.  unknown: members that are left out.
+    name: of the target, as --compile_for has it.  columns: of text, at most.
+    unknown: members that are left out.
 
     Raises:
       UserError: no such target, or libtpu is not installed.
@@ -82,10 +90,10 @@ def of_calls(session: Session, plan: Plan, name: str, unknown: Collection[str] =
     for cost in compiled_for.costs(plan, placement, target, unknown):
         session.progress.say(f'{cost.program} {cost.net}: {_size(cost.memory)}')
         found.append(cost)
-    return table_for(found, target)
+    return table_for(found, target, columns)
 
 
-def table_for(costs: Sequence[Cost], target: targets.Target) -> str:
+def table_for(costs: Sequence[Cost], target: targets.Target, columns: int | None = None) -> str:
     how = 'compiled' if costs and costs[0].compiled else 'lowered, the least that arrays take'
     lines = [
         f'{target.name}: {target.chips} chips of {_size(target.chip.memory)}; {how}; planned, not measured',
@@ -102,7 +110,7 @@ def table_for(costs: Sequence[Cost], target: targets.Target) -> str:
                 *(f'{1e3 * cost.seconds:.3g} ms', _time(cost.seconds * cost.calls)),
             ]
         )
-    lines.append(aligned(table))
+    lines.append(fitted(table, columns, below='net'))
     lines += [
         f'{cost.program} {cost.net} does not fit: {cost.advice}' for cost in costs if cost.advice
     ]

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from mimic_jax.artifacts import store
 from mimic_jax.errors import UserError
-from mimic_jax.ops.text import aligned
-from mimic_jax.reporting import curves, html_page, html_plots, html_results, sweeps, terminal
+from mimic_jax.ops.text import aligned, fitted
+from mimic_jax.reporting import curves, html_page, html_plots, html_results, sweeps
 from mimic_jax.reporting.rows import what
+from mimic_jax.reporting.terminal import SPARED
 from mimic_jax.runtime import files
 
 CSV = 'report.csv'  # only a gathered report has one
@@ -61,7 +62,7 @@ def run(
     return '\n\n'.join(
         [
             *(textwrap.fill(each, columns) if columns else each for each in above),
-            *(terminal.fitted(cells, columns, 'model', names=2) for cells in found),
+            *(fitted(cells, columns, 'model', names=2, spared=SPARED) for cells in found),
         ]
     )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mimic_jax.artifacts import locks, store
 from mimic_jax.errors import UserError
-from mimic_jax.reporting import terminal
+from mimic_jax.ops.text import fitted
 from mimic_jax.runtime.progress import Say
 
 # Made at a person's request and for use elsewhere: no report refers to them.
@@ -89,7 +89,7 @@ def status(workdir: Path, columns: int | None) -> str:
         said.append(
             f'No report refers to {len(spare)} of them, {_size(spare)}: --phase=clean lists them.'
         )
-    table = [terminal.fitted([head, *lines], columns, below='made by')] if lines else []
+    table = [fitted([head, *lines], columns, below='made by')] if lines else []
     return '\n'.join([*table, *said])
 
 
