@@ -132,7 +132,12 @@ def test_answers_that_are_not_finite_are_never_evaluated(config, make_session, m
 
 @pytest.mark.parametrize(
     ('labels', 'words'),
-    [([0, 1, 2], ''), ([0, 2], 'no example of 1 of the 3 classes (1);'), ([0, 9], '8 of the 10')],
+    [
+        ([0, 1, 2], ''),
+        ([0, 2], 'no example of 1 of the 3 classes (1);'),
+        ([0, 9], '8 of the 10'),
+        ([1, 2], '1 of the 3 classes (0); nets on labels cannot learn them; labels count from 0'),
+    ],
 )
 def test_classes_that_no_training_example_has_are_told_of(tmp_path, labels, words):
     count = 30

@@ -111,7 +111,11 @@ def other_size(path):
 
 
 BAD = {
-    'mixed sizes': ('a/5.png', other_size, ('a/5.png has 5×6', '6×5 pixels', 'a/0.png has')),
+    'mixed sizes': (
+        'a/5.png',
+        other_size,
+        ('a/5.png has 5×6', '6×5 pixels', 'a/0.png has', 'set config.data.size'),
+    ),
     'no image': ('b/x.png', lambda path: path.write_text('hello'), ('b/x.png is no image',)),
     'cut': ('a/5.png', lambda path: path.write_bytes(b'\x89PNG\r\n\x1a\n'), ('a/5.png',)),
     'bomb first': ('a/-.png', bomb, ('a/-.png', '64,000,000 pixels')),

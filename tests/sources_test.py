@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from mimic_jax.data import sources
+from mimic_jax.data import npz, sources
 from mimic_jax.data.settings import Data
 from mimic_jax.errors import UserError
 
@@ -103,15 +103,29 @@ def test_unlabelled_and_test_examples(write):
         ({'features': FEATURES[:2], 'labels': LABELS}, 'features 2 rows'),
         ({'images': IMAGES, 'labels': LABELS[:, None]}, 'labels have shape (6, 1)'),
         ({'images': IMAGES / 255, 'labels': LABELS}, 'images is float64; it must be uint8'),
-        ({'images': IMAGES[..., 0], 'labels': LABELS}, 'images has shape (6, 5, 4)'),
+        (
+            {'images': IMAGES[..., 0], 'labels': LABELS},
+            '(6, 5, 4); it must be [N, H, W, C], none of them 0; add an axis for grey images',
+        ),
         ({'images': IMAGES[:, :0], 'labels': LABELS}, 'images has shape (6, 0, 4, 3)'),
         ({'images': IMAGES[:0], 'labels': LABELS[:0]}, 'images has shape (0, 5, 4, 3)'),
         ({'features': IMAGES, 'labels': LABELS}, 'features has shape (6, 5, 4, 3)'),
         ({'features': FEATURES.astype(complex), 'labels': LABELS}, 'features is complex128'),
         ({'features': FEATURES.astype(str), 'labels': LABELS}, 'features is <U'),
-        ({'features': without(np.nan), 'labels': LABELS}, 'features holds numbers that are not'),
-        ({'features': without(np.inf), 'labels': LABELS}, 'features holds numbers that are not'),
+        ({'features': without(np.nan), 'labels': LABELS}, 'holds 1 numbers that are missing'),
+        (
+            {'features': without(np.inf), 'labels': LABELS},
+            'not finite in float32, the first in row 3, column 2',
+        ),
         ({'features': without(1e39), 'labels': LABELS}, 'not finite in float32'),
+        (
+            {'features': FEATURES, 'labels': LABELS.astype(str)},
+            'unique(texts, return_inverse=True)',
+        ),
+        (
+            {'features': FEATURES, 'labels': np.where(np.arange(6) == 4, np.nan, LABELS)},
+            'labels hold 1 that are missing (nan), the first at position 4 from 0',
+        ),
         ({'images': IMAGES, 'labels': LABELS - 1}, 'labels must be whole numbers'),
         ({'images': IMAGES, 'labels': LABELS / 2}, 'labels must be whole numbers'),
         ({'images': IMAGES, 'labels': LABELS > 0}, 'labels must be whole numbers'),
@@ -161,6 +175,14 @@ def test_what_is_no_zip_is_refused(tmp_path, content):
     path = tmp_path / 'my.npz'
     path.write_bytes(content)
     assert 'is no .npz file' in refusal(path)
+
+
+def test_a_csv_file_is_sent_to_pandas(tmp_path):
+    path = tmp_path / 'my.csv'
+    path.write_text('age,label\n3,yes\n')
+    for reads in (sources.load_npz, lambda path: npz.described(Data(name='npz', root=str(path)))):
+        with pytest.raises(UserError, match=r'my\.csv is no \.npz file.*pandas to mimic_jax\.run'):
+            reads(path)
 
 
 def test_a_single_array_is_refused(tmp_path):

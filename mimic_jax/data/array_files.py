@@ -28,8 +28,7 @@ def read_npz(path: Path, wanted: Collection[str] | None = None) -> dict[str, np.
       UserError: no .npz file or part of one, what is no plain array, a header that lies, more than
         the machine's memory holds.
     """
-    if not zipfile.is_zipfile(path):
-        raise UserError(f'{path} is no .npz file, or part of one; write it with numpy.savez')
+    _check_kind(path)
     try:
         with zipfile.ZipFile(path) as archive:
             names = [info.filename.removesuffix('.npy') for info in archive.infolist()]
@@ -49,8 +48,9 @@ def names(path: Path) -> list[str]:
     """What an .npz file holds, sorted.
 
     Raises:
-      UserError: a damaged list of contents.
+      UserError: no .npz file, or a damaged list of contents.
     """
+    _check_kind(path)
     try:
         with zipfile.ZipFile(path) as archive:
             return sorted(name.removesuffix('.npy') for name in archive.namelist())
@@ -58,6 +58,16 @@ def names(path: Path) -> list[str]:
         raise
     except Exception as error:  # zipfile raises half a dozen kinds
         raise _unreadable(path, error) from None
+
+
+def _check_kind(path: Path) -> None:
+    if not zipfile.is_zipfile(path):
+        table = (
+            ''
+            if path.suffix == '.npz'
+            else '; a CSV file goes through pandas to mimic_jax.run (docs/python.md)'
+        )
+        raise UserError(f'{path} is no .npz file, or part of one; write it with numpy.savez{table}')
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:

@@ -79,7 +79,8 @@ def decode(
 
     def check_size(size: tuple[int, int], allowed: tuple) -> None:
         if size not in allowed:
-            raise UserError(f'{name} has {size[1]}×{size[0]} pixels; {mend}')
+            resize = ', or set config.data.size' if like else ''
+            raise UserError(f'{name} has {size[1]}×{size[0]} pixels; {mend}{resize}')
 
     try:
         with Image.open(file) as image:

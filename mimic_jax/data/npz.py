@@ -135,8 +135,10 @@ class _Reader:
     def inputs(self, key: str) -> np.ndarray:
         array, kind = self._arrays[key], self._kind
         if array.ndim != len(KINDS[kind].split(',')) or array.size == 0:
+            grey = '; add an axis for grey images, images[..., None]' if array.ndim == 3 else ''
             raise UserError(
                 f'{self._path}: {key} has shape {array.shape}; it must be {KINDS[kind]}, none of them 0'
+                + grey
             )
         if kind == 'images':
             array = self._channels_last(key, array)
@@ -176,11 +178,12 @@ class _Reader:
         if array.dtype.kind not in 'fiu':
             raise UserError(f'{self._path}: {key} is {array.dtype}; it must be numbers')
         with np.errstate(over='ignore'):  # beyond float32 becomes infinite, which is told below
-            finite = np.isfinite(array.astype(np.float32)).all()
-        if not finite:
+            bad = ~np.isfinite(array.astype(np.float32))
+        if bad.any():
+            row, column = np.argwhere(bad)[0]
             raise UserError(
-                f'{self._path}: {key} holds numbers that are not finite in float32; remove or replace '
-                'them'
+                f'{self._path}: {key} holds {bad.sum():,} numbers that are missing or not finite in '
+                f'float32, the first in row {row}, column {column} from 0; remove or replace them'
             )
         if first and self._data.preprocess == 'feature':
             self.centre = centring.fit(array)

@@ -29,6 +29,17 @@ def classes(labels: np.ndarray, where: Where) -> np.ndarray:
         raise UserError(
             f'{path}: {key} have shape {labels.shape} and {inputs} {count} rows; give one label a row'
         )
+    if labels.dtype.kind in 'US':
+        raise UserError(
+            f'{path}: {key} are texts; write them as numbers: class_names, {key} = '
+            'numpy.unique(texts, return_inverse=True)'
+        )
+    missing = np.flatnonzero(np.isnan(labels)) if labels.dtype.kind == 'f' else ()
+    if len(missing):
+        raise UserError(
+            f'{path}: {key} hold {len(missing)} that are missing (nan), the first at position '
+            f'{missing[0]} from 0; leave these examples out'
+        )
     if labels.dtype.kind not in 'iu' or not 0 <= labels.min() <= labels.max() < 2**31 - 1:
         many = ''
         if labels.dtype.kind == 'f':

@@ -81,10 +81,11 @@ def _build(folder: Path, data: Data, progress: Progress) -> dict:
     """Writes the examples region after region; images from elsewhere are never all in memory."""
     start = time.monotonic()
     source = sources.load(data, progress.count)
-    count, images = 0, iter(())
+    count, images, reading = 0, iter(()), 'reading unlabelled images'
     noted = Noted()
     if data.transfer.kind == 'munge':
         count, images = data.transfer.limit, iter([synthetic.make(data, source)])
+        reading = 'making synthetic rows'
     elif data.transfer.kind != 'none':
         count, images = unlabelled.load(data.transfer, source.inputs.shape[1:], noted)
     regions = {
@@ -106,7 +107,7 @@ def _build(folder: Path, data: Data, progress: Progress) -> dict:
         for chunk in images:
             yield chunk
             done += len(chunk)
-            progress.count('reading unlabelled images', done, count)
+            progress.count(reading, done, count)
         yield from _chunks(source.test_inputs, 'reading test images', progress)
         if 'validation' in regions:
             yield from _chunks(held_out, 'reading validation images', progress)

@@ -74,8 +74,10 @@ def _absent(dataset: Dataset) -> Iterator[str]:
     labels = dataset.labels[dataset.splits['train']]
     absent = np.setdiff1d(np.arange(dataset.num_classes), labels)
     if len(absent):
+        known = dataset.labels[dataset.labels >= 0]
+        from_one = '; labels count from 0, and these begin at 1' if known.min() == 1 else ''
         some = ', '.join(map(str, absent[:5])) + (', …' if len(absent) > 5 else '')
         yield (
             f'the training split has no example of {len(absent)} of the {dataset.num_classes} classes '
-            f'({some}); nets on labels cannot learn them'
+            f'({some}); nets on labels cannot learn them' + from_one
         )

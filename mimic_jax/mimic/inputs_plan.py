@@ -1,5 +1,7 @@
 """The plan of inputs: the checked views of nets and caches, and their part of a recipe."""
 
+import dataclasses
+
 from mimic_jax.config.fields import differing, filled
 from mimic_jax.data import preprocess, views
 from mimic_jax.data.dataset import Dataset
@@ -29,7 +31,14 @@ def of_cache(own: OwnViews, common: ViewSettings, data: Dataset, where: str) -> 
 def checked(settings: ViewSettings, data: Dataset, where: str) -> ViewSettings:
     """Views that these data can have, with the digest of a person's own view."""
     if not data.images and not views.is_identity(settings):
-        raise UserError(f'{where} augments images, but these examples are none; turn it off')
+        on = (
+            f'{where}.{field.name}={field.default}'
+            for field in dataclasses.fields(ViewSettings)
+            if not views.is_identity(ViewSettings(**{field.name: getattr(settings, field.name)}))
+        )
+        raise UserError(
+            f'{where} augments images, but these examples are none; set {", ".join(on)}'
+        )
     views.check(settings, data.input_shape, where)
     return views.named(settings, where)
 
