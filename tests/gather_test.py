@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import pytest
 from conftest import refusal
@@ -202,6 +203,39 @@ def test_the_page_of_a_sweep_has_a_curve_for_each_student_once(sweep):
         a['aria-label'] for _, a in page.tags if 'training step' in a.get('aria-label', '')
     )
     assert training.partition(': ')[2] == 'labels, rate_0.01: mimic, rate_0.1: mimic'
+
+
+def test_a_student_has_one_name_and_one_colour_in_both_plots(sweep):
+    """By its row's name, where the row is called otherwise than the student."""
+    path = sweep / 'rate_0.1' / 'report.json'
+    report = json.loads(path.read_text())
+    report['rows'][2]['name'] = 'net mimicking'
+    report['settings'] |= {
+        'report.rows.m.source': 'students.mimic', 'report.rows.m.label': 'net mimicking'
+    }  # fmt: skip
+    path.write_text(json.dumps(report))
+    gather.run(sweep, ['rate_*'], '')
+    key = re.findall(r'stroke="var\(--(c\d)\)"[^<]*/></svg>([^<]*)</li>', _html(sweep))
+    assert [name for _, name in key].count('rate_0.1: net mimicking') == 2
+    colours = dict(map(reversed, key))
+    assert len(set(colours.values())) == len(colours) == 4
+    assert all(colours[name] == colour for colour, name in key)
+
+
+def test_signs_are_explained_on_the_page_and_in_the_text(sweep):
+    path = sweep / 'rate_0.1' / 'report.json'
+    report = json.loads(path.read_text())
+    assert 'n: seeds' not in gather.run(sweep, ['rate_*'], '')
+    report['rows'][2] |= {'std': 0.01, 'n': 2, 'agreement': 0.9}
+    path.write_text(json.dumps(report))
+    for columns in (None, 80):
+        assert 'n: seeds; ±: the standard' in gather.run(sweep, ['rate_*'], '', columns=columns)
+    assert 'agreement: test examples' in _html(sweep)
+    assert 'n: seeds' in (sweep / 'report.md').read_text()
+
+
+def _html(workdir):
+    return (workdir / 'report.html').read_text()
 
 
 def test_a_name_is_the_reports_folder(sweep):

@@ -1,6 +1,7 @@
 """Gathers the reports of finished experiments, such as a sweep's, into one."""
 
 import fnmatch
+import itertools
 import json
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,7 @@ from pathlib import Path
 from mimic_jax.artifacts import store
 from mimic_jax.errors import UserError
 from mimic_jax.ops.text import aligned, fitted
-from mimic_jax.reporting import curves, html_page, html_plots, html_results, sweeps
+from mimic_jax.reporting import curves, html_page, html_plots, html_results, sweeps, tables
 from mimic_jax.reporting.rows import what
 from mimic_jax.reporting.terminal import SPARED
 from mimic_jax.runtime import files
@@ -51,14 +52,15 @@ def run(
     folder.mkdir(parents=True, exist_ok=True)
     found = [sweeps.cells(kind) for kind in kinds]
     lead = _lead(len(names), rows, seconds)
-    text = '\n\n'.join([lead, *map(aligned, found)])
+    signs = tables.explanation(rows)
+    text = '\n\n'.join(filter(None, [lead, *map(aligned, found), signs]))
     result = {'experiments': names, 'rows': rows, 'command': command, 'seconds': seconds}
     files.write_atomically(folder / 'report.json', json.dumps(result, indent=1))
     files.write_atomically(folder / CSV, sweeps.as_csv(reports))
     files.write_atomically(folder / 'report.md', f'# {_title(names)}\n\n{text}\n\n`{command}`\n')
     page = _page(workdir, reports, kinds, lead, command)
     files.write_atomically(folder / 'report.html', page)
-    above = [lead, *_many(kinds)]
+    above = [lead, *_many(kinds), *filter(None, [signs])]
     return '\n\n'.join(
         [
             *(textwrap.fill(each, columns) if columns else each for each in above),
@@ -160,11 +162,16 @@ def _page(
     for kind in kinds:
         differences = sweeps.differences(kind)
         points = _points(kind)
+        rows = [row for report in kind.values() for row in report['rows']]
         parts += [
-            html_page.section('Results', html_page.table(sweeps.cells(kind))),
+            html_page.section(
+                'Results',
+                html_page.table(sweeps.cells(kind)),
+                html_page.paragraph(tables.explanation(rows), 'soft'),
+            ),
             html_page.section('What differs', html_page.table(differences) if differences else ''),
             html_page.section('Accuracy and size', html_results.accuracy_by_parameters(points)),
-            html_page.section('Training', _training(workdir, kind)),
+            html_page.section('Training', _training(workdir, kind, [name for name, _ in points])),
         ]
     lines = [('experiment', 'artifacts', 'seconds', 'date')]
     for name, report in reports.items():
@@ -183,24 +190,35 @@ def _points(reports: Mapping[str, dict]) -> list[tuple[str, dict]]:
     return found
 
 
+def _row_of(student: str, settings: Mapping[str, object]) -> str:
+    """The name of a student's row in the report; its own where it has none."""
+    for key, value in settings.items():
+        if value == f'students.{student}' and key.startswith('report.rows.'):
+            return str(settings.get(f'{key.removesuffix("source")}label') or student)
+    return student
+
+
 def _label(experiments: Sequence[str], name: str, reports: Mapping[str, dict]) -> str:
     everywhere = len(experiments) == len(reports) > 1
     return name if everywhere else f'{", ".join(experiments)}: {name}'
 
 
-def _training(workdir: Path, reports: Mapping[str, dict]) -> str:
-    """Validation score of all students by training step, mean and range over seeds."""
+def _training(workdir: Path, reports: Mapping[str, dict], points: Sequence[str]) -> str:
+    """Validation score of all students by training step, mean and range over seeds.
+
+    points: the names of what the plot of accuracies shows, in the order of its colours.
+    """
     found: dict[tuple, tuple[list[str], str]] = {}  # by artifacts: experiments, and the student
     for experiment, report in reports.items():
         for name, student in report['students'].items():
             key = tuple(student['artifacts'])
-            found.setdefault(key, ([], name))[0].append(experiment)
-    series = [
-        curves.of_training(
-            _label(experiments, name, reports), [workdir / each for each in artifacts], number
-        )
-        for number, (artifacts, (experiments, name)) in enumerate(found.items())
-    ]
+            found.setdefault(key, ([], _row_of(name, report['settings'])))[0].append(experiment)
+    others = itertools.count(len(points))  # colours of students without a point
+    series = []
+    for artifacts, (experiments, name) in found.items():
+        label = _label(experiments, name, reports)
+        number = points.index(label) if label in points else next(others)
+        series.append(curves.of_training(label, [workdir / each for each in artifacts], number))
     rows = [row for report in reports.values() for row in report['rows']]
     measure = 'R²' if what(rows) == 'R²' else 'accuracy'
     return html_plots.drawn(curves.by_step(series, measure))

@@ -13,7 +13,7 @@ from mimic_jax.reporting.plots import COLOURS
 
 _NUMBER = re.compile(r'[\d.,+\-−–±×/()%e\s]*')  # the text of a right-aligned cell
 
-_WIDE = 6  # columns: a phone shows fewer
+_WIDE = 5  # columns: a phone shows fewer
 
 # Colours keep a contrast of 4.5 to the ground for text and of 3 for lines.
 _STYLE = """
@@ -37,12 +37,13 @@ pre { font: .85em/1.5 ui-monospace, monospace; }
   linear-gradient(to left, var(--ground) 40%, transparent) right / 3rem 100% no-repeat local,
   linear-gradient(to left, var(--line), transparent) right / 1rem 100% no-repeat; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .35rem .75rem; text-align: left; white-space: nowrap; font-weight: normal;
+th, td { padding: .35rem .75rem; text-align: left; font-weight: normal;
   border-bottom: 1px solid var(--line); }
 thead th { color: var(--soft); vertical-align: bottom; }
 th:first-child, td:first-child { padding-left: 0; }
-tbody th { position: sticky; left: 0; background: var(--ground); }
+tbody th { position: sticky; left: 0; background: var(--ground); white-space: nowrap; }
 .number { text-align: right; }
+td.number { white-space: nowrap; }
 .matrix td { text-align: center; background: color-mix(in srgb, var(--tint) var(--share), transparent); }
 .matrix thead th { text-align: center; }
 figure { margin: 0 0 1.5rem; max-width: 36rem; }
@@ -65,8 +66,9 @@ pre { margin: 0 0 1rem; padding: .6rem .9rem; background: var(--panel); overflow
 @media (max-width: 36rem) { body { padding-top: 1.5rem; } svg { font-size: 17px; }
   pre { white-space: pre-wrap; overflow-wrap: anywhere; }
   th, td { padding: .35rem .4rem; }
+  tbody th { white-space: normal; }
   .matrix th, .matrix td { padding: .35rem .2rem; }
-  .matrix tbody th { white-space: normal; min-width: 6rem; }
+  .matrix tbody th { min-width: 6rem; }
   .stacked, .stacked tbody, .stacked tr, .stacked tbody th { display: block; }
   .stacked thead { display: none; }
   .stacked tr { padding: .5rem 0; border-bottom: 1px solid var(--line); }
