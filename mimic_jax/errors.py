@@ -11,5 +11,11 @@ class UserError(ValueError):
         return [f'error: {self}']
 
 
+def first_line(error: BaseException) -> str:
+    """An error's message in one line, for the message of another; its type where it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 class NotFinite(UserError):
     """Training diverged: a loss or gradient was not finite. A search records it as a trial's outcome."""

@@ -35,6 +35,7 @@ from pathlib import Path
 from mimic_jax.artifacts import store
 from mimic_jax.baselines import run as baseline
 from mimic_jax.config import experiment as experiments
+from mimic_jax.config.command_line import OF_ALL
 from mimic_jax.config.experiment import Experiment
 from mimic_jax.config.fields import unread
 from mimic_jax.data import prepare
@@ -58,7 +59,6 @@ from mimic_jax.speech.dataset import SpeechDataset
 from mimic_jax.training import boards
 from mimic_jax.training.session import Session
 
-PHASES = ('search', 'teacher', 'logits', 'student', 'baseline', 'evaluate', 'decode', 'report')
 # Phases that need the students of a study. The others make what a search of students reads.
 _READ_STUDENTS = {'student', 'evaluate', 'decode', 'report', 'rates', 'export', 'predict'}
 speech_prepare.register()
@@ -94,7 +94,7 @@ def run(
       Interrupted: asked to stop; everything up to here is on disk.
     """
     store.opened.clear()
-    wanted = PHASES if phase == 'all' else (phase,)
+    wanted = OF_ALL if phase == 'all' else (phase,)
     checked = experiments.read(settings)
     request.check(checked, wanted, source, output)
     session = _session(checked, workdir, experiment, devices)

@@ -12,6 +12,7 @@ from conftest import refusal
 
 from mimic_jax import pipeline
 from mimic_jax.artifacts import locks, store
+from mimic_jax.config import command_line
 from mimic_jax.errors import UserError
 from mimic_jax.mimic import ensemble
 from mimic_jax.reporting import figures
@@ -269,7 +270,7 @@ def test_an_ensembles_row_waits_for_no_cache(finished, config, device):
 
 def test_phases_one_by_one_equal_all_at_once(finished, config, tmp_path, device):
     workdir, report = finished
-    for phase in pipeline.PHASES:
+    for phase in command_line.OF_ALL:
         if phase == 'search':  # which only a config with a search has
             continue
         result = run(config, tmp_path, device, phase=phase)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
-from mimic_jax.errors import UserError
+from mimic_jax.errors import UserError, first_line
 from mimic_jax.runtime.interrupt import Interrupted
 
 _beside: list[str] = []  # the folders of the experiment's file, where there is one
@@ -55,7 +55,7 @@ def load(path: str, where: str, anew: bool = True):
     except Interrupted:
         raise
     except Exception as error:  # whatever the module does when it is imported
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         raise UserError(f'{where} is {path!r}, which cannot be imported ({reason})') from error
     if anew:
         _loaded[module] = now

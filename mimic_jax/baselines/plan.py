@@ -8,12 +8,10 @@ from mimic_jax.artifacts.recipes import Recipe
 from mimic_jax.baselines import kmeans_features
 from mimic_jax.baselines.settings import Baseline
 from mimic_jax.config.fields import differing
-from mimic_jax.data.dataset import Dataset
+from mimic_jax.data.dataset import EVALUATED, Dataset
 from mimic_jax.errors import UserError
 
 VERSION = 2  # raise when the same settings and data would give other decision values
-
-SPLITS = ('validation', 'test')  # whose decision values a baseline's artifact holds
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -24,7 +22,7 @@ class BaselinePlan:
     recipe: Recipe
     settings: Baseline
     examples: np.ndarray
-    evaluated: int  # examples in SPLITS
+    evaluated: int  # examples whose decision values the artifact holds
     parameters: int  # centroids, one bias each, SVM weights and biases
     units: int  # codes at all positions, and their sums
     model: str
@@ -71,7 +69,7 @@ def make(name: str, settings: Baseline, data: Dataset) -> BaselinePlan:
         ),
         settings=settings,
         examples=examples,
-        evaluated=sum(len(data.splits[split]) for split in SPLITS),
+        evaluated=sum(len(data.splits[split]) for split in EVALUATED),
         parameters=(values + 1) * centroids + (4 * centroids + 1) * data.num_classes,
         units=(positions + 4) * centroids,
         model=f'{centroids}c{size}v-quadrants-svm',

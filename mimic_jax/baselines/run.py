@@ -10,8 +10,9 @@ import numpy as np
 
 from mimic_jax.artifacts import digests, store
 from mimic_jax.baselines import kmeans_features, stages, svm
-from mimic_jax.baselines.plan import SPLITS, BaselinePlan
+from mimic_jax.baselines.plan import BaselinePlan
 from mimic_jax.data import batches
+from mimic_jax.data.dataset import EVALUATED
 from mimic_jax.errors import UserError
 from mimic_jax.ops import metrics
 from mimic_jax.runtime import sharding
@@ -194,7 +195,7 @@ def _evaluate(
             )
         return found
 
-    validation, test = SPLITS
+    validation, test = EVALUATED
     every = values(validation, np.stack([machine['weights'] for machine in machines]))
     labels = session.data.labels[session.data.splits[validation]]
     accuracies = [metrics.accuracy(every[:, i], labels) for i in range(len(machines))]

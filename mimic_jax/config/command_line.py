@@ -20,9 +20,9 @@ from mimic_jax.config.fields import nearest
 from mimic_jax.errors import UserError
 from mimic_jax.ops.text import narrowed
 
+OF_ALL = ('search', 'teacher', 'logits', 'student', 'baseline', 'evaluate', 'decode', 'report')
 PHASES = (
-    *('all', 'search', 'teacher', 'logits', 'student'),
-    *('baseline', 'evaluate', 'decode', 'report'),
+    *('all', *OF_ALL),
     *('plan', 'views', 'rates', 'export', 'predict'),
     *('settings', 'verify', 'status', 'clean'),
 )

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from mimic_jax.errors import UserError
+from mimic_jax.errors import UserError, first_line
 from mimic_jax.runtime.interrupt import Interrupted
 
 _READERS = {
@@ -71,7 +71,7 @@ def _check_kind(path: Path) -> None:
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:
-    reason = (str(error) or type(error).__name__).splitlines()[0]
+    reason = first_line(error)
     return UserError(
         f'{path} cannot be read as .npz ({reason}); write plain arrays with numpy.savez'
     )

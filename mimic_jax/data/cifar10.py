@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mimic_jax.errors import UserError
+from mimic_jax.errors import UserError, first_line
 from mimic_jax.runtime import files
 from mimic_jax.runtime.interrupt import Interrupted
 from mimic_jax.runtime.progress import Count
 
 IMAGE_SHAPE = (32, 32, 3)  # [H, W, C]
 NUM_CLASSES = 10
+ELSEWHERE = 'set TFDS_DATA_DIR or --config.data.root to another folder'
 RECORDS_PER_READ = 1000
 
 
@@ -68,7 +69,9 @@ def _open(builder_class, root: Path, folder: Path):
     except Interrupted:
         raise
     except Exception as error:  # TFDS, protobuf and JSON raise a dozen kinds on a damaged file
-        raise UserError(f'{folder} cannot be read ({_brief(error)}): {_mend(folder)}') from error
+        raise UserError(
+            f'{folder} cannot be read ({first_line(error)}): {_mend(folder)}'
+        ) from error
     if not {'train', 'test'} <= splits:
         raise UserError(f'{folder} lacks the split train or test: {_mend(folder)}')
     if 'array_record' not in formats:
@@ -110,7 +113,9 @@ def _read(source, indices: range, file) -> list[dict]:
     except Interrupted:
         raise
     except Exception as error:  # array_record raises RuntimeError, TFDS and protobuf their own
-        raise UserError(f'{file} cannot be read ({_brief(error)}): {_mend(file.parent)}') from error
+        raise UserError(
+            f'{file} cannot be read ({first_line(error)}): {_mend(file.parent)}'
+        ) from error
 
 
 def _decode(png: bytes, file, record: int) -> np.ndarray:
@@ -124,16 +129,9 @@ def _decode(png: bytes, file, record: int) -> np.ndarray:
         raise
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, zlib.error ...
         raise UserError(
-            f'{file} has a damaged image in record {record} ({_brief(error)}): {_mend(file.parent)}'
+            f'{file} has a damaged image in record {record} ({first_line(error)}): {_mend(file.parent)}'
         ) from error
 
 
 def _mend(folder: Path) -> str:
-    return (
-        f'delete {folder} to have it prepared again, or set TFDS_DATA_DIR or --config.data.root '
-        'to another folder'
-    )
-
-
-def _brief(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
+    return f'delete {folder} to have it prepared again, or {ELSEWHERE}'

@@ -12,6 +12,8 @@ from mimic_jax.data.centring import Centre
 from mimic_jax.data.scale import Scale
 from mimic_jax.errors import UserError
 
+EVALUATED = ('validation', 'test')  # the splits that every net is asked about
+
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:

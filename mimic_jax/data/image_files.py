@@ -8,7 +8,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from mimic_jax.errors import UserError
+from mimic_jax.errors import UserError, first_line
 from mimic_jax.runtime import files
 from mimic_jax.runtime.interrupt import Interrupted
 
@@ -110,7 +110,7 @@ def decode(
     except UnidentifiedImageError:
         raise UserError(f'{name} is no image that Pillow can read; remove it') from None
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, zlib.error ...
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise UserError(f'{name} cannot be decoded ({reason}); replace or remove it') from error
 
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from mimic_jax.config.fields import nearest
 from mimic_jax.data import whitening
+from mimic_jax.data.settings import PREPROCESSING as KINDS
 from mimic_jax.errors import UserError
 from mimic_jax.runtime.progress import Watch
 
-KINDS = ('image', 'channel', 'feature', 'scale', 'gcn', 'gcn_zca')
 FITTED = ('channel', 'feature', 'gcn_zca')  # those that need `fit`
 BY_EXAMPLE = ('image', 'gcn', 'gcn_zca')  # those that mix an example's values with each other
 IMAGES = ('image', 'channel', 'gcn', 'gcn_zca')  # those that take images [H, W, C] alone
@@ -21,7 +21,7 @@ GCN_SCALE = 55.0  # √3072 = 55.4 would give a 32×32×3 image's values unit de
 ZCA_BIAS = 0.1
 
 _ROWS = 4096  # examples a pass holds in float64: the inputs may be larger than memory
-_SMALLEST_DEVIATION = 1e-6  # of an image; a single grey level in uint8 gives about .02
+SMALLEST_DEVIATION = 1e-6  # of an image; a single grey level in uint8 gives about .02
 
 
 def fit(
@@ -116,7 +116,7 @@ def _standardise_images(images: jax.Array) -> jax.Array:
     # From the darkest value up, so that a constant image is exactly 0 whatever its level: the
     # rounding of a mean would otherwise be divided by a deviation as small as itself.
     images = images - images.min(axis=axes, keepdims=True)
-    deviation = jnp.maximum(images.std(axis=axes, keepdims=True), _SMALLEST_DEVIATION)
+    deviation = jnp.maximum(images.std(axis=axes, keepdims=True), SMALLEST_DEVIATION)
     return (images - images.mean(axis=axes, keepdims=True)) / deviation
 
 

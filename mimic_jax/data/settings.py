@@ -5,6 +5,7 @@ import dataclasses
 from mimic_jax.config import rules
 from mimic_jax.config.fields import Rule, filled, optional, setting
 
+PREPROCESSING = ('image', 'channel', 'feature', 'scale', 'gcn', 'gcn_zca')
 _TIMIT: Rule = (lambda data: data.name in ('timit', 'flite'), "for 'timit' and 'flite'")
 _DECODED: Rule = (
     lambda data: data.name == 'folder' or data.name.startswith('tfds:'),
@@ -163,7 +164,7 @@ class Data:
         "'feature': each feature minus its mean, over its deviation, on the training split. "
         "'gcn': each image minus its mean, to norm √(number of values). 'gcn_zca': that, then ZCA "
         'whitening fitted to all images that may be trained on.',
-        choices=('image', 'channel', 'feature', 'scale', 'gcn', 'gcn_zca'),
+        choices=PREPROCESSING,
     )
     split: str = setting(
         'official',

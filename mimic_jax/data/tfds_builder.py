@@ -9,7 +9,6 @@ Importing this module imports `tensorflow_datasets`, which takes about two secon
 """
 
 import gzip
-import hashlib
 import io
 import os
 import tarfile
@@ -23,14 +22,13 @@ import requests
 from PIL import Image
 from tensorflow_datasets.image_classification import cifar
 
-from mimic_jax.errors import UserError
+from mimic_jax.data.cifar10 import ELSEWHERE, NUM_CLASSES
+from mimic_jax.errors import UserError, first_line
 from mimic_jax.runtime import files
 from mimic_jax.runtime.progress import Count
 
 ARCHIVE = 'cifar-10-binary.tar.gz'  # the name it is kept under, whatever the address
-NUM_CLASSES = 10
 RECORD_BYTES = 1 + 3 * 32 * 32  # a label, then the red, the green and the blue plane
-ELSEWHERE = 'set TFDS_DATA_DIR or --config.data.root to another folder'
 TIMEOUT_SECONDS = 60  # without a byte from the server
 
 
@@ -108,7 +106,7 @@ def prepare(
         # Another process that prepares the same data may have put its folder there first.
         if not (folder / 'dataset_info.json').exists():
             raise UserError(
-                f'cannot prepare CIFAR-10 in {root} ({_first_line(error)}): make it a writable '
+                f'cannot prepare CIFAR-10 in {root} ({first_line(error)}): make it a writable '
                 f'folder with 1 GB free, or {ELSEWHERE}'
             ) from error
     return folder
@@ -128,13 +126,13 @@ def official_archive() -> tuple[str, str]:
 def download(url: str, checksum: str, folder: Path, count: Count | None = None) -> Path:
     """Returns the archive in `folder`, downloaded from `url` if missing, its SHA-256 checked."""
     archive = folder / ARCHIVE
-    if archive.exists() and _sha256(archive) == checksum:
+    if archive.exists() and files.digest(archive) == checksum:
         return archive
     handle, name = tempfile.mkstemp(prefix='incomplete.', dir=folder)
     try:
         with os.fdopen(handle, 'wb') as file:
             _fetch(url, file, archive, count)
-        actual = _sha256(Path(name))
+        actual = files.digest(Path(name))
         if actual != checksum:
             raise UserError(
                 f'{url} has SHA-256 {actual} where {checksum} was expected: try again, '
@@ -153,11 +151,11 @@ def extract(archive: Path, folder: Path) -> None:
             tar.extractall(folder, filter='data')
     except tarfile.FilterError as error:
         raise UserError(
-            f'{archive} is unsafe: {_first_line(error)}; delete it and use another source'
+            f'{archive} is unsafe: {first_line(error)}; delete it and use another source'
         ) from error
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise UserError(
-            f'{archive} is not a whole tar archive ({_first_line(error)}): delete it and try again'
+            f'{archive} is not a whole tar archive ({first_line(error)}): delete it and try again'
         ) from error
 
 
@@ -226,7 +224,7 @@ def _fetch(url: str, file: io.BufferedWriter, archive: Path, count: Count | None
                     count('downloading CIFAR-10', file.tell(), total)
     except requests.RequestException as error:
         raise UserError(
-            f'cannot download {url} ({_first_line(error)}): check the network, or put the archive '
+            f'cannot download {url} ({first_line(error)}): check the network, or put the archive '
             f'at {archive}, or {ELSEWHERE} that holds a prepared cifar10'
         ) from error
 
@@ -235,12 +233,3 @@ def _png(image: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, format='PNG')
     return buffer.getvalue()
-
-
-def _sha256(path: Path) -> str:
-    with path.open('rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

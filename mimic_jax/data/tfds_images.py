@@ -10,7 +10,7 @@ import numpy as np
 
 from mimic_jax.data import cifar10, image_files, listing
 from mimic_jax.data.settings import Transfer
-from mimic_jax.errors import UserError
+from mimic_jax.errors import UserError, first_line
 from mimic_jax.runtime import files
 from mimic_jax.runtime.interrupt import Interrupted
 
@@ -145,5 +145,5 @@ def _newest(folder: Path) -> Path | None:
 
 def damaged(folder: Path, error: Exception) -> UserError:
     """The error for a prepared data set that cannot be read."""
-    reason = (str(error) or type(error).__name__).splitlines()[0]
+    reason = first_line(error)
     return UserError(f'{folder} cannot be read ({reason}); delete it and prepare it again')

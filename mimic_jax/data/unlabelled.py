@@ -11,7 +11,7 @@ import numpy as np
 from mimic_jax.data import array_files, image_files, listing, tfds_images
 from mimic_jax.data.image_files import Noted
 from mimic_jax.data.settings import Transfer
-from mimic_jax.errors import UserError
+from mimic_jax.errors import UserError, first_line
 from mimic_jax.runtime import files
 from mimic_jax.runtime.interrupt import Interrupted
 
@@ -153,7 +153,7 @@ def _reading(path: Path) -> Iterator[tuple[BinaryIO, str]]:
     except (UserError, Interrupted):
         raise
     except Exception as error:  # zipfile, zlib and struct raise a dozen kinds
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise UserError(f'{path} cannot be read ({reason}); write it with numpy.savez') from error
 
 

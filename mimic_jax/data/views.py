@@ -15,7 +15,7 @@ import numpy as np
 from mimic_jax.artifacts import source
 from mimic_jax.data import augmentation, colour, draws, mixing, spline
 from mimic_jax.data.settings import NamedViews, Views
-from mimic_jax.errors import UserError
+from mimic_jax.errors import UserError, first_line
 from mimic_jax.runtime.interrupt import Interrupted
 
 # Part of artifacts' names: any change of the pixels that a (seed, view, index) gives must raise it.
@@ -159,7 +159,7 @@ def _own(key: jax.Array, example: jax.Array, settings: Views, where: str) -> jax
     except Interrupted:
         raise
     except Exception as error:  # whatever the function does
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise UserError(
             f'{where} is {path!r}, which fails on an image of shape {tuple(example.shape)} ({reason}); '
             'it is given a key and one image, as jax arrays'

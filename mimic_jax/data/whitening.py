@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-_SMALLEST_NORM = 1e-8  # of an image; one grey level in one pixel of uint8 gives about 1
+SMALLEST_NORM = 1e-8  # of an image; one grey level in one pixel of uint8 gives about 1
 
 
 def contrast_normalise(images: jax.Array, scale: float) -> jax.Array:
@@ -26,7 +26,7 @@ def contrast_normalise(images: jax.Array, scale: float) -> jax.Array:
     images = images - images.min(axis=axes, keepdims=True)
     images = images - images.mean(axis=axes, keepdims=True)
     norm = jnp.sqrt(jnp.sum(images**2, axis=axes, keepdims=True))
-    return scale * images / jnp.maximum(norm, _SMALLEST_NORM)
+    return scale * images / jnp.maximum(norm, SMALLEST_NORM)
 
 
 def moments(parts: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

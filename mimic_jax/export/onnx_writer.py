@@ -12,18 +12,16 @@ from pathlib import Path
 import numpy as np
 from jax import lax
 
-from mimic_jax.data import preprocess
+from mimic_jax.data import preprocess, whitening
 from mimic_jax.data.scale import Scale
 from mimic_jax.errors import UserError
 from mimic_jax.export.onnx_graph import Graph
-from mimic_jax.models import counts, grammar, masks
+from mimic_jax.models import counts, grammar, layers, masks
 from mimic_jax.models.kernels import batch_norm
 from mimic_jax.models.net import Net
 
 OPSET = 18
 _IR_VERSION = 8  # the oldest for this opset; most runtimes read it
-_LRN_SIZE, _LRN_ALPHA, _LRN_BETA = 9, 0.001, 0.75  # of layers.local_response_norm
-_SMALLEST = {'image': 1e-6, 'gcn': 1e-8}  # deviation and norm of a constant image
 _IMAGE = np.array([1, 2, 3])  # the axes of H, W and C
 
 
@@ -109,7 +107,7 @@ def _preprocessed(graph: Graph, kind: str, stats: Mapping, dtype: np.dtype) -> s
             centred = _centred(graph, values)
             squares = graph.node('Mul', centred, centred)
             deviation = graph.node('Sqrt', graph.node('ReduceMean', squares, _IMAGE))
-            smallest = np.float32(_SMALLEST['image'])
+            smallest = np.float32(preprocess.SMALLEST_DEVIATION)
             return graph.node('Div', centred, graph.node('Max', deviation, smallest))
         case 'channel' | 'feature':
             varies = stats['deviation'] > 0
@@ -139,7 +137,7 @@ def _centred(graph: Graph, images: str) -> str:
 def _contrast_normalised(graph: Graph, images: str) -> str:
     centred = _centred(graph, images)
     norm = graph.node('ReduceL2', centred, _IMAGE)
-    divisor = graph.node('Max', norm, np.float32(_SMALLEST['gcn']))
+    divisor = graph.node('Max', norm, np.float32(whitening.SMALLEST_NORM))
     return graph.node('Div', graph.node('Mul', centred, np.float32(preprocess.GCN_SCALE)), divisor)
 
 
@@ -170,9 +168,9 @@ def _logits(graph: Graph, net: Net, variables: Mapping, values: str, shape) -> s
                 values = graph.node(
                     'LRN',
                     values,
-                    size=_LRN_SIZE,
-                    alpha=_LRN_ALPHA * _LRN_SIZE,
-                    beta=_LRN_BETA,
+                    size=layers.LRN_SIZE,
+                    alpha=layers.LRN_ALPHA * layers.LRN_SIZE,
+                    beta=layers.LRN_BETA,
                     bias=1.0,
                 )
             case 'max_pool' | 'average_pool' | 'stochastic_pool':

@@ -18,7 +18,7 @@ from mimic_jax.artifacts.recipes import Recipe
 from mimic_jax.config.fields import nearest
 from mimic_jax.data.dataset import Dataset
 from mimic_jax.data.scale import Scale
-from mimic_jax.errors import UserError
+from mimic_jax.errors import UserError, first_line
 from mimic_jax.export import onnx_writer
 from mimic_jax.mimic import ensemble
 from mimic_jax.mimic.plan import Plan
@@ -154,7 +154,7 @@ def serialize(
         if isinstance(net, nets.NotationNet):
             raise
         raise UserError(
-            f'{net.name} cannot be exported for every number of examples ({str(error).splitlines()[0]}); '
+            f'{net.name} cannot be exported for every number of examples ({first_line(error)}); '
             'let it use x.shape[0], not len(x), and no number of examples in Python'
         ) from error
     return bytes(exported.serialize())
@@ -194,7 +194,7 @@ def _unreadable(path: Path, error: Exception) -> UserError:
         written = f'jax {json.loads((path.parent / DESCRIPTION).read_text())["jax"]} wrote it'
     except (OSError, ValueError, KeyError, TypeError):
         written = 'it is damaged, or a newer jax wrote it'
-    said = str(error).partition('\n')[0][:100]
+    said = first_line(error)[:100]
     return UserError(
         f'{path} cannot be read by jax {jax.__version__}; {written} ({said}); update jax, or write the '
         'file anew with --phase=export --from=ITS_FOLDER --output=NEW_FOLDER'

@@ -10,7 +10,7 @@ from PIL import Image
 from mimic_jax.data import array_files, image_files
 from mimic_jax.data.centring import Centre
 from mimic_jax.data.image_files import Noted
-from mimic_jax.errors import UserError
+from mimic_jax.errors import UserError, first_line
 from mimic_jax.runtime import files
 from mimic_jax.runtime.interrupt import Interrupted
 
@@ -96,7 +96,7 @@ def _opened(path: Path) -> np.ndarray:
     except Interrupted:
         raise
     except Exception as error:  # of a strange header NumPy and ast raise a dozen kinds
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise UserError(
             f'{path} cannot be read as .npy ({reason}); write a plain array with numpy.save'
         ) from None

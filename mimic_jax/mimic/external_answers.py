@@ -9,7 +9,7 @@ import numpy as np
 
 from mimic_jax.artifacts import objects, source
 from mimic_jax.data import array_files
-from mimic_jax.errors import UserError
+from mimic_jax.errors import UserError, first_line
 from mimic_jax.mimic import external_onnx_data
 from mimic_jax.mimic.settings import ExternalTeacher
 from mimic_jax.runtime import files
@@ -161,7 +161,7 @@ def as_array(answers, what: str) -> np.ndarray:
     except Interrupted:
         raise
     except Exception as error:  # of ragged lists, or of another framework's tensors
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise UserError(
             f'{what} gives {type(answers).__name__}, which is no array ({reason}); return a NumPy '
             'array of logits'
@@ -183,7 +183,7 @@ def open_logits(path: str, where: str) -> np.ndarray:
     except Interrupted:
         raise
     except Exception as error:  # NumPy raises half a dozen kinds
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise UserError(
             f'{where} is {path!r}, which cannot be read ({reason}); write it with numpy.save'
         ) from None

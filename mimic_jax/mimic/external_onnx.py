@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from mimic_jax.errors import UserError
+from mimic_jax.errors import UserError, first_line
 from mimic_jax.runtime import files
 from mimic_jax.runtime.interrupt import Interrupted
 from mimic_jax.runtime.progress import Say
@@ -75,7 +75,7 @@ def load(
             raise
         except Exception as error:
             raise UserError(
-                f'{path} fails on a batch of shape {list(batch.shape)} ({_line(error)}); export it '
+                f'{path} fails on a batch of shape {list(batch.shape)} ({first_line(error)}); export it '
                 f'anew for that, or set {where}.layout'
             ) from None
 
@@ -101,7 +101,9 @@ def _opened(path: str, where: str):
     except Interrupted:
         raise
     except Exception as error:  # onnxruntime's exceptions have no common base of their own
-        raise UserError(f'{where}.path is {path!r}, which cannot be run ({_line(error)})') from None
+        raise UserError(
+            f'{where}.path is {path!r}, which cannot be run ({first_line(error)})'
+        ) from None
     return session, onnxruntime
 
 
@@ -220,7 +222,3 @@ def _fits(shape: Sequence, example: tuple[int, ...]) -> bool:
         not isinstance(wanted, int) or wanted < 1 or wanted == found
         for wanted, found in zip(shape, example, strict=True)
     )
-
-
-def _line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

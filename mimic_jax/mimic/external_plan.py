@@ -6,7 +6,7 @@ import numpy as np
 
 from mimic_jax.artifacts.recipes import Recipe
 from mimic_jax.data import views
-from mimic_jax.data.dataset import Dataset
+from mimic_jax.data.dataset import EVALUATED, Dataset
 from mimic_jax.data.settings import Data
 from mimic_jax.data.settings import Views as ViewSettings
 from mimic_jax.errors import UserError
@@ -63,7 +63,7 @@ def make(
         external_views.check_answers(teacher.path, expected, not plain, f'{where}.path')
         evaluated = _evaluated(plan, plain, data)
     else:
-        evaluated = dict.fromkeys(external_views.SPLITS)
+        evaluated = dict.fromkeys(EVALUATED)
     if not evaluated:
         return plan
     answers = {
@@ -124,7 +124,7 @@ def _evaluated(plan: ExternalPlan, plain: bool, data: Dataset) -> dict[str, str]
         array, path = view_file(plan, view)
         _check(plan, array, path, plan.examples, data, all_too=plain)
     found = {}
-    for split in external_views.SPLITS:
+    for split in EVALUATED:
         own = getattr(plan.settings, split)
         if own or (plain and len(array) == total):
             array_of_split, path = split_file(plan, split)

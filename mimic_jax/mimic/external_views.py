@@ -27,7 +27,7 @@ import numpy as np
 from mimic_jax.artifacts.recipes import canonical_json
 from mimic_jax.config.fields import as_json, differing
 from mimic_jax.data import draws, views
-from mimic_jax.data.dataset import Dataset
+from mimic_jax.data.dataset import EVALUATED, Dataset
 from mimic_jax.data.settings import Views
 from mimic_jax.errors import UserError
 from mimic_jax.mimic.settings import ExternalTeacher
@@ -36,7 +36,6 @@ from mimic_jax.runtime import files
 FORMAT = 1
 MANIFEST, EXAMPLES, LABELS = 'views.json', 'examples.npy', 'labels.npy'
 NAMES = 'file_names.json'
-SPLITS = ('validation', 'test')
 
 
 def view_file(number: int) -> str:
@@ -159,7 +158,7 @@ def from_folder(teacher: ExternalTeacher, count: int, where: str) -> ExternalTea
             f'{where} is the folder {folder!r}, which has no {answer_file(answers.index(""))}; it needs '
             f'the answers to {count} views, {answer_file(0)} to {answer_file(count - 1)}'
         )
-    others = {split: getattr(teacher, split) or there(answer_file(split)) for split in SPLITS}
+    others = {split: getattr(teacher, split) or there(answer_file(split)) for split in EVALUATED}
     return dataclasses.replace(teacher, path=answers, **others)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mimic_jax.data import batches, folder_layout, mapped, mixing
+from mimic_jax.data.dataset import EVALUATED
 from mimic_jax.data.settings import Data, Views
 from mimic_jax.errors import UserError
 from mimic_jax.mimic import cache_plan, external_teacher, external_views
@@ -84,7 +85,7 @@ def _write(
     data, examples = session.data, cache_plan.transfer_set(name, cache, session.data)
     identity = external_views.identity(examples, cache.views, augmentation, data)
     form = _form(session, cache, augmentation, examples)
-    splits = {split: data.splits[split] for split in external_views.SPLITS}
+    splits = {split: data.splits[split] for split in EVALUATED}
     rows = cache.views * len(examples) + sum(map(len, splits.values()))
     if not _begun(folder, identity, form, rows):
         return
@@ -170,7 +171,7 @@ def _begun(folder: Path, identity: Mapping, form: Mapping, rows: int) -> bool:
 
 def _is_ours(name: str) -> bool:
     fixed = (external_views.EXAMPLES, external_views.LABELS)
-    splits = [f'{split}.npy' for split in external_views.SPLITS]
+    splits = [f'{split}.npy' for split in EVALUATED]
     return name in (*fixed, *splits) or name.startswith('view_')
 
 

@@ -9,7 +9,7 @@ import flax.linen as nn
 from flax import nnx
 from flax.core import FrozenDict
 
-from mimic_jax.errors import UserError
+from mimic_jax.errors import UserError, first_line
 from mimic_jax.runtime.interrupt import Interrupted
 
 _FLAXS = ('self', 'parent', 'name', 'rngs')  # arguments that Flax gives
@@ -115,5 +115,5 @@ def tried(call: Callable, where: str, what: str):
     except (UserError, Interrupted):
         raise
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+        reason = first_line(error)[:300]
         raise UserError(f'{where}: {what} ({type(error).__name__}: {reason})') from error

@@ -12,6 +12,8 @@ import jax.numpy as jnp
 
 from mimic_jax.models.kernels import batch_norm, convolution, winograd
 
+LRN_SIZE, LRN_ALPHA, LRN_BETA = 9, 0.001, 0.75
+
 
 class ParameterLayer(nn.Module):
     """What all layers with parameters share: kernel, then bias or batch norm, then ReLU.
@@ -125,7 +127,7 @@ class Dense(ParameterLayer):
         return self.finish(inputs @ kernel, train, mask)
 
 
-def local_response_norm(inputs, size=9, alpha=0.001, beta=0.75):
+def local_response_norm(inputs, size=LRN_SIZE, alpha=LRN_ALPHA, beta=LRN_BETA):
     """Divides each activation by a power of its neighbouring channels' energy.
 
     b_c = a_c / (1 + alpha * sum_j a_j^2)^beta, j over the `size` channels centred on c, fewer at

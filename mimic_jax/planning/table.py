@@ -4,7 +4,6 @@ import dataclasses
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from mimic_jax.artifacts import store
 from mimic_jax.data.placement import Placement
@@ -15,17 +14,11 @@ from mimic_jax.planning.artifacts import Work
 from mimic_jax.planning.compiled_for import Cost
 from mimic_jax.planning.machine import Machine
 from mimic_jax.runtime import targets
+from mimic_jax.search.stand_ins import StandIn
 from mimic_jax.training.plan import NetPlan
 from mimic_jax.training.session import Session
 
 _UNITS = ('', 'k', 'M', 'G', 'T', 'P', 'E')
-
-
-class StandIn(Protocol):
-    """why: a net is not known yet.  typical: whether the net in its place is of about its size."""
-
-    why: str
-    typical: bool
 
 
 def of_artifacts(

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
+from mimic_jax.data.dataset import EVALUATED
 from mimic_jax.reporting import grids, pictures
 from mimic_jax.reporting.rows import by_source, main, of_speech, what
 from mimic_jax.reporting.settings import Gap, Report
@@ -17,7 +18,7 @@ LINES = ('--', '-', '-.')  # styles of horizontal lines, in turn
 def draw_curves(plt, settings: Report, rows: list[dict], path: Path) -> bool:
     """Writes the figure of `curves` to `path`; decoded speech gets a second panel for validation."""
     both = rows and all('validation' in source.get('per', {}) for source in by_source(rows))
-    splits = ('validation', 'test') if both else ('test',)
+    splits = EVALUATED if both else ('test',)
     figure, panels = plt.subplots(
         1,
         len(splits),

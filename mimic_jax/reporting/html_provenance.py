@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from mimic_jax.artifacts import store
 from mimic_jax.config.fields import as_json
+from mimic_jax.data.dataset import EVALUATED
 from mimic_jax.reporting import caches, costs, html_page, tables
 from mimic_jax.reporting.answers import Answers
 from mimic_jax.runtime.address import without_password
@@ -38,7 +39,7 @@ def cost(answers: Answers, report: dict) -> Iterator[str]:
 def flops(answers: Answers) -> dict[str, float]:
     """Operations by phase, each artifact counted once; k-means counts all iterations it may make."""
     session, plan = answers.session, answers.plan
-    evaluated = sum(len(session.data.splits[split]) for split in ('validation', 'test'))
+    evaluated = sum(len(session.data.splits[split]) for split in EVALUATED)
     labelled = {cache.recipe.name: cache.work for cache in plan.caches.values() if cache.members}
     asked = {net.recipe.name: net.flops for net in plan.nets()}
     trained = {

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from mimic_jax.errors import UserError
+from mimic_jax.errors import UserError, first_line
 from mimic_jax.runtime import interrupt
 
 HEARTBEAT_SECONDS = 25  # a process that sends no heartbeat for so long counts as dead
@@ -69,7 +69,7 @@ def initialize(where: str) -> None:
             heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
         )
     except (RuntimeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise UserError(
             f'--distributed={where}: {reason}; start every process with the same address and count'
         ) from error

@@ -10,7 +10,7 @@ import numpy as np
 from jax.experimental import topologies
 from jax.sharding import AbstractMesh, AxisType, Mesh
 
-from mimic_jax.errors import UserError
+from mimic_jax.errors import UserError, first_line
 from mimic_jax.runtime import sharding
 from mimic_jax.runtime.interrupt import Interrupted
 
@@ -112,7 +112,7 @@ class Target:
             if 'libtpu' in str(error) or isinstance(error, ImportError | AssertionError):
                 cure = "needs libtpu, which is not installed; run pip install -e '.[aot]'"
             else:
-                said = str(error).partition('\n')[0]
+                said = first_line(error)
                 cure = f'is no layout of these chips ({said}); write another, as tpu:{_EXAMPLE}'
             raise UserError(f'--compile_for={self.name} {cure}') from None
         return np.asarray(found.devices)

@@ -15,7 +15,7 @@ ANY = '1'  # a net of one unit, where no space says how large the study's nets a
 
 
 class StandIn(NamedTuple):
-    """why: what keeps the net from being known.  typical: whether the stand-in is of about its size."""
+    """why: what keeps a net from being known.  typical: whether the one in its place is of its size."""
 
     why: str
     typical: bool

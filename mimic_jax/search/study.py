@@ -14,7 +14,7 @@ from optuna.storages import RetryHeartbeatStaleTrialCallback
 from sqlalchemy.engine import make_url
 
 from mimic_jax.config.fields import as_json
-from mimic_jax.errors import UserError
+from mimic_jax.errors import UserError, first_line
 from mimic_jax.search.sampler import STARTUP, GaussianProcessSampler
 from mimic_jax.search.space import Space
 
@@ -203,7 +203,7 @@ def _is_path(url: str | Path) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    return str(error.__cause__ or error).strip().splitlines()[0]
+    return first_line(error.__cause__ or error)
 
 
 def _storage(database: sqlalchemy.URL) -> optuna.storages.RDBStorage:

@@ -2,11 +2,12 @@
 
 import numpy as np
 
-PARTS = 3  # states of a phone, left to right
+from mimic_jax.speech.fbank import SHIFT, WINDOW
+from mimic_jax.speech.phones import PARTS
 
 
 def split_segments(
-    ends: np.ndarray, phones: np.ndarray, frames: int, shift: int = 160, length: int = 400
+    ends: np.ndarray, phones: np.ndarray, frames: int, shift: int = SHIFT, length: int = WINDOW
 ) -> np.ndarray:
     """The state of every frame, from a segmentation alone (the start of Mohamed et al. 2012's).
 

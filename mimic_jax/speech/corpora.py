@@ -10,7 +10,7 @@ import numpy as np
 from mimic_jax.data import mapped
 from mimic_jax.errors import UserError
 from mimic_jax.runtime.progress import Count
-from mimic_jax.speech import alignment, fbank, phones, timit_files
+from mimic_jax.speech import alignment, fbank, phones, timit, timit_files
 from mimic_jax.speech.timit import Utterance
 
 # Part of artifacts' names. Raise it with every change of what is stored.
@@ -18,18 +18,10 @@ VERSION = 1
 
 
 @dataclasses.dataclass(frozen=True)
-class Spoken:
-    """One utterance's identity and reference.  phones: [S] int32 of 0–60, before folding."""
+class Spoken(timit.Named):
+    """One utterance's names and reference.  phones: [S] int32 of 0–60, before folding."""
 
-    part: str
-    region: str
-    speaker: str
-    name: str
     phones: np.ndarray
-
-    @property
-    def key(self) -> str:
-        return f'{self.speaker}_{self.name}'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,9 +75,7 @@ def write(
         samples, segments = timit_files.read(utterance)
         place = slice(bounds[number], bounds[number + 1])
         frames[place] = fbank.features(samples)
-        targets[place] = alignment.split_segments(
-            segments.ends, segments.phones, lengths[number], fbank.SHIFT, fbank.WINDOW
-        )
+        targets[place] = alignment.split_segments(segments.ends, segments.phones, lengths[number])
         spoken.append(_entry(utterance, segments))
         if count:
             count('computing speech features', number + 1, len(good))

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mimic_jax.artifacts import store
+from mimic_jax.data.dataset import EVALUATED
 from mimic_jax.speech import decoded_files, decoding, phones
 from mimic_jax.speech.decode_plan import DecodePlan
 from mimic_jax.speech.decoding import Decoder, PhoneModel
@@ -49,7 +50,7 @@ def _write(folder: Path, session: Session, plan: DecodePlan) -> dict:
     model = phone_model(session, settings.language_model)
     spoken = {
         split: [data.speech.utterances[position] for position in data.utterances[split]]
-        for split in decoded_files.SPLITS
+        for split in EVALUATED
     }
     decode = _decoder(session, plan, 'validation', model)
     what = f'tuning the decoding of {plan.name}'

@@ -17,7 +17,6 @@ from mimic_jax.speech import per, phones
 from mimic_jax.speech.corpora import Spoken
 from mimic_jax.speech.decoding import Decoded, Trial, score
 
-SPLITS = ('validation', 'test')
 ALIGNMENTS = {'unit': per.unit_alignment, 'sclite': per.sclite_alignment}
 
 

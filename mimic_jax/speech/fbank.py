@@ -9,13 +9,13 @@ from collections.abc import Iterable
 import numpy as np
 
 from mimic_jax.errors import UserError
+from mimic_jax.ops.context import CHANNELS
 
 # Part of artifacts' names. Raise it with every change of the numbers that the same audio gives.
 VERSION = 1
-SAMPLE_RATE = 16000
+SAMPLE_RATE = 16000  # Hz
 WINDOW, SHIFT = 400, 160  # samples: 25 and 10 ms
 BANDS = 41  # the energy, then 40 mel bands from low to high
-CHANNELS = 3  # static, Δ, ΔΔ
 FEATURES = BANDS * CHANNELS  # 123
 REACH = 2  # frames on each side in the regression of a Δ
 _ROWS = 65536  # frames a pass of the statistics holds in float64

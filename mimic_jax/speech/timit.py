@@ -27,23 +27,26 @@ WHERE_FROM = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Utterance:
-    """One recording of a speaker, its names in lower case.
-
-    part: train or test, the corpus's own.  audio, labels: its files, None where there is none.
-    """
+class Named:
+    """An utterance's names, in lower case.  part: train or test, the corpus's own."""
 
     part: str
     region: str
     speaker: str
     name: str
-    folder: Path
-    audio: Path | None
-    labels: Path | None
 
     @property
     def key(self) -> str:
         return f'{self.speaker}_{self.name}'
+
+
+@dataclasses.dataclass(frozen=True)
+class Utterance(Named):
+    """One recording of a speaker.  audio, labels: its files, None where there is none."""
+
+    folder: Path
+    audio: Path | None
+    labels: Path | None
 
 
 @dataclasses.dataclass

@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mimic_jax.errors import UserError
+from mimic_jax.errors import UserError, first_line
 from mimic_jax.speech import phones
+from mimic_jax.speech.fbank import SAMPLE_RATE, WINDOW
 from mimic_jax.speech.timit import Utterance
 
-SAMPLE_RATE = 16000  # Hz
-END_SLACK = 400  # samples by which the last label may end after the audio: one window of 25 ms
+END_SLACK = WINDOW  # samples by which the last label may end after the audio
 UNLABELLED = 16000  # samples at either end without a label, at most; 2,802 occur in TIMIT's sample
-MIN_SAMPLES = 400  # one window
+MIN_SAMPLES = WINDOW
 MAX_SAMPLES = 4 * 3600 * SAMPLE_RATE  # four hours: more is a false header, or is to be cut up
 MAX_DIGITS = 12  # of a number in a .PHN
 FULL_SCALE = 32768.0  # of 16-bit samples
@@ -68,7 +68,7 @@ def read_audio(path: Path) -> np.ndarray:
             _check_length(file.frames * channels, path)
             samples = file.read(dtype='float32')
     except (OSError, ValueError, soundfile.SoundFileError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise BadUtterance(f'{path} cannot be read as audio ({reason}); {_MEND}') from error
     if rate != SAMPLE_RATE:
         raise BadUtterance(f'{path} has {rate} samples a second, not {SAMPLE_RATE}; {_MEND}')

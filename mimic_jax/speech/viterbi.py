@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-PARTS = 3  # states of a phone
+from mimic_jax.speech.phones import PARTS
 
 
 @jax.jit

@@ -15,7 +15,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from mimic_jax.artifacts import digests
-from mimic_jax.errors import UserError
+from mimic_jax.errors import UserError, first_line
 from mimic_jax.runtime import hosts, sharding
 from mimic_jax.runtime.interrupt import Interrupted
 
@@ -42,9 +42,9 @@ def one_line(path: Path, what: str, mend: str):
 
 
 def _reason(error: Exception) -> str:
-    text = str(error).strip() or type(error).__name__
     refusals = [os.strerror(number) for number in _REFUSALS]
-    return next((words for words in refusals if words in text), text.splitlines()[0][:200])
+    said = str(error)
+    return next((words for words in refusals if words in said), first_line(error)[:200])
 
 
 class Checkpoints:

@@ -11,7 +11,7 @@ import numpy as np
 from mimic_jax.artifacts import objects, source
 from mimic_jax.config.fields import Entries
 from mimic_jax.data.dataset import Dataset
-from mimic_jax.errors import UserError
+from mimic_jax.errors import UserError, first_line
 from mimic_jax.training import losses
 from mimic_jax.training.settings import OF_VALUES, Loss, LossKind, NamedLoss, Train
 
@@ -198,7 +198,7 @@ def named(loss: Loss, where: str, num_classes: int, taught: bool, values: bool =
     except UserError:
         raise
     except Exception as error:  # whatever the function does
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         raise UserError(f'{where} has a function of its own that fails ({reason})') from error
     values = {name: getattr(loss, name) for name in Loss.__dataclass_fields__}
     return NamedLoss(**values, own_sha256=_digests(own))

@@ -7,6 +7,7 @@ import numpy as np
 
 from mimic_jax.artifacts.recipes import Recipe
 from mimic_jax.data import views
+from mimic_jax.data.dataset import EVALUATED
 from mimic_jax.training.train_step import Task
 
 FORWARD_AND_BACKWARD = 3  # a training step's FLOPs over a forward pass's
@@ -35,7 +36,7 @@ class NetPlan:
     @property
     def evaluation(self) -> Recipe:
         """The recipe of its evaluation on the validation and test examples."""
-        of, versions = {'splits': ['validation', 'test']}, {}
+        of, versions = {'splits': list(EVALUATED)}, {}
         if self.tta != 'none':
             of, versions = {**of, 'tta': self.tta}, {'view': views.VERSION}
         return Recipe('evaluate', of, self.recipe.data, (self.recipe.name,), versions)
