@@ -93,9 +93,9 @@ def decode(likelihoods: list[np.ndarray], model: tuple, batch_size: int) -> list
     for indices, padded_length in padding.batches_by_length(lengths, batch_size):
         batch = padding.pad(likelihoods, indices, padded_length)
         paths, _ = viterbi.decode(*batch, *model, LM_SCALE, PENALTY)
-        for index, sequence in zip(indices, viterbi.phone_sequences(paths), strict=True):
+        for index, path in zip(indices, np.asarray(paths), strict=True):
             if index >= 0:
-                phones[index] = sequence
+                phones[index] = viterbi.segments(path)[0]
     return phones
 
 

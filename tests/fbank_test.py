@@ -114,22 +114,6 @@ def test_features_are_bands_by_channels():
     np.testing.assert_allclose(bands[..., 2], regression(regression(static)), atol=1e-5)
 
 
-def test_statistics_are_of_the_training_rows_alone(monkeypatch):
-    monkeypatch.setattr(fbank, '_ROWS', 7)  # so that the parts are many
-    frames = np.random.default_rng(3).normal(50, 2, size=(60, 5)).astype(np.float32)
-    frames[20:40] = np.nan
-    found = fbank.statistics(frames, [(0, 20), (40, 60)])
-    chosen = np.concatenate([frames[:20], frames[40:]]).astype(np.float64)
-    np.testing.assert_allclose(found['mean'], chosen.mean(axis=0), rtol=1e-6)
-    np.testing.assert_allclose(found['deviation'], chosen.std(axis=0), rtol=1e-6)
-    assert found['mean'].dtype == found['deviation'].dtype == np.float32
-
-
-def test_statistics_of_nothing_are_refused():
-    with pytest.raises(UserError, match='needs training frames'):
-        fbank.statistics(np.zeros((3, 5), np.float32), [])
-
-
 def test_a_missing_library_is_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, 'kaldi_native_fbank', None)
     with pytest.raises(UserError) as caught:

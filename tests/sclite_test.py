@@ -75,7 +75,7 @@ def test_counts_are_those_of_sclite(decoded, tmp_path):
     hypotheses = [phones.fold_numbers(utterance.phones) for utterance in found]
     for name, sequences in (('reference', references), ('hypothesis', hypotheses)):
         lines = [
-            per.trn_line([phones.CLASSES[number] for number in sequence], key.replace('_', '-'))
+            ' '.join([*(phones.CLASSES[n] for n in sequence), f'({key.replace("_", "-")})'])
             for sequence, key in zip(sequences, keys, strict=True)
         ]
         (tmp_path / name).write_text('\n'.join(lines) + '\n')

@@ -58,7 +58,7 @@ def test_targets_are_the_labels_states(utterances, folder):
     # 4,000 samples: 23 frames with centres at 200, 360 …; the 12th, at 1960, is the last below 2000.
     assert [phones.PHONES[number] for number in phone] == ['h#'] * 12 + ['ix'] * 11
     assert part.tolist() == [0] * 4 + [1] * 4 + [2] * 4 + [0] * 4 + [1] * 3 + [2] * 4
-    assert found.targets[found.rows([2])].tolist() == [phones.state(phones.NUMBER['ix'], 1)]
+    assert found.targets[found.rows([2])].tolist() == [3 * phones.NUMBER['ix'] + 1]
 
 
 def test_what_was_spoken_is_kept(utterances, folder):

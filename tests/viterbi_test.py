@@ -135,7 +135,7 @@ def test_a_penalty_makes_for_fewer_phones():
     parts = model(3, 3)
     given, lengths = likelihoods(3, 1, 60, 9), np.array([60])
     counts = [
-        len(viterbi.phone_sequences(decode(given, lengths, 1.0, penalty, **parts)[0])[0])
+        len(viterbi.segments(decode(given, lengths, 1.0, penalty, **parts)[0][0])[0])
         for penalty in (-20.0, 0.0, 3.0, 1000.0)
     ]
     assert counts[0] == 20 and counts[-1] == 1  # three frames a phone are the least
@@ -219,9 +219,7 @@ def test_segments_by_hand():
     phones, starts, ends = viterbi.segments(path)
     assert phones.tolist() == [1, 1, 0]
     assert starts.tolist() == [0, 4, 8] and ends.tolist() == [4, 8, 11]
-    nothing = np.full(13, -1)
-    sequences = viterbi.phone_sequences(np.stack([path, nothing]))
-    assert [sequence.tolist() for sequence in sequences] == [[1, 1, 0], []]
+    assert [found.tolist() for found in viterbi.segments(np.full(13, -1))] == [[], [], []]
 
 
 def test_segments_of_random_paths():

@@ -21,7 +21,7 @@ def windows(
     index: [B] int, rows of `frames`.  first, last: [B] int, the first and the last row (included)
     of the utterance that each row of `index` belongs to, as `edges(bounds)` gives them.
     Host arrays give windows that are a host array too.
-    Returns [B, 2 width + 1, F, 3] of the frames' type; `flat` of it is [B, (2 width + 1) 3 F].
+    Returns [B, 2 width + 1, F, 3] of the frames' type.
     """
     chex.assert_rank([frames, first, last, index], [2, 1, 1, 1])
     chex.assert_type([first, last, index], int)
@@ -29,11 +29,6 @@ def windows(
     rows = index[:, None] + np.arange(-width, width + 1, dtype=np.int32)
     rows = rows.clip(first[:, None], last[:, None])
     return frames[rows].reshape(*rows.shape, -1, CHANNELS)
-
-
-def flat(windows: jax.Array) -> jax.Array:
-    """[B, T, F, 3] windows as [B, 3 T F]: frame by frame, band by band, static, Δ, ΔΔ."""
-    return windows.reshape(len(windows), -1)
 
 
 def edges(bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

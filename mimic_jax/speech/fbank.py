@@ -4,8 +4,6 @@ Ba & Caruana 2014, section 3: 25 ms Hamming windows, (40 + 1) × 3 numbers a fra
 gives no detail, kaldi-native-fbank does what Kaldi does.
 """
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from mimic_jax.errors import UserError
@@ -18,7 +16,6 @@ WINDOW, SHIFT = 400, 160  # samples: 25 and 10 ms
 BANDS = 41  # the energy, then 40 mel bands from low to high
 FEATURES = BANDS * CHANNELS  # 123
 REACH = 2  # frames on each side in the regression of a Δ
-_ROWS = 65536  # frames a pass of the statistics holds in float64
 
 
 def frame_count(samples: int) -> int:
@@ -93,27 +90,3 @@ def deltas(values: np.ndarray) -> np.ndarray:
         later = padded[REACH + step : REACH + step + len(values)]
         total += step * (later - padded[REACH - step : REACH - step + len(values)])
     return total / np.float32(2 * sum(step**2 for step in range(1, REACH + 1)))
-
-
-def statistics(frames: np.ndarray, runs: Iterable[tuple[int, int]]) -> dict[str, np.ndarray]:
-    """Mean and deviation of each feature over some of the frames, read in parts.
-
-    frames: [N, F], memory-mapped if need be.  runs: (start, stop) rows of the training utterances.
-    Returns {mean, deviation}, each [F] float32, the deviation by n.
-
-    Raises:
-      UserError: no frames.
-    """
-    runs = list(runs)
-    count = sum(stop - start for start, stop in runs)
-    if count == 0:
-        raise UserError('the mean of speech features needs training frames; add some utterances')
-    mean = sum(part.sum(axis=0) for part in _parts(frames, runs)) / count
-    variance = sum(((part - mean) ** 2).sum(axis=0) for part in _parts(frames, runs)) / count
-    return {'mean': mean.astype(np.float32), 'deviation': np.sqrt(variance).astype(np.float32)}
-
-
-def _parts(frames: np.ndarray, runs: list[tuple[int, int]]):
-    for start, stop in runs:
-        for first in range(start, stop, _ROWS):
-            yield np.asarray(frames[first : min(first + _ROWS, stop)], np.float64)

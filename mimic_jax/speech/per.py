@@ -6,7 +6,7 @@ three insertions, three deletions and two matches to five substitutions: one err
 anything hashable; everything is on the host.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,22 +109,6 @@ def count(alignment: Alignment) -> Counts:
     return Counts(correct, substitutions, deletions, insertions)
 
 
-def corpus_per(
-    references: Sequence[Sequence[Hashable]],
-    hypotheses: Sequence[Sequence[Hashable]],
-    align: Callable[[Sequence, Sequence], Alignment] = unit_alignment,
-) -> Counts:
-    """The counts of all utterances together; their `rate` is the corpus's PER.
-
-    Raises:
-      ValueError: not as many hypotheses as references.
-    """
-    if len(references) != len(hypotheses):
-        raise ValueError(f'{len(references)} references and {len(hypotheses)} hypotheses')
-    pairs = zip(references, hypotheses, strict=True)
-    return sum((count(align(*pair)) for pair in pairs), Counts())
-
-
 def confusion_matrix(alignments: Iterable[Alignment], num_tokens: int) -> np.ndarray:
     """How often each reference token (row) was aligned with each hypothesis token (column).
 
@@ -201,11 +185,6 @@ def _jackknife(errors: np.ndarray, tokens: np.ndarray) -> tuple[float, float]:
     deviation = np.sqrt((n - 1) / n * np.sum((without - without.mean()) ** 2))
     half = special.stdtrit(n - 1, 0.975) * deviation
     return float(errors.sum() / tokens.sum()), float(half)
-
-
-def trn_line(tokens: Iterable[str], utterance: str) -> str:
-    """A line of sclite's trn format: the tokens, then the utterance's id in brackets."""
-    return ' '.join([*tokens, f'({utterance})'])
 
 
 def _pair_cost(reference, hypothesis):

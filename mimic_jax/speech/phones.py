@@ -44,21 +44,13 @@ CLASS_OF_PHONE = np.array(
 CLASS_OF_PHONE.setflags(write=False)
 
 
-def fold(sequence: Iterable[str]) -> list[str]:
-    """A sequence of the 61 phones as tokens of the 39 classes: q left out, every other phone one token.
-
-    Equal neighbours stay two tokens (a closure beside a pause gives sil sil), in references and
-    decodings alike. The published counts of reference tokens (7,215 in the core test set) also count
-    TIMIT's segments without q and without merging.
-
-    Raises:
-      ValueError: a label outside the 61.
-    """
-    return [CLASSES[number] for number in fold_numbers(numbers(sequence))]
-
-
 def fold_numbers(sequence: np.ndarray) -> np.ndarray:
-    """`fold` on numbers: [S] of 0–60 to [≤ S] int32 of 0–38, neighbours not merged."""
+    """Numbers of phones, [S] of 0–60, as classes, [≤ S] int32 of 0–38: q left out, every other one class.
+
+    Equal neighbours stay two (a closure beside a pause gives sil sil), in references and decodings
+    alike. The published counts of reference tokens (7,215 in the core test set) also count TIMIT's
+    segments without q and without merging.
+    """
     classes = CLASS_OF_PHONE[np.asarray(sequence, np.int32)]
     return classes[classes != DELETED]
 
@@ -76,11 +68,6 @@ def numbers(sequence: Iterable[str]) -> np.ndarray:
     return np.array([NUMBER[phone] for phone in sequence], np.int32)
 
 
-def state(phone, part):
-    """The state 0–182 of part 0, 1 or 2 of a phone's number; arrays or scalars of one shape."""
-    return PARTS * phone + part
-
-
 def phone_and_part(state):
-    """The phone's number and the part of a state, or of arrays of states; undoes `state`."""
+    """The number of the phone and the part, 0 to 2, of a state 0–182, or of arrays of states."""
     return state // PARTS, state % PARTS

@@ -161,11 +161,6 @@ def segments(path: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return (path[starts] // PARTS).astype(np.int32), starts, ends
 
 
-def phone_sequences(paths: np.ndarray) -> list[np.ndarray]:
-    """The phones of each path of [B, T], as int32 arrays of their own lengths."""
-    return [segments(path)[0] for path in np.asarray(paths)]
-
-
 def _by_part(values, states):
     """[S] or a scalar as [3, P]."""
     return jnp.broadcast_to(jnp.asarray(values, jnp.float32), (states,)).reshape(-1, PARTS).T
