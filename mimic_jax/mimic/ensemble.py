@@ -10,13 +10,12 @@ import numpy as np
 from mimic_jax.artifacts import store
 from mimic_jax.config.fields import differing
 from mimic_jax.data import draws, mixing, views
-from mimic_jax.data.placement import Fed
 from mimic_jax.mimic import external_teacher, logit_cache
 from mimic_jax.mimic.cache_plan import CachePlan
 from mimic_jax.mimic.external_plan import ExternalPlan
 from mimic_jax.models import absorb, nets
 from mimic_jax.runtime import backend, compiled, hosts, sharding
-from mimic_jax.training import checkpoint
+from mimic_jax.training import calls, checkpoint
 from mimic_jax.training.plan import NetPlan
 from mimic_jax.training.session import Session
 from mimic_jax.training.train_step import Task, mean_forward
@@ -95,7 +94,7 @@ def _logits(
     done: Callable[[], None] = lambda: None,
     average: str = 'none',
 ):
-    call = _forward_call(session.mesh)
+    call = calls.forward(session.mesh)
 
     def logits(ids, view: int = 0, settings=None, view_seed: int = 0) -> np.ndarray:
         ids = list(ids)
@@ -214,14 +213,3 @@ def _own_facts(session: Session, cache: CachePlan) -> dict:
         'num_classes': session.data.num_classes,
         'preprocess': session.data.preprocess,
     }
-
-
-@functools.cache
-def _forward_call(mesh):
-    def forward_call(net, kind, settings, variables, constants, view_seed, fed: Fed, average):
-        batch = fed.batch(fed.items, 0)
-        return mean_forward(net, kind, settings, variables, constants, view_seed, batch, average)
-
-    # Each of several processes wants all logits, so each is sent those of the others.
-    placed = sharding.replicated(mesh) if sharding.spans_processes(mesh) else None
-    return compiled.jit(forward_call, static_argnums=(0, 1, 2, 7), out_shardings=placed)

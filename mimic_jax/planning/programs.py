@@ -8,7 +8,6 @@ import numpy as np
 from mimic_jax.data import batches, mixing, preprocess
 from mimic_jax.data.placement import Placement
 from mimic_jax.data.settings import Views
-from mimic_jax.mimic import ensemble
 from mimic_jax.runtime import sharding
 from mimic_jax.training import calls
 from mimic_jax.training.plan import NetPlan
@@ -34,7 +33,7 @@ def evaluate(net: NetPlan, placement: Placement):
 def label(net: NetPlan, placement: Placement, views: Views | None, average: str = 'none'):
     """The traced call that gives a net's logits of a batch's views.  average: as in `ensemble.load`."""
     shapes = state(net, placement)
-    call = ensemble._forward_call(placement.mesh)
+    call = calls.forward(placement.mesh)
     seed = jax.ShapeDtypeStruct((), np.uint32)
     task, constants = net.task, {'inputs': shapes.constants['inputs']}
     mixed = views is not None and mixing.is_on(views)

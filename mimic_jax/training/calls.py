@@ -1,4 +1,4 @@
-"""The jitted calls of a mesh: training steps, and evaluation."""
+"""The jitted calls of a mesh: training steps, evaluation, and logits."""
 
 import functools
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ import numpy as np
 
 from mimic_jax.data.placement import Fed
 from mimic_jax.runtime import compiled, sharding
-from mimic_jax.training.train_step import eval_step, train_step
+from mimic_jax.training.train_step import eval_step, mean_forward, train_step
 
 
 @functools.cache
@@ -35,6 +35,21 @@ def evaluate(mesh):
         return eval_step(state, _split(mesh, fed.batch(fed.items, 0)))
 
     return compiled.jit(eval_call)
+
+
+@functools.cache
+def forward(mesh):
+    """`call(net, preprocessing, views, variables, constants, view_seed, fed, average)`: logits [B, K].
+
+    The arguments are those of `mean_forward`. Each of several processes gets all rows.
+    """
+
+    def forward_call(net, kind, settings, variables, constants, view_seed, fed: Fed, average):
+        batch = fed.batch(fed.items, 0)
+        return mean_forward(net, kind, settings, variables, constants, view_seed, batch, average)
+
+    placed = sharding.replicated(mesh) if sharding.spans_processes(mesh) else None
+    return compiled.jit(forward_call, static_argnums=(0, 1, 2, 7), out_shardings=placed)
 
 
 def _split(mesh, batch: Mapping) -> dict:
