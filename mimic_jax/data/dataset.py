@@ -79,7 +79,10 @@ class Dataset:
         return drawn_part(self.splits['train'], part, seed)
 
     def facts(self) -> dict:
-        """A report's facts on the data, beside the sizes of the splits."""
+        """A report's facts on the data, beside the sizes of the splits.
+
+        `remarks`, where there are any, are sentences that the report shows.
+        """
         return {} if self.twins is None else {'twins': dict(self.twins)}
 
     def described(self, most: int = 1000) -> dict:

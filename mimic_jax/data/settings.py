@@ -6,13 +6,14 @@ from mimic_jax.config import rules
 from mimic_jax.config.fields import Rule, filled, optional, setting
 
 PREPROCESSING = ('image', 'channel', 'feature', 'scale', 'gcn', 'gcn_zca')
-_TIMIT: Rule = (lambda data: data.name in ('timit', 'flite'), "for 'timit' and 'flite'")
+_SPOKEN = ('timit', 'flite')  # sources of speech
+_TIMIT: Rule = (lambda data: data.name in _SPOKEN, "for 'timit' and 'flite'")
 _DECODED: Rule = (
     lambda data: data.name == 'folder' or data.name.startswith('tfds:'),
     "for 'folder' and 'tfds:NAME'",
 )
 _FOLDS: Rule = (
-    lambda data: data.name in ('timit', 'flite') and data.split == 'fold',
+    lambda data: data.name in _SPOKEN and data.split == 'fold',
     "where split is 'fold'",
 )
 # Below .05 nearly all weights are 0 or 1, and beyond 100 all are ½.
@@ -126,7 +127,7 @@ class Data:
         "Training examples that equal a validation or test example in every value: 'keep', or 'drop' to "
         'train without them. Either way they are counted.',
         choices=('keep', 'drop'),
-        read=(lambda data: data.name not in ('timit', 'flite'), 'for all but speech'),
+        read=(lambda data: data.name not in _SPOKEN, 'for all but speech'),
     )
     validation: int = setting(
         0,

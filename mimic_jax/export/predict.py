@@ -3,7 +3,7 @@
 import functools
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
@@ -14,13 +14,12 @@ from mimic_jax.data.centring import Centre
 from mimic_jax.errors import UserError
 from mimic_jax.export import plan as exporting
 from mimic_jax.export import predictions, raw_files
-from mimic_jax.export.predictions import Classified, Transcribed, Valued
+from mimic_jax.export.predictions import Classified, Predictions, Valued
 from mimic_jax.training.session import Session
 
 SHOWN = 20  # lines on a terminal
 Ask = Callable[[np.ndarray], np.ndarray]  # probabilities, or values, [n, K] of inputs [n, ...]
-# (name, phones, their starts in seconds) of each recording of a file or folder.
-Transcribe = Callable[[Ask, Path], Iterable[tuple[str, Sequence[str], Sequence[float]]]]
+AskAll = Callable[[Ask, Path], Predictions]  # of a file or folder of a kind that it reads itself
 
 
 def check(source: str, output: str) -> None:
@@ -38,23 +37,20 @@ def run(
     exported: Path,
     source: Path,
     output: Path | None,
-    transcribe: Transcribe | None = None,
+    ask_all: AskAll | None = None,
 ) -> None:
-    """Prints a line an example or recording of `source`, and writes all to `output`.
+    """Prints a line an example of `source`, and writes all to `output`.
 
-    exported: the folder of an export.  source: images or arrays, see `raw_files`; recordings where
-    `transcribe` is given, which reads them.  A terminal shows the first lines alone.
+    exported: the folder of an export.  source: images or arrays, see `raw_files`; where `ask_all` is
+    given, what that reads, such as recordings.  A terminal shows the first lines alone.
 
     Raises:
-      UserError: what cannot be read or is of another size, by name; whatever `transcribe` raises.
+      UserError: what cannot be read or is of another size, by name; whatever `ask_all` raises.
     """
     store.manifest(exported)
     facts = json.loads((exported / exporting.DESCRIPTION).read_text())
     ask = functools.partial(exporting.ask, exporting.load(exported / exporting.FILE))
-    if transcribe is None:
-        found = _answered(session, ask, facts, source)
-    else:
-        found = Transcribed(*zip(*transcribe(ask, source), strict=True))
+    found = ask_all(ask, source) if ask_all else _answered(session, ask, facts, source)
     shown = SHOWN if sys.stdout.isatty() else len(found.names)
     for line in islice(found.lines(), shown):
         print(line)

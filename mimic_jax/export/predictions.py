@@ -4,7 +4,7 @@ import csv
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -13,6 +13,21 @@ from mimic_jax.runtime import files
 
 SUFFIXES = ('.npz', '.csv')
 TOP = 3  # classes that a line names
+
+
+class Predictions(Protocol):
+    """A student's answers to some examples, `names` of which there are [N]."""
+
+    names: Sequence[str]
+
+    def lines(self) -> Iterable[str]:
+        """A line to read for each example."""
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The content of an .npz file."""
+
+    def table(self) -> Iterable[Sequence]:
+        """The rows of a .csv file, the head first."""
 
 
 class Classified(NamedTuple):
@@ -70,33 +85,6 @@ class Valued(NamedTuple):
             yield (name, *(f'{value:.9g}' for value in row))
 
 
-class Transcribed(NamedTuple):
-    """names: [N], of the recordings.  phones: [N] lists.  starts: [N] lists, in seconds."""
-
-    names: Sequence[str]
-    phones: Sequence[Sequence[str]]
-    starts: Sequence[Sequence[float]]
-
-    def lines(self) -> Iterable[str]:
-        for name, spoken in zip(self.names, self.phones, strict=True):
-            yield f'{name}  {" ".join(spoken)}'
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """A phone a row, of one recording after another."""
-        rows = list(self.table())[1:]
-        return {
-            'names': np.array([name for name, _, _ in rows], str),
-            'starts': np.array([start for _, start, _ in rows], np.float32),
-            'phones': np.array([phone for _, _, phone in rows], str),
-        }
-
-    def table(self) -> Iterable[Sequence]:
-        yield ('input', 'start', 'phone')
-        for name, spoken, starts in zip(self.names, self.phones, self.starts, strict=True):
-            for phone, start in zip(spoken, starts, strict=True):
-                yield (name, round(start, 3), phone)
-
-
 def check_path(path: Path) -> None:
     """UserError unless `write` can write there, as far as can be known."""
     if path.suffix not in SUFFIXES:
@@ -105,7 +93,7 @@ def check_path(path: Path) -> None:
         raise UserError(f'--output={path}: there is no folder {path.parent}; make it first')
 
 
-def write(found: Classified | Valued | Transcribed, path: Path) -> None:
+def write(found: Predictions, path: Path) -> None:
     """All of it, as .npz or .csv; a file that was there is replaced once the new one is whole."""
     temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     try:

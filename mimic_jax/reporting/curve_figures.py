@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mimic_jax.data.dataset import EVALUATED
-from mimic_jax.reporting import grids, pictures
-from mimic_jax.reporting.rows import by_source, main, of_speech, what
+from mimic_jax.reporting import grids, measures, pictures
+from mimic_jax.reporting.measures import Measure
+from mimic_jax.reporting.rows import by_source
 from mimic_jax.reporting.settings import Gap, Report
 
 MANY = 6  # curves from which the legend stands beside the axes
@@ -16,8 +17,9 @@ LINES = ('--', '-', '-.')  # styles of horizontal lines, in turn
 
 
 def draw_curves(plt, settings: Report, rows: list[dict], path: Path) -> bool:
-    """Writes the figure of `curves` to `path`; decoded speech gets a second panel for validation."""
-    both = rows and all('validation' in source.get('per', {}) for source in by_source(rows))
+    """Writes the figure of `curves` to `path`, with a second panel where all rows have validation too."""
+    shown = measures.of(rows).shown
+    both = rows and all('validation' in source.get(shown, {}) for source in by_source(rows))
     splits = EVALUATED if both else ('test',)
     figure, panels = plt.subplots(
         1,
@@ -43,14 +45,15 @@ def draw_curves(plt, settings: Report, rows: list[dict], path: Path) -> bool:
 def curves(axes, settings: Report, rows: list[dict], split: str = 'test') -> bool:
     """Accuracy of the rows that the config gives a curve and an x, mean ± deviation.
 
-    Speech shows phone accuracy, 1 − PER. A curve of one point has an open marker. Rows of one curve and
+    An error rate is shown as 1 minus it. A curve of one point has an open marker. Rows of one curve and
     one x are one point, their means' mean ± deviation. Rows with `line` are horizontal lines. Rows with
     `against` stand at the other row's accuracy, and a diagonal shows where the two are equal. Arrows
     mark the config's gaps, stars the points of other papers.
     """
     found, places = defaultdict(list), {}
-    placed = list(grids.placed(settings, rows))
-    accuracies = {name: _accuracy(source, split) for name, _, source in placed}
+    measure = measures.of(rows)
+    placed = [each for each in grids.placed(settings, rows) if measure.shown in each[2]]
+    accuracies = {name: _accuracy(source, measure, split) for name, _, source in placed}
     shared = defaultdict(list)
     for name, row, _ in placed:
         x = accuracies[row.against][0] if row.against else row.x
@@ -84,10 +87,7 @@ def curves(axes, settings: Report, rows: list[dict], split: str = 'test') -> boo
         axes.plot([point.x], [100 * point.accuracy], marker='*', **label)
     for number, gap in enumerate(settings.gaps.values()):
         _mark(axes, gap, places, 6 + 6 * number)
-    spoken = f'phone accuracy on {split} (100 − PER), %'
-    axes.set(
-        xlabel=settings.x_label, ylabel=spoken if of_speech(rows) else f'{split} {what(rows)}, %'
-    )
+    axes.set(xlabel=settings.x_label, ylabel=measure.axis.format(split=split))
     axes.yaxis.set_tick_params(labelleft=True)  # both panels', though they share an axis
     if found:
         beside = {'loc': 'center left', 'bbox_to_anchor': (1, 0.5)}
@@ -95,12 +95,11 @@ def curves(axes, settings: Report, rows: list[dict], split: str = 'test') -> boo
     return bool(found)
 
 
-def _accuracy(source: Mapping[str, dict], split: str) -> tuple[float, float]:
-    """Mean and deviation over seeds, in %: of accuracy, of R², or of decoded speech's phone accuracy."""
-    row = main(source)
-    measured = row['validation'] if split == 'validation' else row
-    mean = 1 - measured['mean'] if 'per' in source else measured['mean']
-    return 100 * mean, 100 * (measured['std'] or 0)
+def _accuracy(source: Mapping[str, dict], measure: Measure, split: str) -> tuple[float, float]:
+    """Mean and deviation over seeds, in %, of what the measure shows."""
+    row = source[measure.shown]
+    found = row['validation'] if split == 'validation' else row
+    return measure.height(found['mean']), 100 * (found['std'] or 0)
 
 
 def _together(points: list[tuple[float, float]]) -> tuple[float, float]:

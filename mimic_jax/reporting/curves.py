@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from mimic_jax.reporting import measures
 from mimic_jax.reporting.answers import Answers
 from mimic_jax.reporting.plots import Plot, Series
-from mimic_jax.reporting.rows import by_source, on_test, score
+from mimic_jax.reporting.rows import by_source
 from mimic_jax.training import metrics_log
 
 SHAPES = {None: 'square', 'labels': 'circle', 'logits': 'triangle'}  # by what a row is trained on
@@ -52,12 +53,9 @@ def by_step(
 
 
 def by_agreement(rows: Sequence[dict]) -> Plot:
-    """Accuracy, or R², against agreement with the ensemble, whose own is a line; frames for speech.
-
-    rows: of report.json.
-    """
-    what = on_test(rows)
-    rows = [score(source) for source in by_source(rows)]
+    """The score against agreement with the ensemble, whose own is a line.  rows: of report.json."""
+    measure = measures.of(rows)
+    rows = [source[measure.score] for source in by_source(rows) if measure.score in source]
     series = [
         Series(
             row['name'],
@@ -67,11 +65,11 @@ def by_agreement(rows: Sequence[dict]) -> Plot:
             number,
         )
         for number, row in enumerate(rows)
-        if row and row['agreement'] is not None
+        if row['agreement'] is not None
     ]
-    levels = [(row['name'], 100 * row['mean']) for row in rows if row and row['target'] is None]
+    levels = [(row['name'], 100 * row['mean']) for row in rows if row['target'] is None]
     label = 'agreement with the ensemble on test, %'
-    return Plot(series, label, what, levels[0] if levels else None)
+    return Plot(series, label, measure.score_axis, levels[0] if levels else None)
 
 
 def _deviation(row: dict) -> tuple[float, float]:

@@ -10,8 +10,16 @@ from pathlib import Path
 from mimic_jax.artifacts import store
 from mimic_jax.errors import UserError
 from mimic_jax.ops.text import aligned, fitted
-from mimic_jax.reporting import curves, html_page, html_plots, html_results, sweeps, tables
-from mimic_jax.reporting.rows import what
+from mimic_jax.reporting import (
+    curves,
+    html_page,
+    html_plots,
+    html_results,
+    measures,
+    sweeps,
+    tables,
+)
+from mimic_jax.reporting.measures import Measure
 from mimic_jax.reporting.terminal import SPARED
 from mimic_jax.runtime import files
 
@@ -30,7 +38,7 @@ def run(
     that the text is for; None for any number.
 
     The report.json written here has `experiments`, `command`, `seconds` and `rows`, each row with its
-    `experiment`. Speech has a table and plot of its own, and so have real-valued targets.
+    `experiment`. Each kind of score has a table and plot of its own.
 
     Raises:
       UserError: no names, one without a report, or a report that cannot be read.
@@ -39,19 +47,15 @@ def run(
     reports = {each: _read(workdir, each) for each in names}
     if name in _experiments(workdir):
         raise UserError(f'--name={name} is the report of an experiment; choose another name')
-    kinds = [
-        {each: report for each, report in reports.items() if what(report['rows']) == measure}
-        for measure in ('accuracy', 'R²', 'frame accuracy')
-    ]
-    kinds = [kind for kind in kinds if any(report['rows'] for report in kind.values())]
+    kinds = _by_measure(reports)
     seconds = _seconds(workdir, reports)
     rows = [
         {'experiment': each, **row} for each, report in reports.items() for row in report['rows']
     ]
     folder = workdir / name
     folder.mkdir(parents=True, exist_ok=True)
-    found = [sweeps.cells(kind) for kind in kinds]
-    lead = _lead(len(names), rows, seconds)
+    found = [sweeps.cells(kind) for kind in kinds.values()]
+    lead = _lead(len(names), len(rows), kinds, seconds)
     signs = tables.explanation(rows)
     text = '\n\n'.join(filter(None, [lead, *map(aligned, found), signs]))
     result = {'experiments': names, 'rows': rows, 'command': command, 'seconds': seconds}
@@ -60,13 +64,25 @@ def run(
     files.write_atomically(folder / 'report.md', f'# {_title(names)}\n\n{text}\n\n`{command}`\n')
     page = _page(workdir, reports, kinds, lead, command)
     files.write_atomically(folder / 'report.html', page)
-    above = [lead, *_many(kinds), *filter(None, [signs])]
+    above = [lead, *_many(list(kinds.values())), *filter(None, [signs])]
     return '\n\n'.join(
         [
             *(textwrap.fill(each, columns) if columns else each for each in above),
             *(fitted(cells, columns, 'model', names=2, spared=SPARED) for cells in found),
         ]
     )
+
+
+def _by_measure(reports: Mapping[str, dict]) -> dict[Measure, dict[str, dict]]:
+    """The reports by what their rows measure; measures without a row are left out."""
+    found: dict[Measure, dict[str, dict]] = {measure: {} for measure in measures.ALL}
+    for name, report in reports.items():
+        found[measures.of(report['rows'])][name] = report
+    return {
+        measure: kind
+        for measure, kind in found.items()
+        if any(report['rows'] for report in kind.values())
+    }
 
 
 def _names(workdir: Path, given: Sequence[str]) -> list[str]:
@@ -123,22 +139,24 @@ def _title(names: Sequence[str]) -> str:
     return ', '.join(names) if len(names) <= 3 else f'{len(names)} experiments'
 
 
-def _lead(count: int, rows: Sequence[dict], seconds: float | None) -> str:
+def _lead(
+    count: int, rows: int, kinds: Mapping[Measure, dict[str, dict]], seconds: float | None
+) -> str:
     """The number of experiments and rows, the seconds, and the range of the students on logits."""
-    text = f'{count} experiment{"s" * (count > 1)}, {len(rows)} rows'
+    text = f'{count} experiment{"s" * (count > 1)}, {rows} rows'
     if seconds is not None:
         text += f'; {seconds:,.1f} s in all, shared artifacts counted once'
-    for metric, words in (('accuracy', 'accuracy'), ('r2', 'R²'), ('per', 'phone error rate')):
+    for measure, kind in kinds.items():
         means = [
             row['mean']
-            for row in rows
-            if (row['metric'], row['target']) == (metric, 'logits')
-            and ('speakers' in row) == (metric == 'per')  # not the accuracy of frames of speech
+            for report in kind.values()
+            for row in report['rows']
+            if (row['metric'], row['target']) == (measure.shown, 'logits')
         ]
         if means:
             text += (
                 f'. Students on logits: {100 * min(means):.2f}% to {100 * max(means):.2f}% '
-                f'{words} on test'
+                f'{measure.title} on test'
             )
     return f'{text}.'
 
@@ -152,14 +170,18 @@ def _many(kinds: Sequence[Mapping[str, dict]]) -> list[str]:
 
 
 def _page(
-    workdir: Path, reports: Mapping[str, dict], kinds: Sequence[dict], lead: str, command: str
+    workdir: Path,
+    reports: Mapping[str, dict],
+    kinds: Mapping[Measure, dict[str, dict]],
+    lead: str,
+    command: str,
 ) -> str:
     parts = [
         html_page.heading(_title(list(reports))),
         html_page.paragraph(lead, 'lead'),
         html_page.preformatted(command),
     ]
-    for kind in kinds:
+    for measure, kind in kinds.items():
         differences = sweeps.differences(kind)
         points = _points(kind)
         rows = [row for report in kind.values() for row in report['rows']]
@@ -171,7 +193,9 @@ def _page(
             ),
             html_page.section('What differs', html_page.table(differences) if differences else ''),
             html_page.section('Accuracy and size', html_results.accuracy_by_parameters(points)),
-            html_page.section('Training', _training(workdir, kind, [name for name, _ in points])),
+            html_page.section(
+                'Training', _training(workdir, kind, measure, [name for name, _ in points])
+            ),
         ]
     lines = [('experiment', 'artifacts', 'seconds', 'date')]
     for name, report in reports.items():
@@ -203,7 +227,9 @@ def _label(experiments: Sequence[str], name: str, reports: Mapping[str, dict]) -
     return name if everywhere else f'{", ".join(experiments)}: {name}'
 
 
-def _training(workdir: Path, reports: Mapping[str, dict], points: Sequence[str]) -> str:
+def _training(
+    workdir: Path, reports: Mapping[str, dict], measure: Measure, points: Sequence[str]
+) -> str:
     """Validation score of all students by training step, mean and range over seeds.
 
     points: the names of what the plot of accuracies shows, in the order of its colours.
@@ -219,6 +245,4 @@ def _training(workdir: Path, reports: Mapping[str, dict], points: Sequence[str])
         label = _label(experiments, name, reports)
         number = points.index(label) if label in points else next(others)
         series.append(curves.of_training(label, [workdir / each for each in artifacts], number))
-    rows = [row for report in reports.values() for row in report['rows']]
-    measure = 'R²' if what(rows) == 'R²' else 'accuracy'
-    return html_plots.drawn(curves.by_step(series, measure))
+    return html_plots.drawn(curves.by_step(series, measure.words))

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from mimic_jax.reporting import curves, html_page, html_plots, tables
+from mimic_jax.reporting import curves, html_page, html_plots, measures, tables
 from mimic_jax.reporting.plots import Plot, Series
-from mimic_jax.reporting.rows import by_source, main, of_speech, on_test, what
+from mimic_jax.reporting.rows import by_source
 
 MARKS = 'Squares are ensembles, circles nets trained on labels, triangles nets trained on logits.'
 
@@ -15,9 +15,9 @@ def lead(rows: Sequence[dict]) -> str:
         return 'The config names nothing to report.'
     chosen = first_metric(rows)
     low, high = (pick(chosen, key=lambda row: row['mean']) for pick in (min, max))
-    measure = 'Phone error rate' if low['metric'] == 'per' else what(rows).capitalize()
+    title = measures.of(rows).title.capitalize()
     return tables.headline(rows) or (
-        f'{measure} on test lies between {100 * low["mean"]:.2f}% ({low["name"]}) and '
+        f'{title} on test lies between {100 * low["mean"]:.2f}% ({low["name"]}) and '
         f'{100 * high["mean"]:.2f}% ({high["name"]}).'
     )
 
@@ -28,31 +28,24 @@ def table(rows: Sequence[dict]) -> str:
 
 
 def accuracy_by_parameters(named: Sequence[tuple[str, dict]]) -> str:
-    """Accuracy, or phone accuracy, against parameters; '' without rows whose size is known.
+    """What the measure shows against parameters; '' without rows whose size is known.
 
     named: the key's text and the row of report.json.
     """
-    series = []
+    series, measure = [], measures.of([row for _, row in named])
     for number, (name, row) in enumerate(named):
         if not row['parameters']:  # such as of a teacher made elsewhere
             continue
-        x, mean = row['parameters'], _accuracy(row)
+        x, mean = row['parameters'], measure.height(row['mean'])
         deviation = 100 * (row['std'] or 0)
         spread = [(mean - deviation, mean + deviation)] if deviation else ()
         series.append(Series(name, [(x, mean)], spread, curves.SHAPES[row['target']], number))
-    rows = [row for _, row in named]
-    label = '100 − PER on test, %' if of_speech(rows) else on_test(rows)
+    label = measure.axis.format(split='test')
     picture = html_plots.drawn(Plot(series, 'parameters', label, log_x=True))
     return picture and picture + html_page.paragraph(MARKS, 'soft')
 
 
 def first_metric(rows: Sequence[dict]) -> list[dict]:
-    """One row for each source, on accuracy or R²; speech gives the decoded rows, on phone error rate."""
-    chosen = [main(source) for source in by_source(rows)]
-    if of_speech(rows):
-        return [row for row in chosen if row['metric'] == 'per']
-    return chosen
-
-
-def _accuracy(row: dict) -> float:
-    return 100 * (1 - row['mean'] if row['metric'] == 'per' else row['mean'])
+    """The rows on the metric that figures show: one for each source that has it."""
+    shown = measures.of(rows).shown
+    return [source[shown] for source in by_source(rows) if shown in source]

@@ -6,17 +6,15 @@ from mimic_jax.runtime.files import few
 
 
 def sentences(report: dict) -> list[str]:
-    """The caches' warnings, the figures that are not the whole TIMIT's, the form of the inputs, the order
-    of the classes, and how many examples of each kind were left out."""
+    """The caches' warnings, the data set's own remarks, the form of the inputs, the order of the classes,
+    and how many unlabelled examples were left out."""
     data = report.get('data', {})
-    sentences = [*report.get('warnings', ()), *data.get('not_timits', ()), *_inputs(data)]
+    sentences = [*report.get('warnings', ()), *data.get('remarks', ()), *_inputs(data)]
     if data.get('unlabelled_removed'):
         sentences.append(
             f'{data["unlabelled_removed"]:,} unlabelled images equal a validation or test image and '
             'were left out.'
         )
-    if data.get('bad_utterances'):
-        sentences.append(f'Bad utterances left out: {data["bad_utterances"]:,}.')
     return sentences
 
 

@@ -7,8 +7,7 @@ LONGEST = 120  # characters of an ensemble's nets
 
 
 def by_source(rows: Sequence[dict]) -> list[dict[str, dict]]:
-    """The rows of each source by metric: [{'accuracy': row}]; [{'per': …, 'accuracy': …}] for speech,
-    [{'r2': …, 'rmse': …}] of real-valued targets.
+    """The rows of each source by metric: [{'accuracy': row}], or [{'r2': …, 'rmse': …}].
 
     A row joins the row before it when both have the same name, model and target, and other metrics.
     """
@@ -20,32 +19,6 @@ def by_source(rows: Sequence[dict]) -> list[dict[str, dict]]:
         else:
             sources.append({metric: row})
     return sources
-
-
-def score(source: dict[str, dict]) -> dict | None:
-    """The row of a source on accuracy, of frames for speech, or on R²."""
-    return source.get('accuracy', source.get('r2'))
-
-
-def main(source: dict[str, dict]) -> dict:
-    """The row of a source that its figures show: phone error rate, accuracy or R²."""
-    return source.get('per') or score(source)
-
-
-def what(rows: Sequence[dict]) -> str:
-    """What `score` is of, in words: 'frame accuracy', 'R²' or 'accuracy'."""
-    if of_speech(rows):
-        return 'frame accuracy'
-    return 'R²' if any(row.get('metric') == 'r2' for row in rows) else 'accuracy'
-
-
-def on_test(rows: Sequence[dict]) -> str:
-    """The label of an axis of `score` on test."""
-    return f'{what(rows)} on test, %' if of_speech(rows) else f'test {what(rows)}, %'
-
-
-def of_speech(rows: Sequence[dict]) -> bool:
-    return any(row.get('metric') == 'per' for row in rows)
 
 
 def ensemble_model(models: Sequence[str]) -> str:

@@ -5,16 +5,17 @@ from collections.abc import Sequence
 
 from mimic_jax.ops import metrics
 from mimic_jax.ops.text import aligned
-from mimic_jax.reporting import caches, grids, remarks
-from mimic_jax.reporting.rows import by_source, of_speech, what
+from mimic_jax.reporting import caches, grids, measures, remarks
+from mimic_jax.reporting.measures import Measure, percent
+from mimic_jax.reporting.rows import by_source
 
 
 def table(rows: Sequence[dict]) -> str:
     """The table of a report's rows, its columns aligned so that it reads as plain text too.
 
     Units and the paper's sizes have columns where any row has a paper's size. The parameters that a
-    net lies below its budget have a column where any net was solved for a budget. Speech has phone
-    error rate and frame accuracy in one line for each source, real values R² and RMSE.
+    net lies below its budget have a column where any net was solved for a budget. A source with rows on
+    several metrics has one line.
     """
     if not rows:
         return 'The config names nothing to report.'
@@ -29,8 +30,8 @@ def cells(rows: Sequence[dict]) -> list[dict[str, str]]:
         columns.add('sizes')
     if any(row.get('shortfall') is not None for row in rows):
         columns.add('shortfall')
-    cells_of = {'frame accuracy': _speech_cells, 'R²': _value_cells, 'accuracy': _cells}[what(rows)]
-    lines = [cells_of(source, columns) for source in by_source(rows)]
+    measure = measures.of(rows)
+    lines = [_cells(source, measure, columns) for source in by_source(rows)]
     filled = {name for line in lines for name, cell in line.items() if cell != '–'}
     return [{name: cell for name, cell in line.items() if name in filled} for line in lines]
 
@@ -39,26 +40,19 @@ def explanation(rows: Sequence[dict]) -> str:
     """The meaning of columns of `table` that their names do not give; '' where there are none."""
     several = any(row['std'] is not None for row in rows)
     compared = any(row['agreement'] is not None for row in rows)
+    measure = measures.of(rows)
     parts = ['n: seeds; ±: the standard deviation over them'] * several
-    agreement = 'test examples answered as the ensemble does'
-    if what(rows) == 'R²':
-        parts += ['RMSE: in units of the target, the mean where there are several']
-        agreement = "R² of the answers, with the ensemble's in the place of the truth"
-    parts += [f'agreement: {agreement}'] * compared
+    parts += [*measure.more, *[f'agreement: {measure.agreement}'] * compared]
     return '; '.join(parts)
 
 
 def headline(rows: Sequence[dict]) -> str | None:
     """A sentence on what mimicking gained, for the first student on logits that has a twin on labels.
 
-    The figures are phone error rates for speech, where lower is better. None when the rows hold no
-    such pair.
+    None when the rows hold no such pair.
     """
-    speech, measure = of_speech(rows), ' of the variance (R²)' * (what(rows) == 'R²')
-    if speech:
-        measure = ' phone error rate'
-        rows = [row for row in rows if row['metric'] == 'per']
-    rows = [row for row in rows if row.get('metric') != 'rmse']
+    measure = measures.of(rows)
+    rows = [row for row in rows if row.get('metric', measure.shown) == measure.shown]
     pairs = (
         (mimic, twin)
         for mimic in rows
@@ -84,11 +78,11 @@ def headline(rows: Sequence[dict]) -> str | None:
     }[sure]
     text = (
         f'Mimicking takes {mimic["model"]} from {100 * twin["mean"]:.2f}% to '
-        f'{100 * mimic["mean"]:.2f}%{measure} '
+        f'{100 * mimic["mean"]:.2f}%{measure.of} '
         f'({100 * gain:+.2f} points; {verdict})'
     )
     gap = ensemble['mean'] - twin['mean'] if ensemble is not None else 0.0
-    share = gain / gap if ((gap < 0) if speech else (gap > 0)) else 0.0
+    share = gain / gap if ((gap < 0) if measure.lower else (gap > 0)) else 0.0
     if share > 0:
         text += f', {100 * share:.0f}% of the gap to its teachers'
     return text + '.'
@@ -142,12 +136,16 @@ def timing_cells(report: dict) -> list[list[str]]:
     """The cells of `timings`, line by line, the head first; a weight has four bytes."""
     rows = [next(iter(source.values())) for source in by_source(report['rows'])]
     measured = [timing['milliseconds'] or {} for timing in report['timings']]
-    decoded = any('real_time_factor' in timing for timing in report['timings'])
+    own = [
+        (key, title)
+        for key, title in measures.of(report['rows']).times
+        if any(key in timing for timing in report['timings'])
+    ]
     counted = any('sequential_layers' in timing for timing in report['timings'])
     sizes = list(dict.fromkeys(size for found in measured for size in found))
     head = ['', 'weights, MiB', *['sequential layers'] * counted, 'training, s']
     head += [f'{size} at a time, ms' for size in sizes]
-    head += ['real-time factor of Viterbi'] * decoded
+    head += [title for _, title in own]
     lines = [head]
     for row, timing, found in zip(rows, report['timings'], measured, strict=True):
         seconds = timing['training_seconds']
@@ -157,9 +155,7 @@ def timing_cells(report: dict) -> list[list[str]]:
             line.append(str(timing.get('sequential_layers', '–')))
         line.append('–' if seconds is None else f'{seconds:g}')
         line += [f'{found[size]:g}' if size in found else '–' for size in sizes]
-        if decoded:
-            factor = timing.get('real_time_factor')
-            line.append('–' if factor is None else f'{factor:.4f}')
+        line += [f'{timing[key]:.4f}' if key in timing else '–' for key, _ in own]
         lines.append([row['name'], *line])
     return lines
 
@@ -175,44 +171,22 @@ def note_texts(rows: Sequence[dict]) -> list[str]:
     return [f'{row["name"]}: {row["note"]}' for row in first if row.get('note')]
 
 
-def _cells(source: dict[str, dict], columns: set[str]) -> dict[str, str]:
+def _cells(source: dict[str, dict], measure: Measure, columns: set[str]) -> dict[str, str]:
     """A source's cells by the names of their columns."""
-    row = source['accuracy']
-    return _size_cells(row, columns) | {
-        'accuracy, %': _measured(row),
-        'n': str(row['n']),
-        'agreement, %': _percent(row['agreement']),
-        'paper, %': _percent(row['paper']),
-    }
-
-
-def _speech_cells(source: dict[str, dict], columns: set[str]) -> dict[str, str]:
-    """A speech source's cells: PER with its interval over speakers and its errors, frame accuracy."""
     first = next(iter(source.values()))
-    rate, frames = source.get('per'), source.get('accuracy')
-    errors = ('insertions', 'deletions', 'substitutions')
-    return _size_cells(first, columns) | {
-        'PER, %': _measured(rate),
-        '95% over speakers': _interval(rate),
-        'ins / del / sub': ' / '.join(f'{rate[kind]:.0f}' for kind in errors) if rate else '–',
-        'frame accuracy, %': _measured(frames),
-        'n': str(first['n']),
-        'agreement, %': _percent(frames and frames['agreement']),
-        'paper, %': _percent(rate and rate['paper']),
+    own = {
+        title: cell(source[metric]) if metric in source else '–'
+        for title, metric, cell in measure.columns
     }
-
-
-def _value_cells(source: dict[str, dict], columns: set[str]) -> dict[str, str]:
-    """The cells of a source of real values: R² in %, RMSE in the targets' units."""
-    row, error = source['r2'], source['rmse']
-    spread = f' ± {error["std"]:.2g}' if error['std'] is not None else ''
-    return _size_cells(row, columns) | {
-        'R², %': _measured(row),
-        'RMSE': f'{error["mean"]:.4g}{spread}',
-        'n': str(row['n']),
-        'agreement, %': _percent(row['agreement']),
-        'paper, %': _percent(row['paper']),
-    }
+    return (
+        _size_cells(first, columns)
+        | own
+        | {
+            'n': str(first['n']),
+            'agreement, %': percent(source.get(measure.score, {}).get('agreement')),
+            'paper, %': percent(source.get(measure.shown, {}).get('paper')),
+        }
+    )
 
 
 def _size_cells(row: dict, columns: set[str]) -> dict[str, str]:
@@ -235,20 +209,3 @@ def _size_cells(row: dict, columns: set[str]) -> dict[str, str]:
 
 def _count(number: int | None) -> str:
     return '–' if number is None else f'{number:,}'
-
-
-def _measured(row: dict | None) -> str:
-    """A mean over seeds, with its deviation where there is one."""
-    if row is None:
-        return '–'
-    return _percent(row['mean']) + (f' ± {_percent(row["std"])}' if row['std'] is not None else '')
-
-
-def _interval(row: dict | None) -> str:
-    if row is None or row['interval'] is None:
-        return '–'
-    return '–'.join(f'{100 * end:.1f}' for end in row['interval'])
-
-
-def _percent(fraction: float | None) -> str:
-    return '–' if fraction is None else f'{100 * fraction:.2f}'

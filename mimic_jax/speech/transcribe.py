@@ -1,7 +1,8 @@
 """The phones of a person's recordings, from an exported net's answers and a finished tuning."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,19 +20,49 @@ FRAMES = 128  # frames at a time; their windows are 15 times as large
 _SMALLEST = 1e-37  # the least probability whose logarithm is taken, near float32's smallest number
 
 
+class Transcribed(NamedTuple):
+    """Predictions of a net of speech (`export.predictions.Predictions`).
+
+    names: [N], of the recordings.  phones: [N] lists.  starts: [N] lists, in seconds.
+    """
+
+    names: Sequence[str]
+    phones: Sequence[Sequence[str]]
+    starts: Sequence[Sequence[float]]
+
+    def lines(self) -> Iterable[str]:
+        for name, spoken in zip(self.names, self.phones, strict=True):
+            yield f'{name}  {" ".join(spoken)}'
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """A phone a row, of one recording after another."""
+        rows = list(self.table())[1:]
+        return {
+            'names': np.array([name for name, _, _ in rows], str),
+            'starts': np.array([start for _, start, _ in rows], np.float32),
+            'phones': np.array([phone for _, _, phone in rows], str),
+        }
+
+    def table(self) -> Iterable[Sequence]:
+        yield ('input', 'start', 'phone')
+        for name, spoken, starts in zip(self.names, self.phones, self.starts, strict=True):
+            for phone, start in zip(spoken, starts, strict=True):
+                yield (name, round(start, 3), phone)
+
+
 def run(
     session: Session,
     plan: DecodePlan | None,
     probabilities: Callable[[np.ndarray], np.ndarray],
     source: Path,
-) -> Iterator[tuple[str, list[str], list[float]]]:
-    """Yields each recording's name, its phones, and their starts in seconds.
+) -> Transcribed:
+    """The phones of each recording.
 
     plan: the decoding of the student's answers to the test utterances.
     probabilities: from windows of frames [n, 15, 41, 3] to [n, S].  source: see `recordings`.
 
     Raises:
-      UserError: while iterating: no plan, a decoding that is not made yet, or an unreadable file.
+      UserError: no plan, a decoding that is not made yet, or an unreadable file.
     """
     if plan is None:
         raise UserError(
@@ -40,12 +71,15 @@ def run(
         )
     decode = _tuned(session, plan)
     count, found = recordings(source)
+    names, spoken, starts = [], [], []
     for number, (name, samples) in enumerate(found, 1):
         likely = _of_frames(probabilities, fbank.features(samples))
         heard = decode(np.log(np.maximum(likely, _SMALLEST)))
-        spoken = [phones.PHONES[phone] for phone in heard.phones]
+        names.append(name)
+        spoken.append([phones.PHONES[phone] for phone in heard.phones])
+        starts.append((heard.starts * FRAME_SECONDS).tolist())
         session.progress.count('transcribing', number, count)
-        yield name, spoken, (heard.starts * FRAME_SECONDS).tolist()
+    return Transcribed(names, spoken, starts)
 
 
 def recordings(path: Path) -> tuple[int, Iterator[tuple[str, np.ndarray]]]:
