@@ -17,8 +17,9 @@ import readme_test
 from conftest import ROOT, load_experiment, random_variables
 
 import mimic_jax
-from mimic_jax.config import command_line
+from mimic_jax.config import command_line, presets
 from mimic_jax.config import experiment as experiments
+from mimic_jax.search import trials
 
 PAGES = readme_test.PAGES
 DOCS = ROOT / 'docs'
@@ -48,11 +49,11 @@ def exists(names, hint=experiments.Experiment):
 
 def test_experiments_load_with_the_presets_that_are_named():
     found = named(r'`(?:experiments/)?(\w+\.py)(?::([\w,]+))?`')
-    found = [(file, presets) for file, presets in found if file in EXPERIMENTS]
+    found = [(file, names) for file, names in found if file in EXPERIMENTS]
     assert len(found) >= 40
-    for file, presets in found:
+    for file, names in found:
         module = load_experiment(file.removesuffix('.py'))
-        experiments.read(module.get_config(presets))
+        experiments.read(module.get_config(names))
 
 
 def test_settings_that_are_named_exist():
@@ -115,6 +116,19 @@ def test_the_source_of_a_teacher_is_one():
     ours = experiments.read(config)
     assert ours == experiments.read(load_experiment('tabular_student').get_config())
     assert ours.logits['forest'].dtype == dtype
+
+
+def test_a_search_of_ones_own_is_one():
+    """The settings that docs/search.md quotes, beside the students of the digits."""
+    (block,) = programs('search.md')
+    quoted = ast.literal_eval('{' + block + '}')
+    config = {'data': {'name': 'digits', 'validation': 100, 'test': 500}, **quoted}
+    found = experiments.read(presets.build(config))
+    assert found.search.kind == 'member' and len(found.search.space) == 2
+    middle = trials.middle(found.search)
+    assert re.fullmatch(r'(\d+)c3-p2-\1c3-p2-64-d.5', middle.model)
+    assert 0.01 < middle.train.learning_rate < 0.2 and middle.train.epochs == 20
+    assert [member.from_study.rank for member in found.members.values()] == [1, 2]
 
 
 def test_a_student_is_used_as_quoted(tmp_path):
