@@ -17,7 +17,7 @@ import pytest
 from conftest import refusal
 
 import mimic_jax
-from mimic_jax import main
+from mimic_jax import __main__
 from mimic_jax.config import command_line, describe, shipped
 from mimic_jax.runtime import sharding
 
@@ -342,7 +342,32 @@ def test_the_console_script_is_the_command():
     name, _, target = setup['options.entry_points']['console_scripts'].strip().partition(' = ')
     module, _, function = target.partition(':')
     assert name == 'mimic_jax'
-    assert getattr(importlib.import_module(module), function) is main.run
+    assert getattr(importlib.import_module(module), function) is __main__.run
+
+
+def console_script():
+    """Flags of Python that do what an installed `mimic_jax` does."""
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / 'setup.cfg')
+    target = setup['options.entry_points']['console_scripts'].partition(' = ')[2]
+    module, _, function = target.strip().partition(':')
+    return ['-c', f'from {module} import {function}\n{function}()']
+
+
+@pytest.mark.parametrize(
+    'form', [['-m', 'mimic_jax'], ['-m', 'mimic_jax.main'], console_script()], ids=range(3)
+)
+def test_ctrl_c_while_libraries_load_is_one_line(form, tmp_path):
+    (tmp_path / 'absl').mkdir()
+    text = 'import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nwhile True: pass\n'
+    (tmp_path / 'absl' / '__init__.py').write_text(text)
+    process = subprocess.run(
+        [sys.executable, *form, DIGITS], capture_output=True, text=True, cwd=ROOT, timeout=60,
+        env={**os.environ, 'PYTHONPATH': os.pathsep.join([str(tmp_path), str(ROOT)])},
+    )  # fmt: skip
+    assert process.returncode == 130 and process.stdout == ''
+    line = f'stopped; nothing is lost. To go on: python -m mimic_jax.main {DIGITS}\n'
+    assert process.stderr == line
 
 
 def test_a_terminal_shows_a_line_before_jax_is_loaded(tmp_path):
@@ -423,7 +448,7 @@ def test_the_module_runs_as_a_command():
         ({'name': 'digit'}, ['config.data.name', "'digits'"]),
         ({'name': 'npz'}, ['config.data.root is empty']),
         ({'name': 'npz', 'root': 'nowhere.npz'}, ['nowhere.npz', 'no file']),
-        ({'test': 5000}, ['config.data.test is 5000', '1797']),
+        ({'test': 5000}, ['config.data.test is 5000', '1797', 'set fewer']),
         ({'validation': 0}, ['config.data.validation is 0']),
     ],
 )

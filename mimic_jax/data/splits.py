@@ -207,6 +207,7 @@ def _flipped(labels: np.ndarray, num_classes: int, data: Data) -> np.ndarray:
 def _take(name: str, wanted: int, available: int) -> slice:
     if wanted > available:
         raise UserError(
-            f'config.data.{name} is {wanted}, but only {available} examples are left for it'
+            f'config.data.{name} is {wanted}, but only {available} examples are left for it; set fewer for '
+            'test, validation or train'
         )
     return slice(0, wanted)
