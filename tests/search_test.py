@@ -279,6 +279,17 @@ def test_two_workers_share_a_study(tmp_path):
     assert len({tuple(trial.params.values()) for trial in search.trials}) == 10
 
 
+def test_a_study_is_opened_without_a_line_of_optunas_own(tmp_path, caplog):
+    optuna.logging.set_verbosity(optuna.logging.INFO)
+    optuna.logging.enable_propagation()
+    try:
+        study.open_study(tmp_path / 's.db', 's', SPACE)
+        study.open_study(tmp_path / 's.db', 's', SPACE)
+    finally:
+        optuna.logging.disable_propagation()
+    assert not caplog.records
+
+
 def test_a_study_of_another_space_is_refused(tmp_path):
     study.open_study(tmp_path / 's.db', 's', SPACE)
     study.open_study(tmp_path / 's.db', 's', dict(reversed(SPACE.items())))  # order is no matter

@@ -46,7 +46,6 @@ class Findings:
 
         direction = 'maximize' if self.maximised else 'minimize'
         alike = len({trial.value for trial in self.finished}) == 1  # no parameter matters
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
         with warnings.catch_warnings(), plt.rc_context({'savefig.bbox': 'tight'}):
             # Optuna sets a style of its own, which ends with this block.
             warnings.simplefilter('ignore', optuna.exceptions.ExperimentalWarning)

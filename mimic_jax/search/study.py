@@ -144,6 +144,7 @@ def reachable(url: str | Path) -> Iterator[optuna.storages.RDBStorage]:
             'the study database is no URL that can be read; write sqlite:///FILE, '
             'postgresql://USER:PASSWORD@HOST/NAME or mysql://USER:PASSWORD@HOST/NAME'
         ) from None
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # a run reports its trials itself
     try:
         if _is_path(url):
             Path(url).parent.mkdir(parents=True, exist_ok=True)

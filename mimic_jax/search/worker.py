@@ -40,7 +40,6 @@ def work(
     Raises:
       The error of `outcome` that ended the work; without one, the database's, one of `study.FAULTS`.
     """
-    optuna.logging.set_verbosity(optuna.logging.ERROR)  # the caller reports trials itself
     raised = []  # by `outcome`
 
     def objective(trial: optuna.Trial) -> float:
