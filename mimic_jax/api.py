@@ -22,7 +22,7 @@ from absl import logging
 
 from mimic_jax import pipeline
 from mimic_jax.artifacts import objects, source
-from mimic_jax.config import passed, presets, shipped
+from mimic_jax.config import command_line, passed, presets, shipped
 from mimic_jax.config.fields import nearest
 from mimic_jax.errors import UserError
 from mimic_jax.export import callable_net
@@ -34,6 +34,10 @@ from mimic_jax.runtime import allocator, compiled, interrupt
 from mimic_jax.training import metrics_log
 from mimic_jax.training.plan import NetPlan
 from mimic_jax.training.session import Session
+
+PHASES = tuple(
+    each for each in command_line.PHASES if each not in (*command_line.OF_WORKDIR, 'settings')
+)
 
 __all__ = ['Net', 'Result', 'load_experiment', 'load_student', 'open_cache', 'run']
 
@@ -92,6 +96,14 @@ def run(
       UserError: bad input of any kind.
       Interrupted: a signal stopped the run; all work so far is on disk, and the same call resumes it.
     """
+    if phase not in PHASES:
+        raise UserError(
+            f'phase is {phase!r}, which does not run from Python; {nearest(phase, PHASES)}'
+        )
+    if not hasattr(config, 'items'):
+        raise UserError(
+            f'config is {config!r}; give what mimic_jax.load_experiment returns, or a dict of settings'
+        )
     allocator.keep_freed_memory()
     compiled.keep()
     logging.set_verbosity(logging.FATAL)  # Orbax logs every file that it touches
@@ -119,7 +131,10 @@ def run(
 
 def open_cache(folder: str | Path) -> LogitCache:
     """Opens a complete logit cache and checks its files; `cache.view(0)` are logits [M, K]."""
-    return logit_cache.open_cache(Path(folder).expanduser(), {})
+    path = Path(folder).expanduser()
+    if not path.is_dir():
+        raise UserError(f'there is no folder {path}; give the folder logits-<id> of a workdir')
+    return logit_cache.open_cache(path, {})
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -219,6 +234,13 @@ def _change(config: ml_collections.ConfigDict, setting: str, value) -> None:
             known = here if isinstance(here, ml_collections.ConfigDict) else ()
             raise UserError(f'{where} has no setting {key!r}; {nearest(key, known)}')
         here, where = here[key], f'{where}.{key}'
+    if (
+        isinstance(here, ml_collections.ConfigDict)
+        and not hasattr(value, 'items')
+        and not callable(value)
+    ):
+        known = f'set {setting}.kind' if 'kind' in here else f'it has {", ".join(here)}'
+        raise UserError(f'{where} is a group of settings; {known}')
     if callable(value):  # a module or function: its name stands for it
         value = objects.keep(value, f'config.{setting}')
         setting = f'{setting}.path' if last == 'source' else setting

@@ -51,6 +51,12 @@ def test_an_experiment_is_found_by_name_from_any_folder_and_changed_by_settings(
         ('digits_student', {'data.trian': 3}, ["config.data has no setting 'trian'", "'train'"]),
         ('digits_student', {'data.train.x': 3}, ["config.data.train has no setting 'x'"]),
         ('digits_student', {'data.train': 'many'}, ["config.data.train is 'many'", 'type int']),
+        ('digits_student', {'students.mimic.loss': 'kl'}, ['set students.mimic.loss.kind']),
+        (
+            'digits_student',
+            {'data': 'npz'},
+            ['config.data is a group of settings; it has ', 'root'],
+        ),
     ],
 )
 def test_what_cannot_be_loaded_is_one_line(path, changes, words):
@@ -111,6 +117,37 @@ def test_names_that_nothing_bears_are_one_line(result):
     assert 'has no seed 7; it has [0, 1]' in refusal(lambda: result.student('mimic', 7))
     assert "config.members has no 'cnn_3'" in refusal(lambda: result.teacher('cnn_3'))
     assert 'config.logits' in refusal(lambda: result.ensemble('nets'))
+
+
+@pytest.mark.parametrize(
+    ('call', 'words'),
+    [
+        (
+            lambda: mimic_jax.run('digits_student'),
+            ["config is 'digits_student'", 'load_experiment'],
+        ),
+        (lambda: mimic_jax.run({}, phase='studnet'), ["'studnet'", "did you mean 'student'?"]),
+        (lambda: mimic_jax.run({}, phase='status'), ["'status', which does not run from Python"]),
+        (lambda: mimic_jax.load_student('nowhere'), ['there is no nowhere; give', 'export-<id>']),
+        (
+            lambda: mimic_jax.open_cache('nowhere'),
+            ['there is no folder nowhere; give', 'logits-<id>'],
+        ),
+    ],
+)
+def test_a_call_that_cannot_be_meant_is_one_line(call, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    message = refusal(call)
+    assert all(word in message for word in words)
+    assert not list(tmp_path.iterdir())
+
+
+def test_inputs_of_another_shape_are_one_line(result):
+    net = result.student('mimic')
+    for ask in (net, net.predict, net.predict_proba):
+        for shape in ((3, 8, 8), (8, 8, 1), (2, 9, 8, 1), (0, 8, 8, 1)):
+            message = refusal(ask, np.zeros(shape, np.uint8))
+            assert f'inputs have shape {shape}; the net takes [n, 8, 8, 1]' in message
 
 
 def test_an_export_is_loaded_and_asked(result, workdir):

@@ -359,6 +359,14 @@ def test_a_table_is_a_data_set():
     numbers = pandas.Series([1, None, 0], dtype='Int64')
     assert '1 of 3 labels are missing' in refusal(arrays.of, (frame[['a', 'b']], numbers))
     assert "no column 'nonesuch'; it has a, b, kind" in refusal(arrays.of, (frame, 'nonesuch'))
+    without_head = pandas.DataFrame({0: [0.5, 0.25, 1], 1: [1, 0, 1]})
+    found = arrays.of((without_head, 1))
+    assert found['features'].tolist() == [[0.5], [0.25], [1]] and found['labels'].tolist() == [
+        1,
+        0,
+        1,
+    ]
+    assert 'no column 5; it has 0, 1' in refusal(arrays.of, (without_head, 5))
     assert "the column 'kind' is" in refusal(arrays.of, (frame, [0, 1, 0]))
 
 

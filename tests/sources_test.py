@@ -112,10 +112,10 @@ def test_unlabelled_and_test_examples(write):
         ({'features': IMAGES, 'labels': LABELS}, 'features has shape (6, 5, 4, 3)'),
         ({'features': FEATURES.astype(complex), 'labels': LABELS}, 'features is complex128'),
         ({'features': FEATURES.astype(str), 'labels': LABELS}, 'features is <U'),
-        ({'features': without(np.nan), 'labels': LABELS}, 'holds 1 numbers that are missing'),
+        ({'features': without(np.nan), 'labels': LABELS}, 'in float32, 1 of 42, the first'),
         (
             {'features': without(np.inf), 'labels': LABELS},
-            'not finite in float32, the first in row 3, column 2',
+            'the first in row 3, column 2 from 0',
         ),
         ({'features': without(1e39), 'labels': LABELS}, 'not finite in float32'),
         (
@@ -124,7 +124,7 @@ def test_unlabelled_and_test_examples(write):
         ),
         (
             {'features': FEATURES, 'labels': np.where(np.arange(6) == 4, np.nan, LABELS)},
-            'labels hold 1 that are missing (nan), the first at position 4 from 0',
+            'labels are missing (nan) in 1 of 6 rows, the first at position 4 from 0',
         ),
         ({'images': IMAGES, 'labels': LABELS - 1}, 'labels must be whole numbers'),
         ({'images': IMAGES, 'labels': LABELS / 2}, 'labels must be whole numbers'),

@@ -47,18 +47,21 @@ def of(data) -> Arrays:
 
 def _labels(labels) -> np.ndarray:
     """Labels as an array; whole numbers of any type become int64, missing ones are refused."""
-    found = np.asarray(labels)
-    if found.dtype.kind not in 'OUS':
-        return found
-    # Of ['cat', nan] NumPy would make the text 'nan'.
-    each = np.asarray(labels, dtype=object).ravel()
-    missing = [number for number, label in enumerate(each) if _is_missing(label)]
-    if missing:
+    found = each = np.asarray(labels)
+    texts = found.dtype.kind in 'OUS'
+    if texts:  # of ['cat', nan] NumPy would make the text 'nan'
+        each = np.asarray(labels, dtype=object).ravel()
+        missing = [number for number, label in enumerate(each) if _is_missing(label)]
+    else:  # pandas gives missing whole numbers as nan
+        missing = (
+            np.flatnonzero(np.isnan(found)) if found.dtype.kind == 'f' and found.ndim == 1 else []
+        )
+    if len(missing):
         raise UserError(
             f'data: {len(missing)} of {len(each)} labels are missing, the first at position '
             f'{missing[0]} from 0; leave these examples out'
         )
-    if len(each) and all(_is_whole(label) for label in each):
+    if texts and len(each) and all(_is_whole(label) for label in each):
         return found.astype(np.int64)
     return found
 
@@ -88,14 +91,16 @@ def _table(frame, labels):
         # As many texts as rows are labels themselves.
         columns = list(labels) if 0 < len(labels) != len(frame) else []
     else:
-        columns = [labels] if isinstance(labels, str) else []
+        columns = (
+            [labels] if np.isscalar(labels) else []
+        )  # names are numbers in a file without a head
     for name in columns:
         if name not in frame.columns:
             raise UserError(
                 f'data has no column {name!r}; it has {", ".join(map(str, frame.columns))}'
             )
     if columns:
-        of_one = frame[labels] if isinstance(labels, str) else frame[columns]
+        of_one = frame[labels] if np.isscalar(labels) else frame[columns]
         frame, labels = frame.drop(columns=columns), of_one
     for name in frame.columns:
         if getattr(frame[name].dtype, 'kind', 'O') not in 'fiub':

@@ -182,8 +182,9 @@ class _Reader:
         if bad.any():
             row, column = np.argwhere(bad)[0]
             raise UserError(
-                f'{self._path}: {key} holds {bad.sum():,} numbers that are missing or not finite in '
-                f'float32, the first in row {row}, column {column} from 0; remove or replace them'
+                f'{self._path}: {key} holds numbers that are missing or not finite in float32, '
+                f'{bad.sum():,} of {bad.size:,}, the first in row {row}, column {column} from 0; remove '
+                'or replace them'
             )
         if first and self._data.preprocess == 'feature':
             self.centre = centring.fit(array)

@@ -37,7 +37,7 @@ def classes(labels: np.ndarray, where: Where) -> np.ndarray:
     missing = np.flatnonzero(np.isnan(labels)) if labels.dtype.kind == 'f' else ()
     if len(missing):
         raise UserError(
-            f'{path}: {key} hold {len(missing)} that are missing (nan), the first at position '
+            f'{path}: {key} are missing (nan) in {len(missing)} of {count} rows, the first at position '
             f'{missing[0]} from 0; leave these examples out'
         )
     if labels.dtype.kind not in 'iu' or not 0 <= labels.min() <= labels.max() < 2**31 - 1:

@@ -21,6 +21,10 @@ class Net:
 
     classes: the classes' names, where they have names.  facts: the content of an export's `export.json`.
     targets: the names of real-valued targets, which the net answers in their own units; () for classes.
+    shape: of one input; None where it is not known.
+
+    Raises:
+      UserError: inputs of another shape, or none, whatever they are asked for.
     """
 
     answer: Callable[[np.ndarray], np.ndarray]
@@ -28,11 +32,12 @@ class Net:
     facts: Mapping = dataclasses.field(default_factory=dict)
     is_probability: bool = False
     targets: tuple[str, ...] = ()
+    shape: tuple[int, ...] | None = None
 
     def __call__(self, inputs) -> np.ndarray:
         """Logits [n, K] float32, or real values [n, K]. An exported student gives log-probabilities
         instead of logits, which differ from them by a constant for each example."""
-        found = self.answer(np.asarray(inputs))
+        found = self._asked(inputs)
         return np.log(np.maximum(found, 1e-37)) if self.is_probability else found
 
     def predict_proba(self, inputs) -> np.ndarray:
@@ -44,7 +49,7 @@ class Net:
             )
         import scipy.special  # slow to import, and most runs do without it
 
-        found = self.answer(np.asarray(inputs))
+        found = self._asked(inputs)
         return found if self.is_probability else scipy.special.softmax(found, axis=1)
 
     def predict(self, inputs) -> np.ndarray:
@@ -53,15 +58,24 @@ class Net:
         Of real-valued targets their values, [n, K], or [n] of one target.
         """
         if self.targets:
-            values = self.answer(np.asarray(inputs))
+            values = self._asked(inputs)
             return values[:, 0] if len(self.targets) == 1 else values
-        found = self.answer(np.asarray(inputs)).argmax(axis=1)
+        found = self._asked(inputs).argmax(axis=1)
         return np.asarray(self.classes)[found] if self.classes else found
+
+    def _asked(self, inputs) -> np.ndarray:
+        given = np.asarray(inputs)
+        if self.shape is not None and (given.shape[1:] != self.shape or not given.size):
+            wanted = ', '.join(map(str, ('n', *self.shape)))
+            raise UserError(f'inputs have shape {given.shape}; the net takes [{wanted}], n from 1')
+        return self.answer(given)
 
 
 def load_student(folder: str | Path) -> Net:
     """A student that `--phase=export` wrote: the artifact's folder, or its file."""
     path = Path(folder).expanduser()
+    if not path.exists():
+        raise UserError(f'there is no {path}; give the folder export-<id> of a workdir')
     if path.is_dir():
         found = [path / name for name in exporting.FILES.values() if (path / name).is_file()]
         if not found:
@@ -75,20 +89,23 @@ def load_student(folder: str | Path) -> Net:
     call = exporting.load(path)
     centre = Centre.from_json(facts.get('input', {}).get('centre', {}))
     answer = functools.partial(ask, call, centre)
+    shape = tuple(facts['input']['shape'][1:]) if 'input' in facts else None
     if 'targets' in facts:
-        return Net(answer, (), facts, targets=tuple(facts['targets']['names']))
-    return Net(answer, tuple(facts.get('classes') or ()), facts, is_probability=True)
+        return Net(answer, (), facts, targets=tuple(facts['targets']['names']), shape=shape)
+    classes = tuple(facts.get('classes') or ())
+    return Net(answer, classes, facts, is_probability=True, shape=shape)
 
 
 def of_data(call: Callable, data: Dataset) -> Net:
     """A net that was trained on `data`.  call: inputs as the net takes them to its outputs."""
+    shape = tuple(data.input_shape)
     if data.scale is None:
-        return Net(functools.partial(ask, call, data.centre), data.class_names)
+        return Net(functools.partial(ask, call, data.centre), data.class_names, shape=shape)
 
     def answer(inputs: np.ndarray) -> np.ndarray:
         return data.scale.restore(ask(call, data.centre, inputs))
 
-    return Net(answer, targets=data.class_names)
+    return Net(answer, targets=data.class_names, shape=shape)
 
 
 def ask(call: Callable, centre: Centre, inputs: np.ndarray) -> np.ndarray:

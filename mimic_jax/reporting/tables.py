@@ -74,7 +74,7 @@ def headline(rows: Sequence[dict]) -> str | None:
     verdict = {
         True: 'more than two standard errors',
         False: 'within two standard errors',
-        None: 'one seed a side, so no error estimate',
+        None: 'a side has one seed, so no error estimate',
     }[sure]
     text = (
         f'Mimicking takes {mimic["model"]} from {100 * twin["mean"]:.2f}% to '
