@@ -2,6 +2,7 @@
 
     pip install -e '.[bench]'
     python benchmarks/train_step.py --json=results/train_step.json
+    python benchmarks/train_step.py --isa=avx2 --json=results/train_step_avx2.json
 
 A step is forward, backward, clipping-free SGD with Nesterov momentum on the squared error of logits
 (Ba & Caruana 2014, equation 1), float32, inputs on the device, a batch of 128 or `--batch`. The peer is
@@ -17,12 +18,18 @@ memory would allow, one after the other: what must be read and written, at the r
 does not fit in the caches. Of each parameter that is 7 numbers (its gradient written, and read by its
 norm and by the update; it and its momentum read and written), of each layer's outputs 6 (written, and
 read forward and backward; their gradient written and read twice).
+
+`--isa=avx2` keeps both sides' libraries from a newer processor's AVX-512: an older one's instructions, at
+this one's clock and caches. The file says which instructions the processor has, which were allowed, and
+the rates of each side's products and of the memory.
 """
 
 import argparse
 import collections
 import json
 import math
+import os
+import platform
 import statistics
 import subprocess
 import sys
@@ -37,12 +44,22 @@ NETS = {
     '128c5-p3/2s-128c5-p3/2s-128c5-p3/2s-1k': IMAGE,
     '128c5-p3/2s-1200L-30k': IMAGE,
     '32c3-bn-p2-64c3-bn-p2-128c3-bn-p2': IMAGE,
+    '64c3-bn-p2-64c3-bn-256c3-bn-p2-256c3-bn-256c3-bn-p2-256c3-bn-p4': IMAGE,
     '32c5-p2-200L-2000': IMAGE,
     '8k': SPEECH,
     '250L-8k': SPEECH,
     '2k-2k-2k': SPEECH,
 }
 SIDES = ('ours', 'eager', 'compiled')
+# What keeps XLA, oneDNN, MKL and PyTorch's own kernels from newer instructions.
+LIMITS = {
+    'avx2': {
+        'XLA_FLAGS': '--xla_cpu_max_isa=AVX2',
+        'ONEDNN_MAX_CPU_ISA': 'AVX2',
+        'MKL_ENABLE_INSTRUCTIONS': 'AVX2',
+        'ATEN_CPU_CAPABILITY': 'avx2',
+    }
+}
 
 
 def main():
@@ -50,6 +67,7 @@ def main():
     parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--batch', type=int, default=128)
     parser.add_argument('--nets', nargs='*', default=list(NETS), choices=list(NETS))
+    parser.add_argument('--isa', choices=list(LIMITS), help='the newest instructions allowed')
     parser.add_argument('--json', type=Path)
     parser.add_argument('--measure', nargs=2, metavar=('NET', 'SIDE'), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -64,19 +82,41 @@ def main():
         return
     import record
 
+    os.environ.update(LIMITS.get(arguments.isa, {}))
     start = time.monotonic()
-    rows = [
-        row for spec in arguments.nets for row in compare(spec, arguments.batch, arguments.rounds)
-    ]
+    rows, rates = [], collections.defaultdict(list)
+    for spec in arguments.nets:
+        found = measure(spec, arguments.batch, arguments.rounds)
+        for row in compare(spec, arguments.batch, found):
+            print(row, flush=True)
+            rows.append(row)
+        for side in SIDES:
+            library = 'jax' if side == 'ours' else 'PyTorch'
+            rates[f'products of {library}, GFLOP/s'] += found[side]['gigaflops']
+        rates['memory, GB/s'] += found['ours']['gigabytes']
     if arguments.json:
-        seconds = round(time.monotonic() - start, 1)
-        record.save(arguments.json, rows, seconds=seconds, batch=arguments.batch)
+        record.save(
+            arguments.json,
+            rows,
+            seconds=round(time.monotonic() - start, 1),
+            batch=arguments.batch,
+            instructions={'processor': instructions(), 'allowed': arguments.isa or 'all'},
+            rates={name: round(statistics.median(values), 1) for name, values in rates.items()},
+        )
 
 
-def compare(spec: str, batch: int, rounds: int) -> list[dict]:
-    """Rows {name, ours, peer, ratio}: the step against PyTorch's, its speed against a product's."""
-    import record
+def instructions() -> str:
+    """The newest vector instructions that the processor says it has."""
+    try:
+        flags = Path('/proc/cpuinfo').read_text()
+    except OSError:
+        return platform.machine()
+    known = {'avx512f': 'AVX-512', 'avx2': 'AVX2', 'avx': 'AVX'}
+    return next((name for flag, name in known.items() if f' {flag} ' in flags), platform.machine())
 
+
+def measure(spec: str, batch: int, rounds: int) -> dict[str, dict[str, list[float]]]:
+    """{side: {milliseconds, gigaflops, ...}} of the sides' processes, in turns."""
     found = {side: collections.defaultdict(list) for side in SIDES}
     for _ in range(rounds):
         for side in SIDES:
@@ -84,20 +124,24 @@ def compare(spec: str, batch: int, rounds: int) -> list[dict]:
             output = subprocess.check_output(command, text=True).splitlines()[-1]
             for key, values in json.loads(output).items():
                 found[side][key] += values
+    return found
+
+
+def compare(spec: str, batch: int, found: dict) -> list[dict]:
+    """Rows {name, ours, peer, ratio}: the step against PyTorch's, its speed against a product's."""
+    import record
+
     step = {side: statistics.median(found[side]['milliseconds']) for side in SIDES}
     product = max(max(found[side]['gigaflops']) for side in SIDES)
     better = min(('eager', 'compiled'), key=step.get)
     rate = flops(spec, batch) / step['ours'] / 1e6
     limit = flops(spec, batch) / product / 1e6
     limit += traffic(spec, batch) / max(found['ours']['gigabytes']) / 1e6
-    rows = [
+    return [
         record.cost(f'{spec}, ms a step, PyTorch {better}', step['ours'], step[better]),
         record.rate(f'{spec}, GFLOP/s, against a matrix product', rate, product),
         record.cost(f'{spec}, ms a step, products and memory alone', step['ours'], limit),
     ]
-    for row in rows:
-        print(row, flush=True)
-    return rows
 
 
 def flops(spec: str, batch: int) -> float:
