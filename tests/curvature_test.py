@@ -159,3 +159,16 @@ def test_a_group_that_fits_no_parameter_is_refused_in_the_plan(config, make_sess
     assert refusal(make_session, config).startswith(
         "config.students.mimic.train.groups.out.parameters is '^nothing', which fits none of "
     )
+
+
+def test_the_table_of_rates_fits_a_terminal(monkeypatch):
+    trials = [{'learning_rate': 0.011, 'validation_accuracy': 0.78}] * len(rates.AROUND)
+    row = {
+        'name': 'student mimic, seed 0', 'model': '32L-2000', 'target': 'logits', 'clip_norm': 1.0,
+        'learning_rate': 0.1, 'largest_stable_rate': 0.111, 'trials': trials,
+    }  # fmt: skip
+    monkeypatch.setattr(rates.console, 'width', lambda: 80)
+    head, _, name, figures = rates._table([row]).splitlines()
+    assert max(map(len, (head, name, figures))) <= 80
+    assert name == 'student mimic, 32L-2000, on logits'
+    assert figures.split('  ')[1] == '0.1, clipped' and figures.count('0.011: 78.0') == 3

@@ -169,6 +169,13 @@ def test_a_short_run_is_announced_without_advice(clock, stream):
     assert announcements(stream) == ['The whole run needs about 15 min more on this machine.']
 
 
+def test_work_that_nothing_planned_is_not_announced(clock, stream):
+    progress = Progress(stream=stream, clock=clock)
+    with progress.task('net', 'train', steps=100, work_per_step=1.0) as bar:
+        work(bar, clock, calls=60, seconds=1)
+    assert announcements(stream) == []
+
+
 def test_a_run_that_is_over_at_once_announces_nothing(clock, stream):
     progress = Progress('Take :smoke.', stream=stream, clock=clock)
     progress.plan('train', 9.0)

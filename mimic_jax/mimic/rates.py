@@ -16,7 +16,7 @@ from mimic_jax.errors import NotFinite, UserError
 from mimic_jax.mimic import students
 from mimic_jax.mimic.plan import Plan
 from mimic_jax.ops import text
-from mimic_jax.runtime import files, hosts
+from mimic_jax.runtime import console, files, hosts
 from mimic_jax.training import curvature, fitting, loop, metrics_log
 from mimic_jax.training.plan import NetPlan, Targets
 from mimic_jax.training.session import Session
@@ -155,9 +155,9 @@ def _read(path: Path) -> list[dict]:
 
 
 def _table(rows: list[dict]) -> str:
-    head = ['net', 'trained on', 'its rate', 'largest stable rate']
+    head = ['net', 'its rate', 'largest stable']
     head += [f'at {factor:g} of it, %' for factor in AROUND]
-    return text.aligned([head, *map(_cells, rows)])
+    return text.fitted([head, *map(_cells, rows)], console.width())
 
 
 def _cells(row: dict) -> list[str]:
@@ -168,8 +168,7 @@ def _cells(row: dict) -> list[str]:
     ]
     stable = row['largest_stable_rate']
     return [
-        f'{row["name"].partition(",")[0]}, {row["model"]}',
-        row['target'],
+        f'{row["name"].partition(",")[0]}, {row["model"]}, on {row["target"]}',
         f'{row["learning_rate"]:g}' + (', clipped' if row['clip_norm'] else ''),
         f'{stable:.2g}' if stable else '–',
         *(found or ['–'] * len(AROUND)),

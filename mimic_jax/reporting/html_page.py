@@ -74,8 +74,9 @@ pre { margin: 0 0 1rem; padding: .6rem .9rem; background: var(--panel); overflow
   .stacked tr { padding: .5rem 0; border-bottom: 1px solid var(--line); }
   .stacked tbody th, .stacked td { padding: .1rem 0; border: 0; white-space: normal; }
   .stacked tbody th { position: static; font-weight: 600; }
-  .stacked td { display: flex; justify-content: space-between; gap: 1rem; overflow-wrap: anywhere; }
-  .stacked td[data-label=""] { display: block; font-weight: 600; }
+  .stacked td { display: flex; justify-content: space-between; gap: 1rem; overflow-wrap: anywhere;
+    text-align: right; }
+  .stacked td[data-label=""] { display: block; font-weight: 600; text-align: left; }
   .stacked td::before { content: attr(data-label); color: var(--soft); white-space: nowrap; } }
 """
 

@@ -149,7 +149,7 @@ class Progress:
         self._seconds[kind] += seconds
         if not self._announced and sum(self._seconds.values()) >= SETTLED_SECONDS:
             left = self.seconds_left()
-            if left is None:
+            if left is None or round(left) == 0:
                 return
             self._announced = True
             advice = f' {self._advice}' if self._advice and left > LONG_SECONDS else ''
