@@ -36,7 +36,9 @@ from mimic_jax.training.plan import NetPlan
 from mimic_jax.training.session import Session
 
 PHASES = tuple(
-    each for each in command_line.PHASES if each not in (*command_line.OF_WORKDIR, 'settings')
+    each
+    for each in command_line.PHASES
+    if each not in (*command_line.OF_WORKDIR, *command_line.OF_SETTINGS)
 )
 
 __all__ = ['Net', 'Result', 'load_experiment', 'load_student', 'open_cache', 'run']

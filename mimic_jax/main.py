@@ -12,6 +12,7 @@ PHASE   all: search, teacher, logits, student, baseline, evaluate, decode and
         views: the views of a logit cache as arrays in the folder --output
         rates: the largest stable learning rate of each net, and short trials
         settings: every setting with its value, default and meaning
+        completion: a line for bash, after which Tab completes settings
         verify: every file of --workdir against its digest
         status: what lies in --workdir, and which experiment made it
         clean: what no report refers to; with --yes, deletes it
@@ -79,7 +80,7 @@ def main(_) -> None:
         if _DISTRIBUTED.value:
             interrupt.install()
             _join()
-        if _PHASE.value == 'settings':
+        if _PHASE.value in command_line.OF_SETTINGS:
             _print_settings()
         elif _PHASE.value in command_line.OF_WORKDIR:
             _of_workdir()
@@ -164,6 +165,10 @@ def _path(flag: str | None) -> str:
 
 
 def _print_settings() -> None:
+    if _PHASE.value == 'completion':
+        own = flags.FLAGS.get_key_flags_for_module(sys.modules[__name__])
+        print(command_line.completion(_CONFIG.value, own))
+        return
     from mimic_jax.config import describe
 
     print(describe.values(_CONFIG.value, console.width()))

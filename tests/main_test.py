@@ -284,6 +284,31 @@ def test_settings_fit_the_terminal_and_lose_no_word():
     assert [max(map(len, text.splitlines())) for text in (whole, narrow)] == [100, 60]
 
 
+def test_bash_completes_settings_phases_and_experiments():
+    process = command('--config=digits_student', '--phase=completion')
+    complete, *options, words, name = shlex.split(process.stdout)
+    assert [complete, *options, name] == ['complete', '-o', 'nospace', '-W', 'mimic_jax']
+    for typed, found in (
+        (
+            '--config.students.mimic.train.learning_',
+            ['--config.students.mimic.train.learning_rate='],
+        ),
+        ('digits_', ['digits_student']),  # behind '=', where bash begins a word
+        ('stat', ['status']),
+        ('--ver', ['--version']),
+        ('--workd', ['--workdir=']),
+    ):
+        shown = subprocess.run(
+            ['bash', '-c', 'compgen -W "$1" -- "$2"', '', words, typed],
+            capture_output=True,
+            text=True,
+        )
+        assert shown.stdout.split() == found
+    assert words.count('--config.data.') > 20
+    checked = subprocess.run(['bash', '-c', process.stdout + 'complete -p mimic_jax'])
+    assert checked.returncode == 0
+
+
 def test_what_lies_in_a_workdir_is_told_without_waiting_for_jax(tmp_path):
     program = (
         'import sys\nfrom pathlib import Path\nfrom mimic_jax.reporting import inventory\n'

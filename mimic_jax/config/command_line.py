@@ -7,9 +7,10 @@ import os
 import platform
 import re
 import runpy
+import shlex
 import textwrap
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import ml_collections
@@ -24,8 +25,9 @@ OF_ALL = ('search', 'teacher', 'logits', 'student', 'baseline', 'evaluate', 'dec
 PHASES = (
     *('all', *OF_ALL),
     *('plan', 'views', 'rates', 'export', 'predict'),
-    *('settings', 'verify', 'status', 'clean'),
+    *('settings', 'completion', 'verify', 'status', 'clean'),
 )
+OF_SETTINGS = ('settings', 'completion')  # phases that read a config alone, and no data
 OF_WORKDIR = ('verify', 'status', 'clean')  # phases that look at a whole workdir and need no config
 READ_BY = {  # flags that some phases alone read
     'student': ('export', 'predict'),
@@ -107,6 +109,23 @@ def help_for(words: Iterable[str], about: str, flags: Iterable, columns: int | N
 def versions() -> str:
     jax = importlib.metadata.version('jax')  # jax itself is slow to import
     return f'mimic_jax {__version__}, Python {platform.python_version()}, jax {jax}'
+
+
+def completion(config: Mapping, flags: Iterable) -> str:
+    """A line of bash, after which Tab completes phases, experiments, flags and the settings of a config."""
+    experiments = [Path(name).stem for name in shipped.names()]
+    named = [f'--{flag.name}' + '=' * (not flag.boolean) for flag in flags]
+    words = [*PHASES, *experiments, '--help', *named, *_settings(config, '--config')]
+    return f'complete -o nospace -W {shlex.quote(" ".join(words))} mimic_jax'
+
+
+def _settings(group: Mapping, path: str) -> Iterator[str]:
+    """The flags of all settings in a group, as they are typed before their values."""
+    for name, value in group.items():
+        if isinstance(value, ml_collections.ConfigDict):
+            yield from _settings(value, f'{path}.{name}')
+        else:
+            yield f'{path}.{name}='
 
 
 def check_phase(phase: str, flags: Mapping) -> None:
