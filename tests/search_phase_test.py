@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import json
 import sqlite3
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -296,13 +297,26 @@ def tell(workdir, statement):
         database.commit()
 
 
+@pytest.fixture
+def clock(tmp_path, monkeypatch):
+    """To wait takes no time: a worker that sleeps moves its clock on, and its database's."""
+    now = [1000.0]
+
+    def sleep(seconds):
+        now[0] += seconds
+        tell(tmp_path, f"UPDATE trial_heartbeats SET heartbeat = datetime(heartbeat, '-{seconds} seconds')")
+
+    monkeypatch.setattr('mimic_jax.search.worker.POLL', 30)
+    monkeypatch.setattr('mimic_jax.search.worker.time', SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(studies, 'time', SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr('optuna.storages._rdb.storage.time', SimpleNamespace(sleep=lambda _: None))
+
+
 @pytest.mark.parametrize('fault', FAULTS)
 def test_a_database_that_fails_in_a_trial_is_a_line_and_then_the_search_goes_on(
-    tmp_path, device, stand_in, monkeypatch, fault
+    tmp_path, device, stand_in, clock, fault
 ):
     fail, mend = FAULTS[fault]
-    monkeypatch.setattr(studies, '_HEARTBEAT', 1)
-    monkeypatch.setattr('mimic_jax.search.worker.POLL', 0.2)
 
     def outcome(call, job):
         if call == 2:
@@ -326,7 +340,7 @@ def test_a_database_that_fails_in_a_trial_is_a_line_and_then_the_search_goes_on(
     [('lost', UserError('the training’s own')), ('full', interrupt.Interrupted('by a signal'))],
 )
 def test_what_ended_a_trial_is_told_though_the_database_fails_too(
-    tmp_path, device, stand_in, fault, error
+    tmp_path, device, stand_in, clock, fault, error
 ):
     def outcome(call, job):
         tell(tmp_path, FAULTS[fault][0])
@@ -339,10 +353,8 @@ def test_what_ended_a_trial_is_told_though_the_database_fails_too(
 
 @pytest.mark.parametrize('heard', [True, False], ids=['later', 'at once'])
 def test_a_trial_of_a_killed_process_is_run_again(
-    tmp_path, device, stand_in, monkeypatch, capsys, heard
+    tmp_path, device, stand_in, clock, capsys, heard
 ):
-    monkeypatch.setattr(studies, '_HEARTBEAT', 1)
-    monkeypatch.setattr('mimic_jax.search.worker.POLL', 0.2)
     run_job = stand_in(lambda call, job: 0.5)
     run(searching(1), tmp_path, device)
     study = optuna.load_study(
@@ -352,7 +364,7 @@ def test_a_trial_of_a_killed_process_is_run_again(
     dead = study.ask(studies.distributions(experiments.read(searching()).search.space))
     if heard:
         storage = optuna.storages.RDBStorage(
-            f'sqlite:///{tmp_path / "studies.sqlite"}', heartbeat_interval=1
+            f'sqlite:///{tmp_path / "studies.sqlite"}', heartbeat_interval=studies._HEARTBEAT
         )
         storage.record_heartbeat(dead._trial_id)
     capsys.readouterr()
