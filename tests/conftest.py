@@ -6,6 +6,10 @@ import os
 import sys
 from pathlib import Path
 
+# Most of the time of tests is the compilation of tiny nets: without optimisation it is a quarter less. jax
+# reads this when it is imported. What .ci/long runs, and the commands of .ci/run, is optimised.
+os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=0')
+
 import hypothesis
 import jax
 import numpy as np

@@ -1,5 +1,6 @@
 """Teachers made elsewhere: their logits become a cache like any other."""
 
+import importlib
 import json
 import re
 import subprocess
@@ -217,7 +218,7 @@ def test_the_example_is_a_forest_of_the_training_rows(make_session, settings, mo
     from sklearn.ensemble import RandomForestClassifier
 
     monkeypatch.syspath_prepend(ROOT)
-    monkeypatch.setattr('examples.forest_teacher.TREES', 7)
+    monkeypatch.setattr(importlib.import_module('examples.forest_teacher'), 'TREES', 7)
     source(settings, 'fit', 'examples.forest_teacher:fit', probabilities=True)
     session, cache, opened = written(make_session, settings)
     train = session.data.splits['train']
