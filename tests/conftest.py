@@ -24,7 +24,7 @@ jax.config.update('jax_num_cpu_devices', 8)
 # tests start included, and so does the next run.
 COMPILED = {
     'jax_compilation_cache_dir': str(Path(__file__).parent.parent / '.pytest_cache' / 'jax'),
-    'jax_persistent_cache_min_compile_time_secs': 0.2,
+    'jax_persistent_cache_min_compile_time_secs': 0.05,
 }
 for name, value in COMPILED.items():
     jax.config.update(name, value)
