@@ -52,18 +52,6 @@ SMALL = {  # cifar_student.py:small's
     'losses': {'probabilities': {'learning_rate': 0.1}, 'kl': {'learning_rate': 0.1}},
     'others': {'run': {'evaluation_steps': 200, 'checkpoint_steps': 200}},
 }
-LOSSES = {
-    'logits': ('logits (equation 1)', {'kind': 'logits'}),
-    'standardised': ('standardised logits', {'kind': 'standardised_logits'}),
-    'probabilities': ('probabilities, squared error', {'kind': 'probabilities'}),
-    'kl': ('KL divergence', {'kind': 'kl'}),
-    'kl_3': ('KL divergence, temperature 3', {'kind': 'kl', 'temperature': 3.0}),
-    # Only labelled images have the hard tenth.
-    'hinton': (
-        'Hinton: .9 soft at temperature 3, .1 hard',
-        {'kind': 'hinton', 'temperature': 3.0, 'soft_weight': 0.9},
-    ),
-}
 IMAGES = 40_000  # training and unlabelled images together, whole and small
 PARTS = (2500, 10_000)  # of the unlabelled images
 
@@ -76,7 +64,7 @@ def get_config(arg=''):
         'data': cifar.data(**nets['data']),
         'views': cifar.views(),
         'members': nets['teachers'],
-        'logits': {'ecnn': cache(nets)},
+        'logits': {'ecnn': cifar.cache(nets)},
     }
     return presets.build({**config, **nets['others'], **claim(nets)})
 
@@ -84,10 +72,10 @@ def get_config(arg=''):
 def losses(nets):
     """Section 2.2."""
     students = {}
-    for name, (_, loss) in LOSSES.items():
+    for name, (_, loss) in presets.LOSSES.items():
         train = {**nets['on_logits'], **nets['losses'].get(name, {})}
         students[name] = cifar.mimic(nets['student'], loss=loss, **train)
-    labels = {name: label for name, (label, _) in LOSSES.items()}
+    labels = {name: label for name, (label, _) in presets.LOSSES.items()}
     return {'students': students, 'report': presets.report('ecnn', rows(labels))}
 
 
@@ -105,10 +93,10 @@ def bottleneck(nets):
 
 def transfer(nets):
     """Section 3.2: a student for each part of the images, and one for all of them."""
-    logits, students, shown = {'ecnn': cache(nets)}, {}, rows({})
+    logits, students, shown = {'ecnn': cifar.cache(nets)}, {}, rows({})
 
     def add(name, size, split, curve, seen=''):
-        logits[name] = cache(nets, transfer=(split,), limit=size)
+        logits[name] = cifar.cache(nets, transfer=(split,), limit=size)
         passes = round(nets['on_logits']['epochs'] * IMAGES / size)  # equal steps for all sizes
         train = {**nets['on_logits'], 'epochs': passes}
         students[name] = cifar.mimic(nets['student'], name, **train)
@@ -144,7 +132,7 @@ def overfitting(nets):
         # Students have no views. Teachers keep theirs, so that they are the other claims' teachers.
         'views': {},
         'members': {name: {**net, 'views': cifar.views()} for name, net in teachers.items()},
-        'logits': {'ecnn': cache(nets, views=1)},
+        'logits': {'ecnn': cifar.cache(nets, views=1)},
     }
 
 
@@ -158,7 +146,7 @@ def noise(nets, part):
     return {
         'data': cifar.data(**nets['data'], label_noise=part),
         'members': {'cnn_1': nets['teachers']['cnn_1']},
-        'logits': {'cnn': cache(nets, members=('cnn_1',))},
+        'logits': {'cnn': cifar.cache(nets, members=('cnn_1',))},
         'students': {
             'labels': cifar.on_labels(nets['student'], **nets['on_labels']),
             'mimic': cifar.mimic(nets['student'], 'cnn', **nets['on_logits']),
@@ -181,7 +169,7 @@ def targets(nets):
         students[name] = cifar.mimic(nets['student'], loss={'kind': kind}, **how)
     labels = {'labels': 'labels', **{name: label for name, (label, *_) in kinds.items()}}
     return {
-        'logits': {'ecnn': cache(nets, transfer=('train',), views=train['epochs'])},
+        'logits': {'ecnn': cifar.cache(nets, transfer=('train',), views=train['epochs'])},
         'students': students,
         'report': presets.report('ecnn', rows(labels)),
     }
@@ -197,11 +185,6 @@ CLAIMS = {
     'noise30': lambda nets: noise(nets, 0.3),
 }
 PRESETS = (*CLAIMS, *(f'{claim},small' for claim in CLAIMS))
-
-
-def cache(nets, **settings):
-    """The ensemble's logits, on a view for each of the mimic's epochs."""
-    return {'members': tuple(nets['teachers']), 'views': nets['on_logits']['epochs'], **settings}
 
 
 def rows(labels):

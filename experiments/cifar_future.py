@@ -63,12 +63,8 @@ SMALL = {
     'trials': 8,
     'others': {'run': {'evaluation_steps': 200, 'checkpoint_steps': 200}},
 }
-SIZES = (
-    5000,
-    10_000,
-    20_000,
-    40_000,
-)  # of the transfer set of `:dense,small`, its labelled images first
+# Of the transfer set of `:dense,small`, its labelled images first.
+SIZES = (5000, 10_000, 20_000, 40_000)
 BEST = (1, 2, 3)  # ranks of each search that `:direct` tabulates
 
 
@@ -82,7 +78,7 @@ def get_config(arg=''):
         'data': cifar.data(**nets['data']),
         'views': cifar.views(),
         'members': nets['teachers'],
-        'logits': {'ecnn': cache(nets)},
+        'logits': {'ecnn': cifar.cache(nets)},
     }
     made = searched(nets, side, small) if side else PARTS[part](nets, small)
     return presets.build({**config, **nets['others'], **made})
@@ -98,7 +94,7 @@ def dense(nets, small):
             'train': ('the training images', {'transfer': ('train',)}),
             'all': ('these and the others', {}),
         }
-    logits = {name: cache(nets, **settings) for name, (_, settings) in sets.items()}
+    logits = {name: cifar.cache(nets, **settings) for name, (_, settings) in sets.items()}
     students, shown = {}, {}
     for net, (model, words) in nets['dense'].items():
         students[f'{net}_labels'] = cifar.on_labels(model, **{**nets['on_labels'], **train})
@@ -162,24 +158,24 @@ def searched(nets, side, small):
     on_labels, on_logits = nets['on_labels'], nets['on_logits']
     if side == 'labels':
         space = {
-            'rate': logarithmic(0.03, 0.3),
-            'decay': logarithmic(1e-5, 2e-3),
+            'rate': presets.logarithmic(0.03, 0.3),
+            'decay': presets.logarithmic(1e-5, 2e-3),
             'd': {'low': 0.0, 'high': 0.4},
             'smoothing': {'low': 0.0, 'high': 0.2},
-            'mixup': logarithmic(0.05, 1.0),
+            'mixup': presets.logarithmic(0.05, 1.0),
         }
         sets = {'smoothing': 'train.label_smoothing', 'mixup': 'views.mixup'}
         student = cifar.on_labels(nets['dropout'], **on_labels)
     else:
         space = {
-            'rate': logarithmic(0.05, 1.0),
-            'decay': logarithmic(1e-6, 1e-3),
-            'momentum': logarithmic(0.8, 0.97),
+            'rate': presets.logarithmic(0.05, 1.0),
+            'decay': presets.logarithmic(1e-6, 1e-3),
+            'momentum': presets.logarithmic(0.8, 0.97),
         }
         sets = {'momentum': 'train.momentum'}
         student = cifar.mimic(nets['student'], **on_logits)
     epochs = student['train']['epochs']
-    space['epochs'] = {**logarithmic(epochs, 3 * epochs), 'int': True}
+    space['epochs'] = presets.logarithmic(epochs, 3 * epochs, int=True)
     sets |= {'rate': 'train.learning_rate', 'decay': 'train.weight_decay', 'epochs': 'train.epochs'}
     found = {f'{side}_{rank}': {'from_study': {'rank': rank}} for rank in BEST}
     shown = {
@@ -202,27 +198,15 @@ def searched(nets, side, small):
 
 PARTS = {'dense': dense, 'sizes': sizes, 'direct': direct}
 SIDES = {'labels': 'searched on labels', 'mimic': 'searched mimic'}
-PRESETS = (
-    *(
-        f'{part}{size}'
-        for size in ('', ',small')
-        for part in (*PARTS, *map('direct,{}'.format, SIDES))
-    ),
+PRESETS = tuple(
+    f'{part}{size}'
+    for size in ('', ',small')
+    for part in (*PARTS, *(f'direct,{side}' for side in SIDES))
 )
 
 
 def study(side, small):
     return f'cifar_future_{side}' + ('_small' if small else '')
-
-
-def logarithmic(low, high):
-    """A number searched evenly on a log scale."""
-    return {'low': low, 'high': high, 'log': True}
-
-
-def cache(nets, **settings):
-    """The ensemble's logits, on a view for each epoch of cifar_student.py's mimic."""
-    return {'members': tuple(nets['teachers']), 'views': nets['on_logits']['epochs'], **settings}
 
 
 def report(ensemble, shown, **settings):

@@ -33,7 +33,7 @@ MODEL = '128c5-p3/2-1200L-30k'  # the paper's: a convolution, a linear bottlenec
 def get_config(arg=''):
     teachers = cifar.teachers()
     config = {
-        'presets': ('small takes about an hour on 2 CPU cores', 'smoke takes some minutes'),
+        'presets': presets.SHORTER,
         'data': cifar.data(),
         'views': cifar.views(),
         'members': teachers,
@@ -69,8 +69,8 @@ def small(config):
 
 def smoke(config):
     """A subset, two tiny teachers, one seed: every phase on real images, in minutes."""
-    config.data.update({'train': 1000, 'validation': 500, 'test': 1000, 'unlabelled': 2000})
-    teachers = cifar.members(2, '16c3-bn-p2-32c3-bn-p2-64', {'epochs': 15, 'batch_size': 50})
+    config.data.update(cifar.smoke_data())
+    teachers = presets.members(2, '16c3-bn-p2-32c3-bn-p2-64', {'epochs': 15, 'batch_size': 50})
     model, train = '16c5-p2-50L-500', {'batch_size': 50, 'learning_rate': 0.02}
     students = {
         'labels': cifar.on_labels(model, **train, epochs=20),

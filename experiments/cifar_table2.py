@@ -80,13 +80,13 @@ def get_config(arg=''):
     cnns = cifar.teachers()  # those of cifar_student.py
     models = '64c5-p3/2-1200L-30k', '128c5-p3/2-1200L-30k', 'd.2-128c5-p3/2-1200L-30k-d.5'
     config = {
-        'presets': ('small takes about an hour on 2 CPU cores', 'smoke takes some minutes'),
+        'presets': presets.SHORTER,
         'data': cifar.data(),
         'views': cifar.views(),
         'members': {
-            'dnn': cifar.member('2000-d.5-2000-d.5', deep),
-            'hinton': cifar.member('64c5-p3/2s-lrn-64c5-ap3/2s-lrn-64c5-ap3/2s-16lc3-d.5', deep),
-            'zeiler': cifar.member('64c5-sp3/2s-lrn-64c5-sp3/2s-lrn-128c5-sp3/2s-d.5', deep),
+            'dnn': presets.member('2000-d.5-2000-d.5', deep),
+            'hinton': presets.member('64c5-p3/2s-lrn-64c5-ap3/2s-lrn-64c5-ap3/2s-16lc3-d.5', deep),
+            'zeiler': presets.member('64c5-sp3/2s-lrn-64c5-sp3/2s-lrn-128c5-sp3/2s-d.5', deep),
             **cnns,
         },
         'logits': caches(cnns, views=40),
@@ -107,9 +107,9 @@ def small(config):
     # With the papers' dropout of .5, nets of these widths do not even fit their training images.
     train = {'learning_rate': 0.1, 'clip_norm': 1.0}
     config.members = {
-        'dnn': cifar.member('500-d.2-500-d.2', train),
-        'hinton': cifar.member('16c5-p3/2s-lrn-16c5-ap3/2s-lrn-16c5-ap3/2s-16lc3-d.2', train),
-        'zeiler': cifar.member('16c5-sp3/2s-lrn-16c5-sp3/2s-lrn-32c5-sp3/2s-d.1', train),
+        'dnn': presets.member('500-d.2-500-d.2', train),
+        'hinton': presets.member('16c5-p3/2s-lrn-16c5-ap3/2s-lrn-16c5-ap3/2s-16lc3-d.2', train),
+        'zeiler': presets.member('16c5-sp3/2s-lrn-16c5-sp3/2s-lrn-32c5-sp3/2s-d.1', train),
         **cifar.small_teachers(),
     }
     config.logits = caches(cifar.small_teachers(), views=6)
@@ -126,14 +126,14 @@ def small(config):
 
 def smoke(config):
     """Every row on a subset with tiny nets and one seed, in minutes."""
-    config.data.update({'train': 1000, 'validation': 500, 'test': 1000, 'unlabelled': 2000})
+    config.data.update(cifar.smoke_data())
     config.data.preprocess = 'gcn'  # contrast normalisation alone: so few images whiten badly
     brief = {'epochs': 6, 'batch_size': 50, 'learning_rate': 0.02}
-    cnns = cifar.members(2, '16c3-bn-p2-32c3-bn-sp2-64-d.5', brief)
+    cnns = presets.members(2, '16c3-bn-p2-32c3-bn-sp2-64-d.5', brief)
     config.members = {
-        'dnn': cifar.member('100-d.5-100-d.5', brief),
-        'hinton': cifar.member('8c5-p3/2s-lrn-8c5-ap3/2s-lrn-8c5-ap3/2s-4lc3-d.5', brief),
-        'zeiler': cifar.member('8c5-sp3/2s-lrn-8c5-sp3/2s-lrn-16c5-sp3/2s-d.5', brief),
+        'dnn': presets.member('100-d.5-100-d.5', brief),
+        'hinton': presets.member('8c5-p3/2s-lrn-8c5-ap3/2s-lrn-8c5-ap3/2s-4lc3-d.5', brief),
+        'zeiler': presets.member('8c5-sp3/2s-lrn-8c5-sp3/2s-lrn-16c5-sp3/2s-d.5', brief),
         **cnns,
     }
     config.logits = caches(cnns, views=2)
@@ -169,9 +169,8 @@ def cnn(config):
 def protocol(config):
     """The ensemble's mimic as the paper trained it, on three transfer sets in equally many steps."""
     small = '16c5' in config.students.cnn_mimic_64c.model
-    images, passes = (
-        (40_000, 3) if small else (49_000, 40)
-    )  # of either kind; epochs over both kinds
+    # Images of either kind, and epochs over both kinds.
+    images, passes = (40_000, 3) if small else (49_000, 40)
     labelled = {'train': images, 'validation': 50_000 - images, 'unlabelled': -1}
     others = {'kind': 'npz', 'root': 'unlabelled.npz', 'limit': images}
     config.data.update({**labelled, 'preprocess': 'gcn_zca', 'transfer': others})

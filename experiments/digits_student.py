@@ -14,10 +14,11 @@ the runs here are shorter, to fit a minute.
 
 from mimic_jax.config import presets
 
-MEMBERS = ('cnn_1', 'cnn_2', 'cnn_3')
-
 
 def get_config(arg=''):
+    teachers = presets.members(3, '32c3-p2-64c3-p2-128-d.5', {'epochs': 120, 'batch_size': 50})
+    on_labels = {'epochs': 250, 'batch_size': 50, 'learning_rate': 0.1}
+    on_logits = {'epochs': 120, 'learning_rate': 0.1, 'clip_norm': 4.0}
     config = {
         'data': {
             'name': 'digits',
@@ -27,29 +28,11 @@ def get_config(arg=''):
             'preprocess': 'scale',
         },
         'views': {'shift': 1},
-        'members': {
-            name: {
-                'model': '32c3-p2-64c3-p2-128-d.5',
-                'seed': seed,
-                'train': {'epochs': 120, 'batch_size': 50},
-            }
-            for seed, name in enumerate(MEMBERS, 1)
-        },
-        'logits': {'ensemble': {'members': MEMBERS, 'views': 30}},
+        'members': teachers,
+        'logits': {'ensemble': {'members': tuple(teachers), 'views': 30}},
         'students': {
-            'labels': {
-                'model': 'd.1-32L-2000-d.5',
-                'train': {'epochs': 250, 'batch_size': 50, 'learning_rate': 0.1},
-                'seeds': (0, 1, 2),
-            },
-            'mimic': {
-                'model': '32L-2000',
-                'target': 'logits',
-                'logits': 'ensemble',
-                'loss': {'kind': 'logits'},  # Ba & Caruana's equation 1
-                'train': {'epochs': 120, 'learning_rate': 0.1, 'clip_norm': 4.0},
-                'seeds': (0, 1, 2),
-            },
+            'labels': presets.on_labels('d.1-32L-2000-d.5', **on_labels),
+            'mimic': presets.mimic('32L-2000', 'ensemble', **on_logits),
         },
         'report': presets.report(
             'ensemble',

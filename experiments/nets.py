@@ -42,14 +42,8 @@ def get_config(arg=''):
         },
         'logits': {'resnet': {'members': ('resnet',), 'views': 4}},
         'students': {
-            'labels': {'model': STUDENT, 'train': {**TRAIN, 'epochs': 10}},
-            'mimic': {
-                'model': STUDENT,
-                'target': 'logits',
-                'logits': 'resnet',
-                'loss': {'kind': 'logits'},
-                'train': {**TRAIN, 'epochs': 4},
-            },
+            'labels': presets.on_labels(STUDENT, (0,), **TRAIN, epochs=10),
+            'mimic': presets.mimic(STUDENT, 'resnet', (0,), **TRAIN, epochs=4),
         },
         'report': presets.report(
             'resnet',

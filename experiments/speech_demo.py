@@ -24,6 +24,7 @@ def get_config(arg=''):
         'labels': presets.row('students.labels', 'synthetic speech: net on labels'),
         'mimic': presets.row('students.mimic', 'synthetic speech: net mimicking'),
     }
+    on_logits = {'epochs': 16, 'clip_norm': 1.0, 'learning_rate': 0.4}
     config = {
         'data': {
             'name': 'flite',
@@ -39,19 +40,8 @@ def get_config(arg=''):
         },
         'logits': {'ensemble': {'members': ('cnn_1', 'cnn_2'), 'transfer': ('train',)}},
         'students': {
-            'labels': {
-                'model': '100L-1000-d.3',
-                'train': {'epochs': 8, 'clip_norm': 1.0},
-                'seeds': (0, 1),
-            },
-            'mimic': {
-                'model': '100L-1000',
-                'target': 'logits',
-                'logits': 'ensemble',
-                'loss': {'kind': 'logits'},  # Ba & Caruana's equation 1
-                'train': {'epochs': 16, 'clip_norm': 1.0, 'learning_rate': 0.4},
-                'seeds': (0, 1),
-            },
+            'labels': presets.on_labels('100L-1000-d.3', (0, 1), epochs=8, clip_norm=1.0),
+            'mimic': presets.mimic('100L-1000', 'ensemble', (0, 1), **on_logits),
         },
         'decoding': {'lm_scales': (1.0, 3.0), 'penalties': (-2.0, 0.0, 2.0)},
         'report': presets.report('ensemble', rows),

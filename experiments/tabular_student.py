@@ -21,6 +21,8 @@ from mimic_jax.config import presets
 
 
 def get_config(arg=''):
+    on_labels = {'epochs': 150, 'batch_size': 50, 'clip_norm': 1.0}
+    on_logits = {'epochs': 20, 'learning_rate': 0.1, 'clip_norm': 1.0}
     config = {
         'data': {
             'name': 'sklearn:digits',
@@ -42,19 +44,8 @@ def get_config(arg=''):
             }
         },
         'students': {
-            'labels': {
-                'model': '64-64-d.5',
-                'train': {'epochs': 150, 'batch_size': 50, 'clip_norm': 1.0},
-                'seeds': (0, 1, 2),
-            },
-            'mimic': {
-                'model': '64-64',
-                'target': 'logits',
-                'logits': 'forest',
-                'loss': {'kind': 'kl'},
-                'train': {'epochs': 20, 'learning_rate': 0.1, 'clip_norm': 1.0},
-                'seeds': (0, 1, 2),
-            },
+            'labels': presets.on_labels('64-64-d.5', **on_labels),
+            'mimic': presets.mimic('64-64', 'forest', loss={'kind': 'kl'}, **on_logits),
         },
         'report': presets.report(
             'forest',

@@ -19,6 +19,7 @@ from mimic_jax.config import presets
 
 
 def get_config(arg=''):
+    on_labels = {'epochs': 200, 'batch_size': 50, 'clip_norm': 1.0, 'weight_decay': 1e-3}
     config = {
         'data': {
             'name': 'sklearn:friedman1',
@@ -40,19 +41,8 @@ def get_config(arg=''):
             }
         },
         'students': {
-            'labels': {
-                'model': '32-32',
-                'train': {'epochs': 200, 'batch_size': 50, 'clip_norm': 1.0, 'weight_decay': 1e-3},
-                'seeds': (0, 1, 2),
-            },
-            'mimic': {
-                'model': '32-32',
-                'target': 'logits',
-                'logits': 'boosting',
-                'loss': {'kind': 'logits'},
-                'train': {'epochs': 40, 'clip_norm': 1.0},
-                'seeds': (0, 1, 2),
-            },
+            'labels': presets.on_labels('32-32', **on_labels),
+            'mimic': presets.mimic('32-32', 'boosting', epochs=40, clip_norm=1.0),
         },
         'report': presets.report(
             'boosting',

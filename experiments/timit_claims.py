@@ -51,17 +51,6 @@ SAMPLE = {
     'widths': (25, 50, 100, 250, 500),
     'seeds': (0, 1),
 }
-LOSSES = {
-    'logits': ('logits (equation 1)', {'kind': 'logits'}),
-    'standardised': ('standardised logits', {'kind': 'standardised_logits'}),
-    'probabilities': ('probabilities, squared error', {'kind': 'probabilities'}),
-    'kl': ('KL divergence', {'kind': 'kl'}),
-    'kl_3': ('KL divergence, temperature 3', {'kind': 'kl', 'temperature': 3.0}),
-    'hinton': (
-        'Hinton: .9 soft at temperature 3, .1 hard',
-        {'kind': 'hinton', 'temperature': 3.0, 'soft_weight': 0.9},
-    ),
-}
 
 
 def get_config(arg=''):
@@ -93,7 +82,7 @@ def bottleneck(nets):
 def losses(nets):
     """Section 2.2."""
     students, rows = {}, {'ecnn': ensemble(nets)}
-    for name, (label, loss) in LOSSES.items():
+    for name, (label, loss) in presets.LOSSES.items():
         students[name] = mimic(nets, f'250L-{nets["units"]}', loss)
         rows[name] = presets.row(f'students.{name}', label)
     return {

@@ -115,8 +115,8 @@ def mimicking(size, family, budget):
     """The space of a student on the ensemble's logits, and the student."""
     space = {
         **widths(size, family, budget),
-        'rate': logarithmic(0.02, 0.3) if size else logarithmic(0.0013, 0.016),
-        'momentum': logarithmic(0.68, 0.97),
+        'rate': presets.logarithmic(0.02, 0.3) if size else presets.logarithmic(0.0013, 0.016),
+        'momentum': presets.logarithmic(0.68, 0.97),
         'input_scale': {'low': 0.8, 'high': 1.25},
         'init': {'low': 0.4, 'high': 2.0},
     }
@@ -128,7 +128,7 @@ def mimicking(size, family, budget):
 def widths(size, family, budget):
     """The widths of a family at a budget; deep dense nets have ratios to the last width."""
     if family not in WIDTHS:
-        return {f'r{layer}': logarithmic(0.5, 2.0) for layer in range(1, int(family[-1]))}
+        return {f'r{layer}': presets.logarithmic(0.5, 2.0) for layer in range(1, int(family[-1]))}
     position = list(urban.SMALL_BUDGETS if size else urban.BUDGETS).index(budget)
     divisor = 4 if size else 1
     return {name: whole(ranges[position], divisor) for name, ranges in WIDTHS[family].items()}
@@ -147,8 +147,8 @@ def on_labels(size, family, budget):
     for name, (low, high) in DROPOUT.items():
         if f'{{{name}:' in model:
             space[name] = {'low': low, 'high': high}
-    space['rate'] = logarithmic(0.02, 0.3) if size else logarithmic(0.0015, 0.025)
-    space['momentum'] = logarithmic(0.68, 0.97)
+    space['rate'] = presets.logarithmic(0.02, 0.3) if size else presets.logarithmic(0.0015, 0.025)
+    space['momentum'] = presets.logarithmic(0.68, 0.97)
     train = {**urban.training(size), 'weight_decay': 2e-4}
     return {
         'space': space,
@@ -157,12 +157,7 @@ def on_labels(size, family, budget):
     }
 
 
-def logarithmic(low, high):
-    """A number searched evenly on a log scale."""
-    return {'low': low, 'high': high, 'log': True}
-
-
 def whole(ends, divisor):
     """A whole number searched evenly on a log scale, its range divided by `divisor`."""
     low, high = ends
-    return {**logarithmic(low // divisor, high // divisor), 'int': True}
+    return presets.logarithmic(low // divisor, high // divisor, int=True)

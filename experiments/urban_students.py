@@ -49,6 +49,7 @@ take a quarter of an hour each beside it.
 from mimic_jax.config import presets, urban
 
 BUDGETS, SMALL_BUDGETS = urban.BUDGETS, urban.SMALL_BUDGETS
+ALL = BUDGETS | SMALL_BUDGETS
 NETS = {  # of each family, by budget
     'mlp_1': ('?L-2k', '?L-5k', '?L-12k', '?L-20k'),
     'mlp_2': ('?-?',) * 4,
@@ -81,23 +82,21 @@ HINTON = {  # temperature and soft weight of each row under Hinton's loss
 
 
 def get_config(arg=''):
-    chosen = presets.chosen(arg, (*urban.SIZES, *CELLS, *CHANGES))
+    chosen = presets.chosen(arg, (*urban.SIZES, *ALL, *urban.FAMILIES, *CHANGES))
     size = presets.one_of(chosen, urban.SIZES, '')
     presets.one_of(chosen, ('regularised', 'hinton'), '')  # each makes a table of its own
     students = picked(small_nets(size) if size else nets(), chosen)
     shown, marks = rows(students, size), gaps(students, '320k' if size else '10M')
-    advice = ('small takes about an hour on 2 CPU cores', 'smoke takes some minutes')
+    points = {} if size else {'bc': BA_CARUANA}
+    settings = {'x_label': 'parameters', 'gaps': marks, 'points': points, 'grid': True}
     config = {
-        'presets': () if chosen else advice,
+        'presets': () if chosen else presets.SHORTER,
         **urban.teaching(size),
         'search': {'study': urban.study(size)},  # the members' study
         'students': students,
-        'report': presets.report('ensemble', shown, x_label='parameters', gaps=marks, grid=True),
+        'report': presets.report('ensemble', shown, **settings),
     }
-    if not size:
-        config['report']['points'] = {'bc': BA_CARUANA}
-    changes = [name for name in CHANGES if name in chosen]  # in their order
-    return presets.build(config, CHANGES, ','.join(changes))
+    return presets.build(config, CHANGES, ','.join(name for name in CHANGES if name in chosen))
 
 
 def nets():
@@ -107,8 +106,7 @@ def nets():
         for family, models in NETS.items()
         for (budget, parameters), model in zip(BUDGETS.items(), models, strict=True)
     }
-    students.update({f'{family}_labels': urban.on_labels(family) for family in urban.ON_LABELS})
-    return students
+    return students | {f'{family}_labels': urban.on_labels(family) for family in urban.ON_LABELS}
 
 
 def small_nets(size):
@@ -128,8 +126,7 @@ def small_nets(size):
 def picked(students, chosen):
     """The students of the budgets and families among the chosen presets; without any, all."""
     for preset in chosen:
-        budget = {**BUDGETS, **SMALL_BUDGETS}.get(preset)
-        if budget:
+        if budget := ALL.get(preset):
             students = {name: net for name, net in students.items() if net['budget'] == budget}
         if preset in NETS:
             students = {name: students[name] for name in students if name.startswith(preset)}
@@ -148,8 +145,8 @@ def rows(students, size):
         target = ', on labels' if kind == 'labels' else ''
         words, x, paper = urban.FAMILIES[family], net['budget'], papers.get(name, -1.0)
         label = f'{words}, {x / 1e6:g}M{target}' if x >= 1e6 else f'{words}, {x / 1e3:g}k{target}'
-        point = {'curve': words + target, 'x': x}
-        result[name] = presets.row(f'students.{name}', label, paper, **point)
+        curve = words + target
+        result[name] = presets.row(f'students.{name}', label, paper, curve=curve, x=x)
     return result
 
 
@@ -246,7 +243,6 @@ def add(config, name, label, net, **row):
     presets.add_row(config, name, f'students.{name}', label, **{'x': net.budget, **row})
 
 
-CELLS = (*BUDGETS, *SMALL_BUDGETS, *urban.FAMILIES)
 CHANGES = {'greedy': greedy, 'searched': searched, 'regularised': regularised, 'hinton': hinton}
 PRESETS = (
     *(*urban.SIZES, *BUDGETS, *urban.FAMILIES, *CHANGES),

@@ -89,7 +89,7 @@ def get_config(arg=''):
         '-{fc}-d{d4:.4f}-{fc}-d{d5:.4f}'
     )
     config = {
-        'presets': ('small takes about an hour on 2 CPU cores', 'smoke takes some minutes'),
+        'presets': presets.SHORTER,
         'data': urban.data(),
         'views': urban.views(),
         'search': {
@@ -139,7 +139,7 @@ def bc_teacher(seed):
     """Ba & Caruana's teacher with cifar_student.py's settings, whose artifacts are reused."""
     colours = ('hue', 'saturation', 'value', 'saturation_scale', 'value_scale')
     return {
-        **cifar.member(cifar.TEACHER, cifar.teacher_train(), seed),
+        **presets.member(cifar.TEACHER, cifar.teacher_train(), seed),
         'views': {'shift': 4, 'padding': 'reflect', 'crop': 0, **dict.fromkeys(colours, 0.0)},
     }
 

@@ -3,6 +3,8 @@
 Experiments that take these from here have equal artifacts, so one finds what another trained.
 """
 
+from mimic_jax.config import presets
+
 
 def data(train: int = 40_000, validation: int = 10_000, **settings) -> dict:
     """CIFAR-10 with `train` and `validation` labelled images; the other images lose their labels."""
@@ -14,19 +16,19 @@ def small_data() -> dict:
     return {'train': 5000, 'validation': 5000, 'unlabelled': 35_000}
 
 
+def smoke_data() -> dict:
+    """A subset, for a first look."""
+    return {'train': 1000, 'validation': 500, 'test': 1000, 'unlabelled': 2000}
+
+
+def cache(nets, **settings) -> dict:
+    """The logits of a size's teachers, on a view for each epoch of its mimic."""
+    return {'members': tuple(nets['teachers']), 'views': nets['on_logits']['epochs'], **settings}
+
+
 def views() -> dict:
     """Mirrored images, shifted by up to 4 pixels."""
     return {'mirror': True, 'shift': 4, 'padding': 'reflect'}
-
-
-def member(model: str, train: dict, seed: int = 1) -> dict:
-    """A teacher and its training."""
-    return {'model': model, 'seed': seed, 'train': dict(train)}
-
-
-def members(count: int, model: str, train: dict, prefix: str = 'cnn') -> dict:
-    """Teachers of one architecture, cnn_1 and so on, that differ only in their seeds."""
-    return {f'{prefix}_{seed}': member(model, train, seed) for seed in range(1, count + 1)}
 
 
 TEACHER = '128c5-p3/2-128c5-p3/2-128c5-p3/2-1k-d.5'
@@ -43,7 +45,7 @@ def teacher_train() -> dict:
 
 def teachers(prefix: str = 'cnn') -> dict:
     """The paper's ensemble of four CNNs."""
-    return members(4, TEACHER, teacher_train(), prefix)
+    return presets.members(4, TEACHER, teacher_train(), prefix)
 
 
 def student_train() -> dict:
@@ -57,22 +59,17 @@ def student_train() -> dict:
 
 def small_teachers() -> dict:
     """The small scale's ensemble: three narrow CNNs with batch normalisation."""
-    return members(3, '32c3-bn-p2-64c3-bn-p2-128c3-bn-p2', {'weight_decay': 5e-4})
+    return presets.members(3, '32c3-bn-p2-64c3-bn-p2-128c3-bn-p2', {'weight_decay': 5e-4})
 
 
 def on_labels(model: str, **train) -> dict:
     """A student on labels: gradients clipped at norm 1, three seeds."""
-    return {'model': model, 'train': {'clip_norm': 1.0, **train}, 'seeds': (0, 1, 2)}
+    return presets.on_labels(model, clip_norm=1.0, **train)
 
 
 def mimic(model: str, logits: str = 'ecnn', loss: dict | None = None, **train) -> dict:
     """A student on a cache's logits, otherwise like `on_labels`; the default loss is equation 1."""
-    return {
-        **on_labels(model, **train),
-        'target': 'logits',
-        'logits': logits,
-        'loss': dict(loss or {'kind': 'logits'}),
-    }
+    return presets.mimic(model, logits, loss=loss, clip_norm=1.0, **train)
 
 
 def small_model() -> str:

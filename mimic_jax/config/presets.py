@@ -23,6 +23,21 @@ from mimic_jax.errors import UserError
 
 Preset = Callable[[ml_collections.ConfigDict], None]
 
+# What a long run says of its shorter presets.
+SHORTER = ('small takes about an hour on 2 CPU cores', 'smoke takes some minutes')
+# The losses that Ba & Caruana's section 2.2 compares: the label of a row, and the settings.
+LOSSES = {
+    'logits': ('logits (equation 1)', {'kind': 'logits'}),
+    'standardised': ('standardised logits', {'kind': 'standardised_logits'}),
+    'probabilities': ('probabilities, squared error', {'kind': 'probabilities'}),
+    'kl': ('KL divergence', {'kind': 'kl'}),
+    'kl_3': ('KL divergence, temperature 3', {'kind': 'kl', 'temperature': 3.0}),
+    'hinton': (  # only labelled examples have the hard tenth
+        'Hinton: .9 soft at temperature 3, .1 hard',
+        {'kind': 'hinton', 'temperature': 3.0, 'soft_weight': 0.9},
+    ),
+}
+
 
 def build(
     differing: Mapping, presets: Mapping[str, Preset] | None = None, arg: str = ''
@@ -60,6 +75,38 @@ def one_of(names: list[str], known: Mapping | tuple[str, ...], default: str) -> 
     if len(found) > 1:
         raise UserError(f'presets {" and ".join(found)} exclude each other; name one')
     return found[0] if found else default
+
+
+def member(model: str, train: Mapping, seed: int = 1) -> dict:
+    """A teacher and its training."""
+    return {'model': model, 'seed': seed, 'train': dict(train)}
+
+
+def members(count: int, model: str, train: Mapping, prefix: str = 'cnn') -> dict:
+    """Teachers of one architecture, cnn_1 and so on, that differ only in their seeds."""
+    return {f'{prefix}_{seed}': member(model, train, seed) for seed in range(1, count + 1)}
+
+
+def on_labels(model: str, seeds: tuple[int, ...] = (0, 1, 2), **train) -> dict:
+    """A student on labels."""
+    return {'model': model, 'train': train, 'seeds': seeds}
+
+
+def mimic(
+    model: str,
+    logits: str,
+    seeds: tuple[int, ...] = (0, 1, 2),
+    loss: Mapping | None = None,
+    **train,
+) -> dict:
+    """A student on a cache's logits; the default loss is Ba & Caruana's equation 1."""
+    learns = {'target': 'logits', 'logits': logits, 'loss': dict(loss or {'kind': 'logits'})}
+    return {**on_labels(model, seeds, **train), **learns}
+
+
+def logarithmic(low: float, high: float, **settings) -> dict:
+    """A number that a search draws evenly on a log scale."""
+    return {'low': low, 'high': high, 'log': True, **settings}
 
 
 def report(ensemble: str, rows: Mapping[str, Mapping], **settings) -> dict:
