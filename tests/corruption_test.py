@@ -13,7 +13,7 @@ from mimic_jax.config import experiment as experiments
 from mimic_jax.data import prepare, statistics
 from mimic_jax.errors import UserError
 from mimic_jax.mimic import ensemble
-from mimic_jax.reporting import answers
+from mimic_jax.reporting import answered
 from mimic_jax.runtime.progress import Progress
 
 
@@ -59,7 +59,7 @@ def read(corruption, finished, tmp_path, make_session):
             case 'logits':
                 return ensemble.open_checked(session, caches[folder.name])
             case _:
-                return answers.outputs(folder, 'test')
+                return answered.outputs(folder, 'test')
 
     return of
 

@@ -36,7 +36,6 @@ def make(
 
     `build` resumes whatever it finds in the folder and returns facts for the manifest. Where several
     processes want the artifact, one builds it and the others wait.
-
     together: all processes of one run on several hosts build; otherwise process 0 does.
 
     Raises:

@@ -178,11 +178,9 @@ def _evaluate(
 
     def values(split: str, weights: np.ndarray) -> np.ndarray:
         def call(images):
-            features = _features(baseline, dictionary, images)
-            return _decide(weights, scale, features)
+            return _decide(weights, scale, _features(baseline, dictionary, images))
 
-        examples = session.data.splits[split]
-        parts = []
+        examples, parts = session.data.splits[split], []
         with _coding(session, baseline, split, len(examples)) as bar:
             for part in _in_batches(session, call, examples, size):
                 parts.append(part)

@@ -71,11 +71,8 @@ def decode(
     Raises:
       UserError: by `name`, what Pillow cannot read, or an image of another size or mode.
     """
-    as_in = f' as {like} has' if like else ''
-    mend = (
-        f'convert it to {shape[0]}×{shape[1]} pixels and {_channels(shape[2])}{as_in}, or remove it'
-    )
     wanted = (shape[1], shape[0])
+    mend = _mend(shape, like)
 
     def check_size(size: tuple[int, int], allowed: tuple) -> None:
         if size not in allowed:
@@ -220,6 +217,13 @@ def _has_frames(image: Image.Image) -> bool:
         raise
     except Exception:  # what follows the first frame is damaged: there is none that can be shown
         return False
+
+
+def _mend(shape: tuple[int, ...], like: str) -> str:
+    as_in = f' as {like} has' if like else ''
+    return (
+        f'convert it to {shape[0]}×{shape[1]} pixels and {_channels(shape[2])}{as_in}, or remove it'
+    )
 
 
 def _channels(count: int) -> str:

@@ -17,7 +17,7 @@ from mimic_jax.data.scale import Scale
 from mimic_jax.errors import UserError
 from mimic_jax.export.onnx_graph import Graph
 from mimic_jax.models import counts, grammar, layers, masks
-from mimic_jax.models.kernels import batch_norm
+from mimic_jax.models.kernels import batch_norm, pooling
 from mimic_jax.models.net import Net
 
 OPSET = 18
@@ -165,14 +165,9 @@ def _logits(graph: Graph, net: Net, variables: Mapping, values: str, shape) -> s
             case 'linear' | 'hidden' | 'output':
                 values = graph.node('Gemm', values, *weights)
             case 'lrn':
-                values = graph.node(
-                    'LRN',
-                    values,
-                    size=layers.LRN_SIZE,
-                    alpha=layers.LRN_ALPHA * layers.LRN_SIZE,
-                    beta=layers.LRN_BETA,
-                    bias=1.0,
-                )
+                size, beta = layers.LRN_SIZE, layers.LRN_BETA
+                alpha = layers.LRN_ALPHA * size  # which ONNX divides by the size
+                values = graph.node('LRN', values, size=size, alpha=alpha, beta=beta, bias=1.0)
             case 'max_pool' | 'average_pool' | 'stochastic_pool':
                 values = _pooled(graph, values, shape, layer)
         if kind in ('conv', 'local', 'hidden'):
@@ -184,11 +179,9 @@ def _logits(graph: Graph, net: Net, variables: Mapping, values: str, shape) -> s
 def _flat(graph: Graph, values: str, shape, first: bool) -> str:
     if first:
         values = graph.node('Transpose', values, perm=[0, 2, 3, 1])
-    return (
-        graph.node('Reshape', values, np.array([-1, math.prod(shape)]))
-        if len(shape) > 1
-        else values
-    )
+    if len(shape) == 1:
+        return values
+    return graph.node('Reshape', values, np.array([-1, math.prod(shape)]))
 
 
 def _weights(variables: Mapping, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -229,7 +222,7 @@ def _pooled(graph: Graph, values: str, shape, layer) -> str:
         graph.node('Mul', graph.node('AveragePool', each, count_include_pad=1, **window), area)
         for each in (values, squares)
     )
-    some = graph.node('Greater', totals, np.float32(1e-15))
+    some = graph.node('Greater', totals, np.float32(pooling.LEAST_TOTAL))
     return graph.node('Div', of_squares, graph.node('Where', some, totals, np.float32(1)))
 
 

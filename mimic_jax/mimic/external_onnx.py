@@ -56,15 +56,7 @@ def load(
 
     def works(first: bool) -> bool:
         zeros = np.zeros((size or 1, *(_first(example) if first else example)), dtype)
-        quiet = onnxruntime.RunOptions()
-        quiet.log_severity_level = 4  # one of the two ways is expected to fail
-        try:
-            session.run([chosen], {taken.name: zeros}, quiet)
-        except Interrupted:
-            raise
-        except Exception:  # onnxruntime's exceptions have no common base of their own
-            return False
-        return True
+        return _works(session, onnxruntime.RunOptions(), chosen, {taken.name: zeros})
 
     first = _is_first(taken.shape[1:], example, layout, works, say, path, where)
 
@@ -105,6 +97,18 @@ def _opened(path: str, where: str):
             f'{where}.path is {path!r}, which cannot be run ({first_line(error)})'
         ) from None
     return session, onnxruntime
+
+
+def _works(session, options, chosen: str, given: dict) -> bool:
+    """Whether the model runs on inputs. It may be expected to fail, so onnxruntime logs nothing."""
+    options.log_severity_level = 4
+    try:
+        session.run([chosen], given, options)
+    except Interrupted:
+        raise
+    except Exception:  # onnxruntime's exceptions have no common base of their own
+        return False
+    return True
 
 
 def _is_first(

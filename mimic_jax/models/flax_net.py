@@ -1,10 +1,8 @@
 """A net that is a person's own Flax module, Linen or NNX: 'flax:my_nets:ResNet18'."""
 
 import dataclasses
-import functools
 from collections.abc import Callable, Mapping
 
-import flax
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -13,7 +11,7 @@ from flax.core import unfreeze
 
 from mimic_jax.artifacts import objects, source
 from mimic_jax.errors import UserError
-from mimic_jax.models import flax_module, sequence
+from mimic_jax.models import flax_checks, flax_module
 from mimic_jax.models.contract import Size
 
 PREFIX = 'flax:'
@@ -116,7 +114,7 @@ class FlaxNet:
         return outputs.astype(jnp.float32)
 
     def describe(self, input_shape) -> Size:
-        return _size(self, tuple(input_shape))
+        return flax_checks.size(self, tuple(input_shape))
 
     def _mode(self, train: bool, mask) -> dict:
         """The keyword arguments of a call: what the module takes of train, deterministic and mask."""
@@ -199,67 +197,3 @@ def _renamed(tree, rename: Callable):
 def _number(key: str) -> int | str:
     """A key as NNX has it: the place in a list is an int."""
     return int(key) if key.isdigit() else key
-
-
-@functools.cache
-def _size(net: FlaxNet, input_shape: tuple[int, ...]) -> Size:
-    """Checks a net by tracing it on examples of a shape, without making an array."""
-    where = f'{net.where}.model'
-    tried = functools.partial(
-        flax_module.tried,
-        where=where,
-        what=f'{net.name} on examples of shape {list(input_shape)} fails',
-    )
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    init = functools.partial(net.init, input_shape=input_shape)
-    variables = tried(lambda: jax.eval_shape(init, key))
-    _check_variables(net, variables, where)
-    one, inputs = (jax.ShapeDtypeStruct((size, *input_shape), jnp.float32) for size in (1, 2))
-    try:
-        outputs = tried(lambda: jax.eval_shape(net.apply, variables, inputs))
-    except UserError as error:
-        if not isinstance(error.__cause__, flax.errors.InvalidRngError):
-            raise
-        raise UserError(
-            f'{where} is {net.path}, which draws dropout when it is asked; let its __call__ take train '
-            'or deterministic'
-        ) from None
-    _check_outputs(net, outputs, where)
-
-    def train(variables, inputs, mask, key):
-        return net.apply(variables, inputs, True, mask, {'dropout': key})
-
-    mask = jax.ShapeDtypeStruct((2,), jnp.float32)
-    tried(lambda: jax.eval_shape(train, variables, inputs, mask, key))
-    traced = jax.jit(net.apply).trace(variables, one)
-    cost = traced.lower().cost_analysis() or {}
-    parameters = sum(leaf.size for leaf in jax.tree.leaves(variables['params']))
-    return Size(parameters, int(cost.get('flops', 0)), None, sequence.longest(traced.jaxpr))
-
-
-def _check_outputs(net: FlaxNet, outputs, where: str) -> None:
-    wanted, found = [2, net.num_classes], getattr(outputs, 'shape', None)
-    if found is None or list(found) != wanted:
-        shown = type(outputs).__name__ if found is None else f'shape {list(found)}'
-        raise UserError(
-            f'{where}: {net.name} gives {shown} for 2 examples; it must give logits of shape {wanted}, '
-            'one a class'
-        )
-
-
-def _check_variables(net: FlaxNet, variables: Mapping, where: str) -> None:
-    leaves = jax.tree_util.tree_leaves_with_path(variables.get('params', {}))
-    if not leaves:
-        raise UserError(f'{where} is {net.path}, which has no parameters to train')
-    for path, leaf in leaves:
-        if leaf.dtype != jnp.float32:
-            raise UserError(
-                f'{where} is {net.path}, whose parameter {jax.tree_util.keystr(path)} is {leaf.dtype}; '
-                'keep parameters in float32 (param_dtype), and compute in what you like (dtype)'
-            )
-    others = [name for name in variables if name != 'params']
-    if others and not net.is_nnx and not net.takes & {'train', 'deterministic'}:
-        raise UserError(
-            f'{where} is {net.path}, which keeps {others[0]}; let its __call__ take train, to tell '
-            'training from answering'
-        )

@@ -13,7 +13,7 @@ from mimic_jax.mimic import evaluate, teachers
 from mimic_jax.mimic.plan import Plan, trial
 from mimic_jax.mimic.settings import Member
 from mimic_jax.planning import collect
-from mimic_jax.reporting import answers
+from mimic_jax.reporting import answered
 from mimic_jax.search import from_study, trials
 from mimic_jax.search import run as search
 from mimic_jax.speech import align
@@ -55,7 +55,7 @@ def with_members(session: Session, experiment: Experiment) -> Experiment:
             net = trial(f'candidate {number}', member, experiment.views, aligned.data, {})
             teachers.make(aligned, net)
             folders.append(evaluate.run(aligned, net, 'teacher'))
-        return answers.on_validation(aligned, folders)
+        return answered.on_validation(aligned, folders)
 
     found = from_study.found_members(
         experiment.members, experiment.search, session.workdir, data.fingerprint, ask

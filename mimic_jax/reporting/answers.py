@@ -1,8 +1,7 @@
 """Rows of a report: what the evaluated nets answer, beside the true labels and the ensemble."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +14,7 @@ from mimic_jax.mimic.cache_plan import CachePlan
 from mimic_jax.mimic.plan import Plan
 from mimic_jax.models.nets import notation_only
 from mimic_jax.ops import metrics, selection
-from mimic_jax.reporting import values
+from mimic_jax.reporting import answered, values
 from mimic_jax.reporting.part import PLAIN, Part
 from mimic_jax.reporting.rows import ensemble_model
 from mimic_jax.reporting.settings import Report, Row
@@ -52,7 +51,7 @@ class Answers:
 
     def __init__(self, session: Session, plan: Plan, settings: Report, part: Part = PLAIN):
         self.session, self.plan, self.settings, self.part = session, plan, settings, part
-        self.chosen = list(_chosen(plan, settings))
+        self.chosen = list(answered.chosen(plan, settings))
         name = settings.ensemble or next(iter(plan.caches), '')
         self._ensemble = plan.caches.get(name)
 
@@ -229,7 +228,7 @@ class Answers:
 
     def _outputs(self, recipe: Recipe, split: str) -> np.ndarray:
         """The logits, or a baseline's decision values, that an artifact holds for a split."""
-        return outputs(self.session.workdir / recipe.name, split)
+        return answered.outputs(self.session.workdir / recipe.name, split)
 
     def _mean_logits(self, cache: CachePlan, split: str) -> np.ndarray:
         teachers = [self._outputs(recipe, split) for recipe in cache.evaluations]
@@ -240,37 +239,3 @@ def _sum(units: Iterable[int | None]) -> int | None:
     """None where the units of one of them are not known."""
     every = list(units)
     return None if None in every else sum(every)
-
-
-def outputs(folder: Path, split: str) -> np.ndarray:
-    """The logits [n, K] that an evaluation holds for a split; checks its files first."""
-    store.manifest(folder)
-    return np.load(folder / f'{split}.npy', allow_pickle=False)
-
-
-def on_validation(session: Session, folders: Sequence[Path]) -> tuple[list[np.ndarray], np.ndarray]:
-    """The logits [n, K] that evaluations hold for the validation split, and its labels [n]."""
-    labels = session.data.labels[session.data.splits['validation']]
-    return [outputs(folder, 'validation') for folder in folders], labels
-
-
-def _chosen(plan: Plan, settings: Report) -> Iterator[tuple[str, Row]]:
-    if settings.rows:
-        for name in settings.order or settings.rows:
-            yield name, settings.rows[name]
-        return
-    for _, group, name in sources(plan):
-        yield name, Row(source=f'{group}.{name}')
-
-
-def sources(plan: Plan) -> Iterator[tuple[str, str, str]]:
-    """(kind in a word, group in the config, name) of everything that has answers on test."""
-    for kind, group, entries in (
-        ('teacher', 'members', plan.members),
-        ('ensemble', 'logits', plan.caches),
-        ('student', 'students', plan.students),
-        ('baseline', 'baselines', plan.baselines),
-    ):
-        for name, entry in entries.items():
-            if group != 'logits' or 'test' in entry.answered:
-                yield kind, group, name

@@ -9,7 +9,8 @@ from PIL import Image
 from mimic_jax.data import batches
 from mimic_jax.data.dataset import Dataset
 from mimic_jax.ops import metrics
-from mimic_jax.reporting.answers import Answers, sources
+from mimic_jax.reporting.answered import sources
+from mimic_jax.reporting.answers import Answers
 from mimic_jax.reporting.part import PLAIN, Part
 from mimic_jax.reporting.settings import Row
 

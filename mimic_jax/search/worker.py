@@ -40,6 +40,26 @@ def work(
     Raises:
       The error of `outcome` that ended the work; without one, the database's, one of `study.FAULTS`.
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', optuna.exceptions.ExperimentalWarning)
+        waiting = False
+        while (done := ended(study)) < trials:
+            if done + _running(study) < trials:
+                waiting = False
+                _run_one(study, space, outcome, say)
+                continue
+            if not waiting:
+                say(
+                    'waiting for trials that other workers run; a trial that a killed worker left '
+                    'runs again after two minutes'
+                )
+            waiting = True
+            time.sleep(POLL)
+            fail_stale_trials(study)
+
+
+def _run_one(study: optuna.Study, space: Space, outcome: Callable, say: Say) -> None:
+    """Runs one trial; arguments and errors are those of `work`."""
     raised = []  # by `outcome`
 
     def objective(trial: optuna.Trial) -> float:
@@ -57,35 +77,17 @@ def work(
             study.enqueue_trial(point)
             raise
 
-    def run_one() -> None:
-        try:
-            study.optimize(objective, n_trials=1, catch=(NotFinite,))
-            return
-        except Exception as error:
-            first = raised[0] if raised else _behind(error)
-        if not _given_up(first):
-            raise first
-        say(
-            'this worker sent no heartbeat for two minutes; other workers took its trial for dead and '
-            'queued it again'
-        )
-
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore', optuna.exceptions.ExperimentalWarning)
-        waiting = False
-        while (done := ended(study)) < trials:
-            if done + _running(study) < trials:
-                waiting = False
-                run_one()
-                continue
-            if not waiting:
-                say(
-                    'waiting for trials that other workers run; a trial that a killed worker left '
-                    'runs again after two minutes'
-                )
-            waiting = True
-            time.sleep(POLL)
-            fail_stale_trials(study)
+    try:
+        study.optimize(objective, n_trials=1, catch=(NotFinite,))
+        return
+    except Exception as error:
+        first = raised[0] if raised else _behind(error)
+    if not _given_up(first):
+        raise first
+    say(
+        'this worker sent no heartbeat for two minutes; other workers took its trial for dead and '
+        'queued it again'
+    )
 
 
 def ended(study: optuna.Study) -> int:

@@ -46,17 +46,15 @@ def decode(
     start, end: [P], finite, for a phone first and last in its utterance.
     stay, advance: [S] log-probabilities, or a scalar for all states.
     lm_scale, insertion_penalty: scalars; a positive penalty makes for fewer phones.
-
     Returns the path [B, T] int32, −1 past the length, and its score [B] float32. An utterance with
     no path (fewer than 3 frames, or likelihoods of 0 in the way) scores −inf and has −1 throughout.
     """
     chex.assert_rank([log_likelihoods, lengths, bigram], [3, 1, 2])
     batch, frames, states = log_likelihoods.shape
     phones = states // PARTS
-    chex.assert_shape(log_likelihoods, (batch, frames, PARTS * phones))
-    chex.assert_shape(
-        [lengths, bigram, start, end], [(batch,), (phones,) * 2, (phones,), (phones,)]
-    )
+    chex.assert_is_divisible(states, PARTS)
+    chex.assert_shape([lengths, bigram], [(batch,), (phones, phones)])
+    chex.assert_shape([start, end], (phones,))
     stay, advance = _by_part(stay, states), _by_part(advance, states)
     into = lm_scale * bigram.T - insertion_penalty  # [to, from]
     # [T, 3, B, P]: each part of the phones is then a contiguous array.
@@ -81,8 +79,7 @@ def decode(
         moves = moved[part, rows, phone] & (time < lengths)
         return jnp.where(moves, before, state), state
 
-    rows = jnp.arange(batch)
-    times = jnp.arange(1, frames)
+    rows, times = jnp.arange(batch), jnp.arange(1, frames)
     scores = jnp.full((PARTS, batch, phones), -jnp.inf)
     scores = scores.at[0].set(lm_scale * start - insertion_penalty + emissions[0, 0])
     scores, (moved, leaving) = lax.scan(forward, scores, (times, emissions[1:]))

@@ -15,6 +15,9 @@ from jax import lax
 
 from mimic_jax.runtime import backend
 
+# A window of a smaller sum counts as zeros: the gradient has the sum to the power −2, which overflows.
+LEAST_TOTAL = 1e-15
+
 
 def max_pool(inputs, window, stride, padding):
     """The maximum of each window, [B, H', W', C].
@@ -83,8 +86,7 @@ def expected_pool(inputs, window, stride, padding):
     _check(inputs, padding)
     totals = _window_sums(inputs, window, stride, padding)
     squares = _window_sums(inputs**2, window, stride, padding)
-    # Tiny totals count as zero too: the gradient has totals**-2, which overflows there.
-    return squares / jnp.where(totals > 1e-15, totals, 1)
+    return squares / jnp.where(totals > LEAST_TOTAL, totals, 1)
 
 
 def _check(inputs, padding):
