@@ -82,40 +82,27 @@ def run(
 
     settings: the experiment's ConfigDict.  experiment: the name of its report's folder.
     command: the command that the report names.  devices: all that jax has, when None.
-    student_name: which student export and predict take; see `exporting.make`.  file_format: of an
-    export, a key of `exporting.FILES`.  source, output: paths that predict reads and writes, the latter
-    if it is not empty.  compile_for: chips that plan compiles for; see `targets.parse`.
+    student_name, file_format: of an export or prediction; see `exporting.make`.  source, output: paths
+    that predict reads and, where given, writes.  compile_for: chips to plan for; see `targets.parse`.
     Prints the table and the report's path when the report is among the phases.
-    Returns what the phases shared and what was planned; None where nothing but a search, a plan or
-    views was asked for.
+    Returns what the phases shared and what was planned; None after a search alone, a plan or views.
 
     Raises:
       UserError: bad input of any kind, or an input of the phase that is not there.
       Interrupted: asked to stop; everything up to here is on disk.
     """
-    store.opened.clear()
     wanted = OF_ALL if phase == 'all' else (phase,)
     checked = experiments.read(settings)
     request.check(checked, wanted, source, output)
     session = _session(checked, workdir, experiment, devices)
-    if phase == 'plan':
-        print(planning.run(session, checked, compile_for, console.width()))
-        return None
-    if phase == 'views':
-        named = session.with_data(collect.realigned(checked, session.data))
-        _print_each(views_phase.run(named, checked.logits, checked.views, checked.data, output))
-        return None
+    if phase in ('plan', 'views'):
+        return _without_nets(session, checked, phase, output, compile_for)
     searched = checked.search.kind if 'search' in wanted else ''
     if searched == 'member':
         studies.search_members(session, checked)
         if phase == 'search':
             return None
-    checked = studies.with_members(session, checked)
-    plan = collect.make(studies.without_students(checked), session.data)
-    if searched == 'student':
-        studies.check(session, checked, plan)
-    elif _READ_STUDENTS.intersection(wanted):
-        checked, plan = studies.with_students(session, checked, plan)
+    checked, plan = _planned(session, checked, wanted, searched)
     collect.announce(plan, wanted, session)
     prepare.fit(workdir, session.data, session.progress)
     aligned = align.all_rounds(session, plan.alignments)
@@ -130,24 +117,47 @@ def run(
         checked, plan = studies.with_students(session, checked, plan)
     _from_students_on(aligned, plan, wanted)
     if 'report' in wanted:
-        anew = phase == 'report'
-        hosts.first(lambda: _report(aligned.alone, plan, checked, experiment, command, anew))
+        hosts.first(lambda: _report(aligned.alone, plan, checked, experiment, command, phase))
     if phase == 'rates':
         print(rates.run(aligned.alone, plan, workdir / experiment))
     if phase in ('export', 'predict'):
         exported = exporting.make(plan, aligned.data, student_name, file_format)
-        folder = export.run(aligned, exported)
-        if phase == 'export':
-            print(export.summary(folder))
-        else:
-            _predict(aligned, plan, exported.name, folder, source, output)
+        _export(aligned, plan, exported, phase, source, output)
     return aligned, plan
+
+
+def _without_nets(
+    session: Session, checked: Experiment, phase: str, output: str, compile_for: str
+) -> None:
+    """Runs the phase plan or views, for which no net has to be known."""
+    if phase == 'plan':
+        print(planning.run(session, checked, compile_for, console.width()))
+        return
+    named = session.with_data(collect.realigned(checked, session.data))
+    _print_each(views_phase.run(named, checked.logits, checked.views, checked.data, output))
+
+
+def _planned(
+    session: Session, checked: Experiment, wanted: Sequence[str], searched: str
+) -> tuple[Experiment, Plan]:
+    """The plan, and the experiment with its members and, where they are read, its students found.
+
+    searched: what the wanted phases search. Its students are known after the search alone.
+    """
+    checked = studies.with_members(session, checked)
+    plan = collect.make(studies.without_students(checked), session.data)
+    if searched == 'student':
+        studies.check(session, checked, plan)
+    elif _READ_STUDENTS.intersection(wanted):
+        return studies.with_students(session, checked, plan)
+    return checked, plan
 
 
 def _session(
     checked: Experiment, workdir: Path, experiment: str, devices: Sequence | None
 ) -> Session:
     """Reads the data, and makes everything else that the phases share."""
+    store.opened.clear()
     mesh = sharding.make_mesh(checked.run.model_axis, devices)
     hosts.make_workdir(workdir)
     shorter = '; '.join(f':{advice}' for advice in checked.presets)
@@ -183,28 +193,39 @@ def _each(session: Session, planned: Iterable, make: Callable[[Session, object],
 
 
 def _report(
-    session: Session, plan: Plan, checked: Experiment, experiment: str, command: str, anew: bool
+    session: Session, plan: Plan, checked: Experiment, experiment: str, command: str, phase: str
 ) -> None:
+    """Writes the report and prints its table. The phase report alone draws all anew."""
     part, searched = None, None
     if isinstance(session.data, SpeechDataset):
         part = speech_report.Part(session, plan.alignments, plan.decodings)
     if checked.search.kind:
         searched = search_report.findings(checked.search, session.workdir)
     result = report.run(
-        session, plan, checked.report, experiment, command, checked, searched, part, anew
+        *(session, plan, checked.report, experiment, command, checked, searched, part),
+        anew=phase == 'report',
     )
     print(terminal.results(result['rows'], console.width()))
     pages = report.PAGES if console.width() else report.PAGES[-1:]
     _print_each(session.workdir / experiment / name for name in pages)
 
 
-def _predict(
-    session: Session, plan: Plan, student: str, folder: Path, source: str, output: str
+def _export(
+    session: Session,
+    plan: Plan,
+    exported: exporting.ExportPlan,
+    phase: str,
+    source: str,
+    output: str,
 ) -> None:
-    """Prints an exported student's predictions for a person's examples; for speech, their phones."""
+    """Exports a student and says so or, in the phase predict, prints its answers to a person's examples."""
+    folder = export.run(session, exported)
+    if phase == 'export':
+        print(export.summary(folder))
+        return
     heard = None
     if isinstance(session.data, SpeechDataset):
-        decoding = next(iter(plan.decodings.get(f'students.{student}', ())), None)
+        decoding = next(iter(plan.decodings.get(f'students.{exported.name}', ())), None)
         heard = functools.partial(transcribe.run, session, decoding)
     predict.run(session, folder, Path(source), Path(output) if output else None, heard)
 

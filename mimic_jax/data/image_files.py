@@ -71,8 +71,7 @@ def decode(
     Raises:
       UserError: by `name`, what Pillow cannot read, or an image of another size or mode.
     """
-    wanted = (shape[1], shape[0])
-    mend = _mend(shape, like)
+    wanted, mend = (shape[1], shape[0]), _mend(shape, like)
 
     def check_size(size: tuple[int, int], allowed: tuple) -> None:
         if size not in allowed:
