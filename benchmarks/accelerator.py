@@ -284,7 +284,7 @@ def task_of(scale: Scale, spec: str, loss: str) -> Task:
 
 
 def batch_of(size: int) -> dict:
-    """Images that were made up, on the device."""
+    """Made-up images on the device."""
     random = np.random.default_rng(0)
     return jax.device_put(
         {
@@ -299,7 +299,7 @@ def batch_of(size: int) -> dict:
 
 
 def stepping(scale: Scale, spec: str, size: int):
-    """A call that makes one step on logits and returns what the device is still at."""
+    """A call that makes one step on logits and returns arrays that the device is still computing."""
     state = create_train_state(task_of(scale, spec, 'logits'), IMAGE, 0, 0, {'inputs': {}})
     step, batch = compiled.jit(train_step, donate_argnums=0), batch_of(size)
 

@@ -2,13 +2,14 @@
 
     python benchmarks/accelerators_planned.py --json=results/accelerators_planned.json
 
-Of each experiment the teacher and the student whose training takes the most FLOPs, on one v5e, eight v5e,
-v5p-8 (four chips) and one H100. A row is a call of a net: a training step, or a batch of labelling or
-evaluation. `memory`, `flops`, `traffic` and `exchanged` are a chip's; `milliseconds` is the least that its
-rates allow, `hours` that of all such calls. `compiled` rows are figures of the TPU's compiler; others are
-lowered alone, with the least memory and traffic that their arrays take. Compiling takes minutes a net:
-`--seconds` bounds it, rows that were compiled before are kept, and `--experiments` names some.
-Data sets are stand-ins of the real ones' shapes, as in tests/artifact_names.py.
+Each experiment has its teacher and its student whose training takes the most FLOPs, on one v5e,
+eight v5e, v5p-8 (four chips) and one H100. A row is a call of a net: a training step, or a batch of
+labelling or evaluation. `memory`, `flops`, `traffic` and `exchanged` are those of one chip;
+`milliseconds` is the least that the chip's rates allow, `hours` the least of all such calls.
+`compiled` rows are figures of the TPU's compiler. The other rows are lowered only, with the least
+memory and traffic that their arrays take. Compiling takes minutes a net: `--seconds` bounds it,
+rows that were compiled before are kept, and `--experiments` names some. Data sets are stand-ins
+with the real ones' shapes, as in tests/artifact_names.py.
 """
 
 import argparse

@@ -2,9 +2,10 @@
 
     python benchmarks/cache_dtypes.py --json=results/cache_dtypes.json
 
-The experiment digits_student, its ensemble's logits kept in each way, and the mimicking student on each
-cache by Ba & Caruana's squared error and by the divergence of probabilities, three seeds each. Prints
-the report's rows and the caches' bytes and largest errors; `--json=FILE` keeps both.
+Runs the experiment digits_student with its ensemble's logits kept in each way. On each cache the
+student mimics by Ba & Caruana's squared error and by the divergence of probabilities, with three
+seeds each. Prints the report's rows, and the caches' bytes and largest errors; `--json=FILE` keeps
+both.
 """
 
 import argparse

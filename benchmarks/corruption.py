@@ -1,4 +1,4 @@
-"""Damages every kind of file that artifacts hold, and sees what becomes of it.
+"""Damages every kind of file that artifacts hold, and checks what the next run does.
 
     python benchmarks/corruption.py --json=results/corruption.json
 
@@ -126,7 +126,7 @@ def tiny() -> ml_collections.ConfigDict:
 
 
 def run_all(settings, workdir: Path, export: bool) -> None:
-    """The pipeline, as in a process of its own: nothing that was checked before counts as checked."""
+    """Runs the pipeline as a new process would: nothing that was checked before counts as checked."""
     store._verified_manifest.cache_clear()
     ensemble.open_checked.cache_clear()
     with redirect_stdout(io.StringIO()):

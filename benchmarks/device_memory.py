@@ -2,13 +2,14 @@
 
     python benchmarks/device_memory.py --json=results/device_memory.json
 
-Students of Ba & Caruana on speech, mimicking: 1,845 inputs, 183 logits, batches of 256. SNN-MIMIC-400k,
-250L-400k, with its hidden units split over the devices; SNN-8k with its batch split. The step is
-compiled for each number of devices and not run. `parameters` and `optimiser` are the bytes of the state's
-own arrays on the fullest device, as the training loop lays them out; `temporaries` is what the compiled
-program says it needs beside its inputs and outputs; `collectives` are the bytes of results that the
-devices exchange in a step, by kind, read from the compiled program. Without accelerators the devices are
-virtual ones of the CPU, which show what lies where but not how fast it is. `--json=FILE` keeps the rows.
+The students are Ba & Caruana's on speech, mimicking: 1,845 inputs, 183 logits, batches of 256.
+SNN-MIMIC-400k (250L-400k) has its hidden units split over the devices, SNN-8k its batch. The step
+is compiled for each number of devices and not run. `parameters` and `optimiser` are the bytes of
+the state's own arrays on the fullest device, as the training loop lays them out; `temporaries` is
+what the compiled program says it needs beside its inputs and outputs; `collectives` are the bytes
+of results that the devices exchange in a step, by kind, read from the compiled program. Without
+accelerators the devices are virtual ones of the CPU, which show what lies where but not how fast it
+is. `--json=FILE` keeps the rows.
 """
 
 import argparse

@@ -3,12 +3,13 @@
     python benchmarks/direct.py --json=results/direct.json
 
 Ba & Caruana 2014, section 6: to train shallow nets of high accuracy without a teacher would be a
-significant contribution. The student of experiments/digits_student.py is trained on the 200 labels with
-random choices of rate, weight decay, dropout, label smoothing, mixup and epochs, its mimic with equally
-many of rate, weight decay, clipping and epochs; either side has up to three times its steps there. The
-experiment's own settings are one of the trials of each side. The trial with the best validation accuracy,
-the mean over two splits, is then trained anew on three other splits, with teachers of their own. A row has
-its test accuracy, a value a split, each the mean over the seeds.
+significant contribution. The student of experiments/digits_student.py is trained on the 200 labels,
+in trials with random rate, weight decay, dropout, label smoothing, mixup and epochs. Its mimic has
+equally many trials, with random rate, weight decay, clipping and epochs. A trial takes up to three
+times the experiment's steps. The experiment's own settings are one of the trials of each side. The
+trial with the best validation accuracy, the mean over two splits, is then trained anew on three
+other splits, with teachers of their own. A row has its test accuracy: a value a split, each the
+mean over the seeds.
 """
 
 import argparse
@@ -100,7 +101,7 @@ def configured(side: str, chosen: dict, split: int, seeds: tuple[int, ...]):
 
 
 def validated(side: str, chosen: dict, workdir: Path) -> float:
-    """The mean validation accuracy over the splits for choosing, of a seed that is not reported."""
+    """The mean validation accuracy over the splits for choosing, with a seed that is not reported."""
     values = []
     for split in CHOOSING:
         config = configured(side, chosen, split, (1000,))

@@ -2,11 +2,12 @@
 
     python benchmarks/feeding.py --json=results/feeding.json
 
-Milliseconds a step, medians of alternating turns of three epochs without a wait between: `ours` as the
-training loop feeds its steps (order drawn, an epoch's ids placed, examples gathered; streamed: gathered by
-a thread ahead of the step), `peer` the same compiled step on one batch that lies on the device already. A
-ratio of .97 is an overhead of 3%. The nets are the quickstart's student on digits, the smallest that an
-experiment here trains, and BC's SNN-8k on frames of made-up speech.
+Milliseconds a step, medians over alternating turns of three epochs, with no wait between steps.
+`ours` is fed as by the training loop: order drawn, an epoch's ids placed, examples gathered; when
+streamed, a thread gathers them ahead of the step. `peer` is the same compiled step on one batch
+that lies on the device already. A ratio of .97 is an overhead of 3%. The nets are the quickstart's
+student on digits, the smallest that an experiment here trains, and BC's SNN-8k on frames of made-up
+speech.
 """
 
 import argparse

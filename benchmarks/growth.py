@@ -5,14 +5,14 @@
 Labelling by 1 to 16 members; labelling and training with 1 to 16 views, an epoch a view; both on 20,000
 transfer images of 32×32 pixels. Preparing, labelling and training with 20,000 to 1,050,000 of them
 (`--rows`), streamed from the disk. A training step of a shallow net of 1 to 180 million parameters on
-speech. Nets are tiny but for the last. Each point is a process of its own; seconds of labelling and
-training include compilation; those of a step do not, nor the first steps, in which the heap grows: at 180
-million parameters to 6 GB, two of them three times as long. Memory is the peak of what the machine must
-have (transfer_memory.py).
+speech. All nets but the last are tiny. Each point is a process of its own. Seconds of labelling and
+training include compilation. Seconds of a step leave out compilation and the first steps, in which
+the heap grows: at 180 million parameters it grows to 6 GB, and two of these steps take three times
+as long. Memory is the peak of what the machine must have (transfer_memory.py).
 
-A slope is that of a straight line through the logarithms, by least squares: 1 is linear. It is fitted
-to the larger half of the points, where what does not grow weighs least. Writes the picture beside the
-JSON file, or growth.png.
+A slope is that of a least-squares line through the logarithms: 1 is linear. It is fitted to the
+larger half of the points, where fixed costs weigh least. Writes the picture beside the JSON file,
+or growth.png.
 """
 
 import argparse

@@ -4,13 +4,13 @@
 
 Tiny nets on digits: three teachers, a cache of four views, a student on labels and one that mimics.
 Each count of processes (jax.distributed, CPU, gloo) has a workdir of its own, compared with that of one
-process: the largest difference of a teacher's, the cache's and a student's logits. Training is short:
-where a ReLU's input is 0 but for rounding, two runs can fall to either side, and differ from there on
-by more, as do two runs of one process whose first weights differ by 1e-7. Then one of four is killed,
-one of two that go on, and the first of two, each time among the steps of a net, and one process
-finishes: how long the others took to stop, what their last line was, and the differences again. Fails
-where logits differ by more than 1% of the largest, or the others did not stop with a line within a
-minute.
+process: the largest difference of a teacher's, the cache's and a student's logits. Training is
+short, because rounding can decide on which side of 0 a ReLU's input falls: from there on two runs
+differ by more, as do two runs of one process whose first weights differ by 1e-7. Then processes are
+killed while a net is trained: one of four, one of two that resume, and the first of two. One
+process finishes each time. Prints how long the others took to stop, their last line, and the
+differences again. Fails where logits differ by more than 1% of the largest, or where the others did
+not stop with a line within a minute.
 """
 
 import argparse

@@ -5,12 +5,12 @@
 
 The command first runs once from beginning to end. Then, in workdirs of their own, it is killed by
 SIGKILL at random moments and started again until it ends; every workdir's parameters, logits, answers
-and report rows must equal the uninterrupted one's. Half of the moments are drawn evenly over --longest
-seconds, or what the whole run takes; over half as many again after a kill that came before a further
-checkpoint, view or artifact. The others wait until what is written for a moment alone
-is on the disk (a checkpoint, a view, a manifest, a report, under the name it has until it is whole, or
-a study's journal) and follow within milliseconds. Seeds are printed and kept in the --json with every
-kill and where it fell; the same command goes on behind the last workdir that ended.
+and report rows must equal the uninterrupted one's. Half of the moments are drawn evenly over
+--longest seconds, or over what the whole run takes; that span grows by half after a kill that came
+before a further checkpoint, view or artifact. The other kills wait for a temporary file (of a
+checkpoint, a view, a manifest, a report, or a study's journal) and follow within milliseconds.
+Seeds are printed and kept in the --json with every kill and where it fell; the same command resumes
+after the last workdir that ended.
 
 A process starts as a copy of one that has imported the libraries, so that most of its time goes into
 work. Everything behind `--` goes to the run itself: -- --config.run.checkpoint_steps=1
@@ -96,10 +96,10 @@ def uninterrupted(command: list[str], workdir: Path, config: str) -> tuple[dict,
 def killed(
     command: list[str], workdir: Path, draw: random.Random, seconds: float, whole: int, most: int
 ) -> list[dict]:
-    """Kills the run at most so often, then lets it end; where every kill fell.
+    """Kills the run at most so often, then lets it end; returns where every kill fell.
 
-    seconds: that the whole run takes, or that a kill is waited for at most.  whole: how many
-    artifacts it makes.
+    seconds: what the whole run takes, or the longest wait for a kill. whole: how many artifacts it
+    makes.
     """
     kills, patience, seen = [], seconds, set()
     while True:
@@ -178,7 +178,7 @@ def watch(
 
 
 def is_now(workdir: Path, moment: str, since: float) -> bool:
-    """Whether an artifact that is being made, or a report, holds what the moment is known by."""
+    """Whether an artifact that is being made, or a report, holds the file that marks the moment."""
     if moment in WRITTEN:
         return is_there(workdir, WRITTEN[moment], since)
     return any(is_there(folder, MOMENTS[moment], since) for folder in in_work(workdir))

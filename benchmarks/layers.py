@@ -1,11 +1,12 @@
-"""Layers on the CPU backend, as this code has them, beside what JAX, Flax and XLA would do unasked.
+"""Layers on the CPU backend as this code computes them, beside what JAX, Flax and XLA do by default.
 
     python benchmarks/layers.py --json=results/layers.json
 
-Milliseconds on float32 batches of 128, SAME padding, medians of alternating calls. Convolutions: forward
-pass and gradients (of the kernel alone where inputs are images), by mimic_jax.runtime.compiled,
-against XLA's and jax.jit. By Winograd: the same against a direct convolution, both compiled as here.
-Max pools, and batch normalisation of examples that all count with the ReLU behind it: forward and gradient.
+Milliseconds on float32 batches of 128, SAME padding, medians of alternating calls. Convolutions:
+forward pass and gradients (the kernel's alone where inputs are images), by
+mimic_jax.runtime.compiled, against XLA's and jax.jit. Winograd's: the same against a direct
+convolution, both compiled by this code. Max pools, and batch normalisation without a mask with the
+ReLU after it: forward and gradient.
 """
 
 import argparse
@@ -31,7 +32,7 @@ CONVOLUTIONS = (
     *((32, 3, 24, 3), (32, 3, 32, 3), (32, 3, 32, 5), (32, 3, 128, 5), (32, 32, 32, 3)),
     *((16, 32, 64, 3), (16, 47, 47, 3), (8, 64, 128, 3), (16, 64, 64, 3), (8, 128, 128, 3)),
 )
-WINOGRAD = (  # the last two are left to the other way
+WINOGRAD = (  # on the last two the package does not use Winograd's
     *((16, 128, 128, 5), (8, 128, 128, 5), (16, 64, 128, 5), (16, 64, 64, 5), (8, 64, 64, 5)),
     *((16, 64, 64, 3), (16, 32, 64, 5)),
 )

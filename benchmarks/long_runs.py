@@ -5,8 +5,8 @@
 steps: one net, 2,000 steps, with a checkpoint every 20.  views: a cache of 500.  nets: 30 students of
 30 different widths, each compiled anew.  Each part runs in a process of its own, on digits, with tiny
 nets. Memory (resident) and open files are looked at after every checkpoint, block of views, or net.
-What the first fifth of the looks saw is warming up; growth is from the median of the second fifth to
-that of the last. Fails where memory grew by more than 3%, or open files by more than 2.
+The first fifth of the looks is warming up; growth is from the median of the second fifth to that of
+the last. Fails where memory grew by more than 3%, or open files by more than 2.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from pathlib import Path
 
 TRAIN = {'batch_size': 50, 'learning_rate': 0.05, 'clip_norm': 1.0}
 CHECKPOINT_STEPS = 20
-GROWTH, FILES = 0.03, 2  # of the memory, and open files: what more is counts as growth
+GROWTH, FILES = 0.03, 2  # of the memory, and open files: more than these is growth
 
 
 def main():

@@ -3,9 +3,9 @@
     python benchmarks/optimizers.py --json=results/optimizers.json
 
 Both sides compute the loss, its gradients and the update; ours adds clipping, the gradients' norm, the
-check that all is finite, the decay of weights, and the metrics. The two take turns in one process, step
-by step, and the medians over all steps are compared, of the processor's time and of the clock's: other
-work on the machine slows both sides alike, and the processor's time the less.
+check that all is finite, the decay of weights, and the metrics. The two take turns in one process,
+step by step. The medians over all steps are compared, once in processor time and once by the clock.
+Other work on the machine slows both sides alike, and affects processor time less.
 """
 
 import argparse
@@ -44,12 +44,12 @@ def main():
 
 
 def measure(spec: str, name: str, steps: int) -> dict[str, tuple[float, float]]:
-    """By clock: milliseconds of our step and of the one with optax's bare update, medians."""
+    """{clock: (our step, the step with optax's bare update)}, medians in milliseconds."""
     sides = our_side(spec, name), bare_side(spec, name)
     clocks = {'processor': time.process_time, 'wall': time.perf_counter}
     times = {clock: ([], []) for clock in clocks}
     for number in range(WARMUP + steps):
-        # Neither always follows the other's leavings in the caches.
+        # So that neither side always finds the other's data in the caches.
         for side in (0, 1) if number % 2 else (1, 0):
             begin = {clock: read() for clock, read in clocks.items()}
             sides[side]()

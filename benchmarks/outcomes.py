@@ -12,9 +12,10 @@ CONTENT = ('.npy', 'digests.json', 'decoding.json', 'validation.json', 'test.jso
 def of(workdir: Path, experiment: str) -> dict:
     """Every complete artifact's content by name, and the report's rows.
 
-    Of a net the digest of its variables, of a cache those of its views and their statistics, of an export
-    how its answers compare with the net's (jax writes the same program in other bytes each time), of all
-    others the SHA-256 of their arrays and answers. Seconds, and files that hold them, are left out.
+    A net has the digest of its variables; a cache the digests of its views, and their statistics;
+    an export how its answers compare with the net's (jax writes the same program in other bytes
+    each time); all others the SHA-256 of their arrays and answers. Seconds, and files that hold
+    them, are left out.
     """
     found = {
         folder.name: _artifact(folder)
@@ -34,7 +35,7 @@ def difference(one: dict, other: dict) -> list[str]:
 def _artifact(folder: Path) -> dict:
     manifest = json.loads((folder / 'manifest.json').read_text())
     facts = {name: manifest[name] for name in FACTS if name in manifest}
-    # Of a net the digests are of its checkpoints, some of which are of steps that a kill repeated.
+    # A net's digests are those of its checkpoints, some of which a kill made the run write twice.
     kept = CONTENT if folder.name.startswith('logits-') else CONTENT[:1] + CONTENT[2:]
     files = {name: _sha256(folder / name) for name in manifest['files'] if name.endswith(kept)}
     with contextlib.suppress(FileNotFoundError):

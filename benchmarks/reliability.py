@@ -1,4 +1,4 @@
-"""Puts what the programs of this folder found of reliability into one file and docs/reliability.md.
+"""Collects what this folder's programs found about reliability, in one file and in docs/reliability.md.
 
     python benchmarks/reliability.py --untrusted           # runs its hypothesis tests, at length
     python benchmarks/reliability.py --tests               # the tests of claims that tests alone carry
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 RESULT = Path('results') / 'reliability.json'
 UNTRUSTED = ['-m', 'pytest', 'tests/untrusted_test.py', '-n', '0', '--hypothesis-profile=thorough']
 UNTRUSTED += ['--hypothesis-show-statistics']
-# Claims that no program counts, and the tests that carry them: files, and what their names hold.
+# Claims that no program counts, and the tests that support them: files, and words of their names.
 CLAIMS = {
     'SIGTERM and Ctrl-C': ('interrupt main', 'signal or stopped or run_ends or sigterm'),
     'disk full, forbidden or gone; too many files': ('disk search', 'disk_test or database'),

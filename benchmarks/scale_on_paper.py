@@ -4,10 +4,10 @@
     python benchmarks/scale_on_paper.py --json=results/scale_on_paper.json
 
 Section 6 of the paper expects more of mimics with 80 million Tiny Images than with the million that they
-had. Here are those images, which nobody needs to hold for it: arrays that repeat one number stand in for
-them. The nets are cifar_table2.py:cnn's, a CNN that labels one view and the 128c net that mimics it for one
-pass. The calls are compiled for `--target` by its own compiler, as `--phase=plan --compile_for` does, and
-what the host does alone is run here at the full number: an epoch's order, the batches' indices of one host,
+had. Nobody has to hold those images here: arrays that repeat one number stand in for them. The nets
+are cifar_table2.py:cnn's, a CNN that labels one view and the 128c net that mimics it for one pass.
+The calls are compiled for `--target` by its own compiler, as by `--phase=plan --compile_for`. The
+host's own work is run here at the full number: an epoch's order, the batches' indices of one host,
 the parts of the cache.
 """
 

@@ -4,10 +4,10 @@
     python benchmarks/search.py --json=results/search.json
 
 Five functions to minimise, a study a seed. Peers that are not installed are skipped. `--functions`,
-`--samplers` and `--seeds` choose a part. Every study is a file of the folder `--runs` and is not run
-again, so that the whole can be run in pieces, one after another or side by side; the last command, as
-above, then puts them together. Each sampler has its own defaults. A regret is the true value, noise
-left out, of the trial with the best observed value, above the function's minimum.
+`--samplers` and `--seeds` choose a part. Every study is a file in the folder `--runs` and is not
+run again. So the whole can be run in pieces, one after another or side by side; the command above
+then puts them together. Each sampler has its own defaults. A regret is how far the trial with the
+best observed value lies above the function's minimum, by its true value, without noise.
 """
 
 import argparse

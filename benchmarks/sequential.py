@@ -3,11 +3,11 @@
     python benchmarks/sequential.py --json=results/sequential.json
 
 Ba & Caruana hold that shallow nets train faster, and answer in 2 or 3 cycles where a deep net takes one a
-layer. A row has a net's sequential layers (layers with weights, the output layer and a linear bottleneck
-among them), its forward operations for one example, and the least of how long it takes: the answer to
-one example, the answers to 128, and a step of training on 128 by equation 1. The least, as another program
-can only slow a call down. Parameters are as drawn, as time does not depend on them. Nets take turns,
-`--rounds` times.
+layer. A row has a net's sequential layers (layers with weights, the output layer and a linear
+bottleneck among them), its forward operations for one example, and three times: of the answer to
+one example, of the answers to 128, and of a step of training on 128 by equation 1. Each is the
+least of all calls, because another program can only slow a call down. Parameters are untrained,
+because time does not depend on them. Nets take turns, `--rounds` times.
 """
 
 import argparse

@@ -2,10 +2,10 @@
 
     python benchmarks/tabular_student.py --json=results/tabular_forest.json
 
-Runs the experiment where the workdir does not have it yet. Bytes are those of the forest's pickle, and
-four a parameter of the net. Latency is the median of 20 answers to a batch that is in memory: of the
-forest `predict_proba` on one thread, of the net preprocessing and forward pass, compiled before. Run it
-from the repository's root on a machine that does nothing else.
+Runs the experiment where the workdir does not have it yet. Bytes are those of the forest's pickle,
+and four a parameter of the net. Latency is the median of 20 answers to a batch in memory. The
+forest answers by `predict_proba` on one thread; the net by preprocessing and forward pass, compiled
+before. Run it from the repository's root on a machine that does nothing else.
 """
 
 import argparse

@@ -4,9 +4,10 @@
 
 One program: milliseconds that a step of four seeds takes, one after another (`ours`, as the package
 trains them) and as one program over all four by `vmap` (`peer`), medians of alternating rounds.
-Two processes: seconds in which two processes (`ours`) and one alone (`peer`) train four CNNs on made-up
-images of 32×32 pixels, start-up and compilation included, with no program kept: two with the same command,
-which share the nets, and two that are one run (`--distributed`), which share each batch.
+Two processes: seconds in which two processes (`ours`) and one alone (`peer`) train four CNNs on
+made-up images of 32×32 pixels. Start-up and compilation are included, and no compiled program is
+kept. Two processes with the same command share the nets; two of one run (`--distributed`) share
+each batch.
 """
 
 import argparse

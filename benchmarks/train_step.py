@@ -10,14 +10,15 @@ the same net in plain PyTorch, channels last, the better of eager and `torch.com
 processes of its own; they alternate, `--rounds` times a net, and the medians over all steps of a side are
 compared.
 
-A net's second row is the share of the machine's best matrix product (2048 × 2048, the faster of the two
-libraries', in the same processes) that our step reaches, counted as 2 FLOPs a multiply-add, twice again
-backward, less the first layer's gradient of its inputs, which nobody needs; a convolution's are counted
-as if it were direct, though Winograd's does fewer. The third is the step that such products and the
-memory would allow, one after the other: what must be read and written, at the rate of a vector that
-does not fit in the caches. Of each parameter that is 7 numbers (its gradient written, and read by its
-norm and by the update; it and its momentum read and written), of each layer's outputs 6 (written, and
-read forward and backward; their gradient written and read twice).
+A net's second row is the share of the machine's best matrix product (2048 × 2048, the faster of the
+two libraries', in the same processes) that our step reaches. A multiply-add counts as 2 FLOPs, and
+the backward pass as two forward passes without the first layer's gradient of its inputs, which
+nobody needs. A convolution counts as if it were direct, though Winograd's does fewer FLOPs. The
+third row is the time that such products and then the memory would take. The memory's part is what
+must be read and written, at the rate of a vector that does not fit in the caches. A parameter takes
+7 numbers: its gradient is written, and read by its norm and by the update; it and its momentum are
+read and written. An output of a layer takes 6: it is written, and read forward and backward; its
+gradient is written and read twice.
 
 `--isa=avx2` keeps both sides' libraries from a newer processor's AVX-512: an older one's instructions, at
 this one's clock and caches. The file says which instructions the processor has, which were allowed, and

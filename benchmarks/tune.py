@@ -1,4 +1,4 @@
-"""Tunes students on the validation split, every one with the same trials.
+"""Tunes students on the validation split, each with the same trials.
 
     python benchmarks/tune.py --config=experiments/cifar_student.py:small --workdir=runs \
         --students=labels,mimic --set=train.learning_rate=.003,.01,.03 --set=model=A,B --epochs=.5

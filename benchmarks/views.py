@@ -3,12 +3,12 @@
     python benchmarks/views.py --json=results/views.json
     python benchmarks/views.py --others --json=results/other_views.json
 
-A batch is 32×32×3 uint8 noise on the device. Ours is `views.of_batch`, compiled, its draws included; the
-peer's is the usual way with the same constants: colours by numpy, all pixels of an image at once, a
-flip, a crop and `scipy.ndimage.zoom` of each channel. `--others` measures every other augmentation
-against the whole of Urban et al.'s, which is then the peer. Each is the best of several runs, since
-other work on the machine can only add to a time. `--json=FILE` keeps the rows, and the load of the
-machine.
+A batch is 32×32×3 uint8 noise on the device. Ours is `views.of_batch`, compiled, with its draws.
+The peer works in the usual way with the same constants: colours by numpy on all pixels of an image
+at once, a flip, a crop, and `scipy.ndimage.zoom` of each channel. `--others` measures every other
+augmentation against the whole of Urban et al.'s, which is then the peer. Each is the best of
+several runs, because other work on the machine can only add to a time. `--json=FILE` keeps the
+rows, and the load of the machine.
 """
 
 import argparse

@@ -101,7 +101,7 @@ def test_wide_layers_are_split_over_the_model_axis():
 
 
 def test_views_that_mix_and_means_over_mirrors_are_planned():
-    """A batch has its partners' images too; labelling by mirrors asks twice."""
+    """A batch also holds its partners' images; labelling with mirrors asks the net twice."""
     config = artifact_names.module('cifar_student').get_config()
     config.members.cnn_1.model = CNN
     config.views.mixup, config.logits.ecnn.tta = 0.4, 'mirror'
@@ -125,7 +125,7 @@ def test_views_that_mix_and_means_over_mirrors_are_planned():
 
 @pytest.mark.parametrize('precision', ['default', 'high', 'highest'])
 def test_products_have_the_precision_that_is_set(precision):
-    """Forward and backward, convolutions and matrix products: all those of the net."""
+    """Every convolution and matrix product of the net has it, forward and backward."""
     made = nets.of_spec(CNN, 10, matmul_precision=precision)
     variables = jax.eval_shape(lambda: made.init(jax.random.key(0), (32, 32, 3)))
     images = jax.ShapeDtypeStruct((16, 32, 32, 3), jnp.float32)
@@ -147,7 +147,7 @@ def test_products_have_the_precision_that_is_set(precision):
 
 
 def test_batches_from_the_host_are_a_calls_steps():
-    """A call's 16 batches are its arguments; no data set is."""
+    """The call takes its 16 batches as arguments, and no data set."""
     found, placement, data = traced('train', GPUS, placement='host')
     assert not placement.on_device
     text = found.lower(lowering_platforms=('cuda',)).as_text()
@@ -175,7 +175,7 @@ def viterbi_calls(place=None):
 
 
 def test_costs_of_a_gpu_are_those_counted_by_hand():
-    """A student without convolutions: its FLOPs, and what its arrays take at the least."""
+    """A student without convolutions: its FLOPs, and the least memory that its arrays take."""
     data, plan, run = prepared()
     target = targets.parse('cuda:h100')
     placement = Placement(data, run, target.mesh())
@@ -274,7 +274,7 @@ def needing_libtpu(name):
 
 @pytest.mark.parametrize('kind', ['train', 'mimic', 'evaluate', 'label'])
 def test_a_tpu_copies_no_data_set(tpu, kind):
-    """Of 184 MB of images; a copy in a layout to gather from took four times as much."""
+    """The images take 184 MB; a copy of them laid out for gathering took four times as much."""
     found, _, data = traced(kind, tpu)
     held = found.lower(lowering_platforms=('tpu',)).compile().memory_analysis()
     assert data.inputs.nbytes == 60_000 * 3072
@@ -294,7 +294,7 @@ def test_chips_that_split_the_batch_exchange_the_gradients(pod):
 
 
 def test_chips_that_split_layers_exchange_less_than_gradients(pod):
-    """Activations of a batch, and the gradients of each chip's own part alone."""
+    """They exchange a batch's activations, and the gradients of each chip's own part alone."""
     found, placement, _ = traced('mimic', pod, model_axis=4)
     assert placement.mesh.shape == {'data': 2, 'model': 4}
     program = found.lower(lowering_platforms=('tpu',)).compile()

@@ -65,7 +65,7 @@ def test_a_fit_that_changes_shapes_is_refused(tmp_path, monkeypatch):
 
 
 def test_a_teacher_keeps_what_was_fitted(tmp_path, monkeypatch):
-    """A tiny one, on images whose colour is their class."""
+    """The teacher is tiny; an image's colour is its class."""
     monkeypatch.chdir(ROOT)
     draw = np.random.default_rng(1)
     labels = np.arange(120) % 3

@@ -9,7 +9,7 @@ def split(ends, phones, frames):
 
 
 def literal(ends, phones, frames):
-    """The rule, frame by frame: its segment, then the third that the middle of its share is in."""
+    """The rule, frame by frame: the frame's segment, then the third that the frame's middle lies in."""
     owners = []
     for t in range(frames):
         centre = 160 * t + 200

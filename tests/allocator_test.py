@@ -32,4 +32,4 @@ def faults(setting):
 def test_freed_memory_is_used_again_without_page_faults():
     kept, default = faults('kept'), faults('default')
     assert kept < 100
-    assert default > kept + 100  # else there is nothing that the settings mend
+    assert default > kept + 100  # otherwise the settings have nothing to improve

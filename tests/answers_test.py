@@ -106,7 +106,7 @@ def test_the_net_that_is_timed_as_absorbed_has_no_bottleneck(finished, make_sess
     session, plan = make_session(config, workdir)
     net = plan.students['mimic'][0]
     timed = []
-    monkeypatch.setattr(ensemble.compiled, 'jit', jax.jit)  # the other's calls cannot be traced
+    monkeypatch.setattr(ensemble.compiled, 'jit', jax.jit)  # calls of compiled.jit cannot be traced
     monkeypatch.setattr(latency, 'measure_call', lambda _, call: timed.append(call))
     settings = experiments.read(config).report
     answers = Answers(session, plan, settings)

@@ -32,7 +32,7 @@ SOURCES = {
     'cifar10': ((32, 32, 3), 10, 50000, 10000),
     'sklearn:digits': ((64,), 10, 1797, 0),
     'sklearn:friedman1': ((10,), 1, 12000, 0),
-    # One's own may be of any size.
+    # A person's own data may have any size.
     'folder': ((32, 32, 3), 10, 5000, 0),
     'npz': ((32, 32, 3), 10, 5000, 0),
     'tfds:fashion_mnist': ((28, 28, 1), 10, 60000, 10000),
@@ -102,7 +102,7 @@ def of(settings) -> dict[str, str]:
 
 
 def _members(checked):
-    """Members; of those that a study is to find, each a stand-in of its rank."""
+    """The members; for each that a study has to find, a stand-in of its rank."""
     return {
         name: Member('8c3-p2-10', seed=member.from_study.rank) if member.from_study.rank else member
         for name, member in checked.members.items()

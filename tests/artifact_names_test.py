@@ -45,7 +45,7 @@ def test_a_raised_version_renames_what_depends_on_it(monkeypatch):
 
 
 def test_a_new_setting_at_its_default_renames_nothing(monkeypatch):
-    """What a later edition adds, seen by taking a setting of today away."""
+    """Taking one of today's settings away gives an earlier edition, which had the same names."""
     from mimic_jax.training.settings import Train
 
     settings = load_experiment('digits_student').get_config()

@@ -251,7 +251,7 @@ def test_what_a_killed_write_left_is_not_in_the_manifest(tmp_path):
 
 
 def _make_slowly(workdir, started, go_on, queue):
-    """In a process of its own: builds until told to go on, and sends what was built and said."""
+    """Runs in its own process: builds until told to go on, then sends what was built and said."""
     built, said = [], []
 
     def build(folder):
@@ -381,7 +381,7 @@ def test_what_another_process_makes_comes_last(tmp_path, locked):
 
 
 def test_a_dead_holder_on_another_machine_loses_its_artifact(tmp_path, monkeypatch):
-    """Its lease stays behind, and says nothing more."""
+    """Its lease stays behind and is not renewed."""
     monkeypatch.setattr(locks, 'LEASE_SECONDS', 1)
     folder = tmp_path / RECIPE.name
     (tmp_path / '.locks').mkdir()

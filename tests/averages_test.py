@@ -21,7 +21,7 @@ def history(train, weights, steps=None):
         variables, average = averages.update(
             train, jnp.int32(number), steps or len(weights), variables, average
         )
-        assert int(average['count'][0]) == number  # what is no float is taken over
+        assert int(average['count'][0]) == number  # what is no float is copied
         found.append((float(variables['params'][0]), float(average['params'][0])))
     return found
 
@@ -57,7 +57,7 @@ def test_lookahead_by_hand(power):
 
 
 def test_the_average_is_of_what_the_steps_leave():
-    """Parameters and running statistics, over steps of a net; training goes on as without it."""
+    """It averages parameters and running statistics; training goes on as if there were no average."""
     tasks = [make_task('6c3-bn-p2-16', 'cross_entropy', **how) for how in ({}, {'average': 'ema'})]
     plain, averaged = map(make_state, tasks)
     expected = jax.tree.map(np.asarray, plain.variables)

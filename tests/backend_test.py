@@ -67,7 +67,7 @@ def test_a_program_for_several_platforms_has_the_form_of_each():
 def test_a_cpu_comes_up_beside_the_accelerators_that_were_asked_for(
     platforms, started, monkeypatch
 ):
-    """The setting is as it was afterwards."""
+    """Afterwards the setting is what it was before."""
     config, asked = types.SimpleNamespace(jax_platforms=platforms), []
     config.update = lambda name, value: setattr(config, name, value)
     monkeypatch.setattr(jax, 'config', config)
@@ -102,7 +102,7 @@ def specs():
             model = each.model
             if '?' in model:
                 model = notation.solve(model, each.budget, shape, classes)
-            # Of nets that differ in widths of like sizes, one.
+            # One of several nets whose widths are of similar sizes.
             form = re.sub(r'\d+k?', lambda n: str(len(n[0])), model)
             arguments = tuple(each.model_args.items())
             found.setdefault((form, shape), (model, shape, classes, arguments))

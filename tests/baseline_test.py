@@ -135,7 +135,7 @@ def test_validation_chooses_the_penalty(finished, make_session):
 
 
 def test_decision_values_are_linear_svcs_on_the_same_features(finished, make_session):
-    """C is over the mean of the squared hinges: liblinear's is the number of examples smaller."""
+    """Our C multiplies the mean of the squared hinges, liblinear's their sum: theirs is C / N."""
     config, workdir, _ = finished
     session, plan = make_session(config, workdir)
     folder = workdir / plan.baselines['coates'].recipe.name
@@ -165,7 +165,7 @@ def test_second_run_fits_nothing(finished, device, monkeypatch):
 
 
 def stop_after(monkeypatch, module, name, calls):
-    """Replaces a function by one that is interrupted once it was called so often; counts calls."""
+    """Replaces a function by one that counts its calls and is interrupted after so many."""
     function, counted = getattr(module, name), []
 
     def counting(*arguments, **named):

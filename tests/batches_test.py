@@ -42,7 +42,7 @@ def test_order_is_a_function_of_seed_and_epoch():
     orders = {(seed, number): order(seed, number) for seed in range(3) for number in range(3)}
     for key, found in orders.items():
         assert order(*key) == found
-    np.random.seed(0)  # nor does anything outside decide it
+    np.random.seed(0)  # and nothing outside decides it
     assert order(1, 2) == orders[1, 2]
     assert len({tuple(found) for found in orders.values()}) == len(orders)
     assert list(EXAMPLES) not in orders.values(), 'examples are drawn, not read in order'
@@ -155,7 +155,7 @@ def test_to_device_puts_whole_arrays_on_every_device():
 @pytest.mark.parametrize('target', ['cpu', 'tpu'])
 @pytest.mark.parametrize('shape', [(10, 12, 3), (128,), (183,), (300,)])
 def test_flat_rows_are_the_rows(target, shape, monkeypatch):
-    """On TPUs their columns are whole lanes; no row is another for it, in pieces or not."""
+    """On TPUs their columns fill whole lanes; each row stays itself, in pieces or whole."""
     array = np.random.default_rng(0).integers(0, 256, (20, *shape)).astype(np.uint8)
     where = NamedSharding(jax.make_mesh((1,), ('data',), devices=jax.devices()[:1]), P())
     index = np.array([[3, 19], [0, 3]], np.int32)

@@ -100,7 +100,7 @@ def test_a_net_that_another_experiment_trained_is_copied_once(nets, tmp_path):
     before = path.stat().st_mtime_ns
     boards.copy(tmp_path, net, artifact, [])
     assert path.stat().st_mtime_ns == before, 'it is there already'
-    os.utime(path, (0, 0))  # as one that a kill cut short while the net was trained on
+    os.utime(path, (0, 0))  # as if a kill had come while the net was trained further
     boards.copy(tmp_path, net, artifact, RECORDS[:1])
     assert scalars(folder) == SCALARS[:2]
 

@@ -53,7 +53,7 @@ def test_the_newest_of_two_steps_comes_back(written):
 
 
 def test_any_damage_to_a_checkpoint_is_found_or_harmless(written, tmp_path):
-    """Where it is taken for none, the step before it serves: the run repeats what came after."""
+    """A checkpoint that is not recognised is passed over: the run repeats the steps from the one before."""
     draw = random.Random(0)
     expected = {
         step: {name: checkpoint.digest(tree) for name, tree in zip(NAMES, state(step), strict=True)}

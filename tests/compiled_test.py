@@ -77,7 +77,7 @@ def test_convolutions_on_cpu_are_not_ynnpacks_and_products_still_are():
 
 
 def test_convolutions_give_the_same_bits_each_time():
-    """As resuming needs; a kernel's gradient is a sum over pixels that threads share."""
+    """Resuming needs this; threads share the sum over pixels that a kernel's gradient is."""
     images, kernel = jnp.ones((128, 16, 16, 3)) / 3, jnp.ones((5, 5, 3, 32)) / 7
     gradient = compiled.jit(jax.grad(lambda kernel: jnp.sum(jnp.sin(_convolved(images, kernel)))))
     first = gradient(kernel)

@@ -452,7 +452,7 @@ def test_every_setting_of_an_experiment_is_there_when_completed():
 
 
 def test_completed_values_have_their_settings_type():
-    """As flags do: --config.inner.rate=2 is a float, --config.most=2.5 is refused."""
+    """Flags have it too: --config.inner.rate=2 is a float, --config.most=2.5 is refused."""
     found = completed({'inner': {'rate': 1, 'sizes': [7]}, 'loose': {'rate': 3}, 'most': 5})
     assert type(found.inner.rate) is float and found.inner.rate == 1.0
     assert type(found.loose.rate) is float and found.loose.rate == 3.0
@@ -586,7 +586,7 @@ def test_what_differs_from_the_defaults(group, expected):
 
 
 def test_what_names_a_net():
-    """Neither a member's views, which the plan adds whole, nor what a student is solved or read from."""
+    """A member's views do not: the plan adds them whole. Nor does what a student is solved or read from."""
     member = Member(
         model='8c3', views=OwnViews(shift=2), from_study=FromStudy(rank=1), train=Train(epochs=2)
     )

@@ -64,7 +64,7 @@ def test_output_and_gradients_equal_lax(shape, kernel_shape, padding):
 
 
 def test_all_passes_have_the_order_of_axes_that_is_fast():
-    """In a loop: of another order XLA's kernels are naive there, and a step takes 30 times as long."""
+    """Inside a loop XLA has naive kernels for any other order, and a step takes 30 times as long."""
     inputs, kernel = _arrays((4, 9, 9, 8), (3, 3, 8, 16))
 
     def trained(kernel):

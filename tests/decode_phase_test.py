@@ -94,7 +94,7 @@ def sure(targets):
 
 
 def spoil(targets, data, utterance, place, phone):
-    """The targets of a split in which a phone of one of its utterances is another one."""
+    """The targets of a split, with one phone of one utterance exchanged for another."""
     positions = data.utterances['test']
     start = sum(b - a for a, b in data.speech.runs(positions[:utterance])) + 9 * place
     changed = targets.copy()

@@ -140,7 +140,7 @@ def test_a_scale_stays_at_zero_or_more_and_one_value_is_kept():
 
 
 def test_tuning_on_decodings_prefers_the_better_pair():
-    """Noise makes for phones that nobody spoke, which a fair penalty keeps out."""
+    """Noise adds phones that nobody spoke; a fair penalty keeps them out."""
     paths, sequences = corpus(2, 5)
     model = decoding.estimate(*corpus(3, 40), P)
     logits = [sure_logits(p, margin=8.0, noise=2.0, seed=n) for n, p in enumerate(paths)]
@@ -156,7 +156,7 @@ def test_tuning_on_decodings_prefers_the_better_pair():
 
 
 def test_scores_are_of_the_folded_classes():
-    """q is deleted and zh is sh: of q, zh, b against sh, pcl nothing but b is wrong."""
+    """q is deleted and zh becomes sh: in q, zh, b against sh, pcl only b is wrong."""
     reference = phones.fold_numbers(phones.numbers(['q', 'zh', 'b']))
     found = Decoded(phones.numbers(['sh', 'q', 'pcl']), np.zeros(3, np.int32))
     (counts,) = decoding.score([reference], [found])

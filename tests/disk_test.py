@@ -116,7 +116,7 @@ def test_an_error_of_the_system_names_the_place_though_the_system_does_not(tmp_p
 
 
 def test_a_folder_that_vanished_and_came_back_is_not_sealed(tmp_path):
-    """As when a workdir is deleted while a library makes folders for itself."""
+    """This happens when a workdir is deleted while a library makes folders in it."""
 
     def build(folder):
         shutil.rmtree(folder)
@@ -146,7 +146,7 @@ def test_a_marker_that_finds_no_room_leaves_the_artifact_to_be_gone_on_with(tmp_
 
 
 def test_mapped_files_take_their_room_before_they_are_written_to(tmp_path):
-    """A page that finds none would be a signal, which ends the process."""
+    """A page that finds no room would raise a signal, which ends the process."""
     array = mapped.create(tmp_path / 'frames.npy', (1000, 123))
     assert array.shape == (1000, 123) and not array.any()
     if hasattr(os, 'posix_fallocate'):

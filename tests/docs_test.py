@@ -107,7 +107,7 @@ def test_shell_and_python_parse(page):
 
 
 def test_the_source_of_a_teacher_is_one():
-    """The settings that docs/own_data.md quotes, in the place of the forest's own."""
+    """The settings that docs/own_data.md quotes replace the forest's own."""
     (block,) = programs('own_data.md')
     quoted = ast.literal_eval('{' + block + '}')['logits']['forest']
     config = load_experiment('tabular_student').get_config()

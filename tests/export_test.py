@@ -46,7 +46,7 @@ np.savez(sys.argv[3], all=student.call(images), one=student.call(images[:1]))
 
 def settings():
     config = tiny_digits()
-    config.students.mimic.model = '64L-32'  # a bottleneck that is none: 64 pixels, 64 units
+    config.students.mimic.model = '64L-32'  # not narrower than its input: 64 pixels, 64 units
     config.run.evaluation_batch_size = 64
     return config
 
@@ -116,7 +116,7 @@ def test_the_file_is_loaded_without_the_package(opened, exported, tmp_path):
 
 
 def test_it_is_written_anew_from_what_lies_beside_it(opened, exported, tmp_path):
-    """Without the workdir; answers as the file's before, and a description that says the same."""
+    """It needs no workdir; the new file answers as the old one did, and its description is the same."""
     (tmp_path / 'moved').mkdir()
     for name in (exporting.DESCRIPTION, lasting.WEIGHTS):  # the file itself may be unreadable
         (tmp_path / 'moved' / name).write_bytes((exported / name).read_bytes())
@@ -134,7 +134,9 @@ def test_it_is_written_anew_from_what_lies_beside_it(opened, exported, tmp_path)
     parity = new.pop('parity')
     del old['parity'], old['latency']
     assert {**new, 'bytes': 0} == {**old, 'bytes': 0}
-    kept = lasting.read(tmp_path / 'new' / lasting.WEIGHTS)  # what was asked, not what was long ago
+    kept = lasting.read(
+        tmp_path / 'new' / lasting.WEIGHTS
+    )  # answers asked for now, not the first export's
     found = exporting.ask(exporting.load(tmp_path / 'new' / exporting.FILE), kept.inputs)
     assert parity == {
         'examples': lasting.ASKED, 'tolerance': lasting.TOLERANCE, 'argmax_equal': True,

@@ -143,7 +143,7 @@ def test_unknown_and_few_labels_say_nothing():
 
 @pytest.mark.parametrize('classes', [CLASSES, 100])
 def test_chance_is_not_taken_for_an_order(classes):
-    """Of random answers some order always fits better, of many classes far better; none is promised."""
+    """Some order always fits random answers better, far better with many classes; none is recommended."""
     for seed in range(20):
         random = np.random.default_rng(seed)
         answers, labels = random.normal(size=(120, classes)), random.integers(0, classes, 120)
@@ -173,7 +173,7 @@ SOFTMAX = PERCENT / 100
 def test_probabilities_are_no_logits(values):
     message = refusal(external_answers.checked, values, 4, 3, False, 'it')
     assert 'it gives no logits' in message and 'set probabilities=True' in message
-    found = external_answers.checked(values, 4, 3, True, 'it')  # the way out leads out
+    found = external_answers.checked(values, 4, 3, True, 'it')  # the advice works
     expected = np.asarray(values, np.float64)
     expected = expected / (100 if expected.max() > 1 else 1)
     np.testing.assert_allclose(found, np.log(np.maximum(expected, 1e-6)), rtol=1e-3, atol=1e-5)

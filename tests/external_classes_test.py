@@ -127,7 +127,7 @@ def test_an_onnx_model_names_its_classes_itself(tmp_path, make_session, settings
 
 
 def test_the_same_order_has_the_name_of_no_names(tmp_path, make_session, settings):
-    """So that nobody's cache is made anew for saying what its columns are; another order has another."""
+    """Naming the order that a cache has already does not make it anew; another order does."""
     path = saved(tmp_path / 'plain', RIGHT)
 
     def name(**changes):

@@ -217,7 +217,7 @@ def attributes():
 @pytest.mark.parametrize('attribute', list(attributes()))
 @pytest.mark.parametrize('place', ['node', 'function', 'training'])
 def test_every_place_of_a_tensor_is_looked_into(tmp_path, attribute, place):
-    """Beside the initializers of the graph itself."""
+    """The initializers of the graph itself are not the only place."""
     holder, graph = node('Own', ['c'], ['z']), onnx.helper.make_graph([], 'empty', [], [])
     holder.attribute.append(attribute)
     made = onnx.helper.make_model(graph)

@@ -131,7 +131,7 @@ def test_files_of_logits_become_a_cache(tmp_path, make_session, settings, form):
 
 
 def test_a_function_is_asked_about_every_view(make_session, config, module):
-    """Of images, with augmentation: the function gets the very pixels that the student sees."""
+    """The images are augmented, and the function gets the very pixels that the student sees."""
     weights = np.random.default_rng(1).normal(size=(64, 10))
     config.logits.ensemble.members = ()
     config.logits.ensemble.source = {'path': f'{module}:linear', 'version': '1'}
@@ -176,7 +176,7 @@ def test_layouts_are_of_images(make_session, settings, module):
 
 
 def test_a_function_gets_features_as_the_source_has_them(tmp_path, make_session, settings, module):
-    """Large numbers are kept centred, as float32 would blur them; a teacher knows nothing of that."""
+    """Float32 would blur large numbers, so they are stored centred; the teacher gets them uncentred."""
     stamps = 20240101000000 + RANDOM.integers(0, 1000, (COUNT, 1))
     np.savez(tmp_path / 'data.npz', features=stamps, labels=LABELS)
     __import__(module)
@@ -309,7 +309,7 @@ def test_a_layout_and_an_output_are_named_where_they_are_set(tmp_path):
 
 
 def test_trained_teachers_keep_their_names(make_session):
-    """Those of the second format of recipes: a renamed artifact would be trained anew."""
+    """The names are of the second format of recipes; a renamed artifact would be trained anew."""
     from conftest import load_experiment
 
     _, plan = make_session(load_experiment('digits_student').get_config())
@@ -391,7 +391,7 @@ def test_members_or_a_source_but_not_both(make_session, settings):
 
 
 def test_a_shipped_experiment_gets_a_teacher_by_flags(tmp_path):
-    """As docs/own_teacher.md has it; members that nothing reads any more are not trained."""
+    """The flags are those of docs/own_teacher.md; members that nothing reads are not trained."""
     command = (sys.executable, '-m', 'mimic_jax', '--config=experiments/digits_student.py')
     flags = (
         '--config.logits.ensemble.members=',

@@ -330,7 +330,7 @@ def test_a_folder_of_images_keeps_its_names(tmp_path, settings, own_splits):
 
 
 def test_the_example_runs_through_files(tmp_path, monkeypatch):
-    """As its docstring says: views, answers by a script that imports nothing of the package, a run."""
+    """It follows its docstring: views, answers by a script without this package, then a run."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(ROOT)
     from examples import answer_views, views_student

@@ -206,7 +206,7 @@ def test_the_page_of_a_sweep_has_a_curve_for_each_student_once(sweep):
 
 
 def test_a_student_has_one_name_and_one_colour_in_both_plots(sweep):
-    """By its row's name, where the row is called otherwise than the student."""
+    """The name is the row's, which may differ from the student's."""
     path = sweep / 'rate_0.1' / 'report.json'
     report = json.loads(path.read_text())
     report['rows'][2]['name'] = 'net mimicking'

@@ -87,7 +87,7 @@ def test_padding_changes_nothing(rows):
 
 
 def test_fantasies_are_joint_draws_of_what_is_pending():
-    """By the law of total variance: what the fantasies' means spread, the variance loses."""
+    """By the law of total variance, the variance falls by the spread of the fantasies' means."""
     draws = 20_000
     observed, pending = np.arange(9) < 6, np.arange(9) >= 6
     normals = np.random.default_rng(1).standard_normal((draws, 9))

@@ -36,9 +36,9 @@ def one_net():
 
 
 def run(workdir: Path) -> str:
-    """Trains one net; '', or the line that `mimic_jax.main` prints of an error.
+    """Trains one net; returns '', or the line that `mimic_jax.main` prints for an error.
 
-    What a file could not write goes with it, as at a process's end: a later, larger disk does not get it.
+    What a file could not write is dropped, as when a process ends: a larger disk later does not get it.
     """
     store._verified_manifest.cache_clear()
     ensemble.open_checked.cache_clear()
@@ -53,7 +53,7 @@ def run(workdir: Path) -> str:
 
 
 def told(error: Exception, workdir) -> str:
-    """The line that `mimic_jax.main` prints of an error that it takes for a user's."""
+    """The line that `mimic_jax.main` prints for an error that a user can correct."""
     if isinstance(error, UserError):
         return str(error)
     where = error.filename or workdir

@@ -36,7 +36,7 @@ SPITEFUL = '<script>alert("&")</script>'
 def reported(tmp_path_factory, device):
     """(session, plan, checked config) of an experiment that has a report; some names are spiteful.
 
-    Its artifacts are made up, training takes longer: random answers, more often right than not.
+    Its artifacts are made up, because training takes longer: random answers, more often right than wrong.
     """
     from conftest import tiny_digits
 
@@ -302,7 +302,7 @@ def test_a_plot_puts_points_where_they_belong():
 
 
 def test_a_plot_has_the_pages_colours_and_letters_alone():
-    """So that it is dark where the page is, and loads nothing."""
+    """It turns dark with the page, and loads nothing."""
     series = [Series(f'{number}', [(1, 2)], [(1, 3)], number=number) for number in range(9)]
     series.append(Series('line', [(1, 1.5), (2, 2)], shape='line', number=9))
     text = html_plots.drawn(Plot(series, 'x', 'y', level=('z', 1.7)))

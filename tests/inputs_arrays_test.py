@@ -39,7 +39,7 @@ def prepared(workdir, **settings):
 
 
 def standardised(values, train):
-    """In exact arithmetic of whole numbers as far as it goes, then float64."""
+    """Exact arithmetic on whole numbers as far as that goes, then float64."""
     column = [int(value) for value in values]
     mean = sum(column[row] for row in train) / len(train)
     centred = np.array([value - mean for value in column])

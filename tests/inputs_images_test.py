@@ -1,4 +1,4 @@
-"""Images are read as every viewer shows them: upright, with their transparency, or refused or told of."""
+"""Images are read as viewers show them, upright and transparent; all else is refused or reported."""
 
 import io
 import struct
@@ -150,13 +150,13 @@ def test_a_transparent_colour_that_no_pixel_has_makes_no_difference():
     file = encoded(plain, transparency=5)
     assert shape_of(file) == (HIGH, WIDE, 3)
     np.testing.assert_array_equal(read(file, (HIGH, WIDE, 3)), np.asarray(plain.convert('RGB')))
-    # Beside others that are transparent it is opaque, as is a palette that says nothing of it.
+    # Beside transparent images it is opaque; so is a palette without transparency.
     for image in (file, encoded(plain)):
         assert (read(image, (HIGH, WIDE, 4))[..., 3] == 255).all()
 
 
 def test_a_folder_of_sprites_keeps_their_shapes(tmp_path):
-    """All is in the transparency: the colours are constant."""
+    """The shapes are in the transparency alone; the colours are constant."""
     for name, inside in (('circle', BITS), ('square', 1 - BITS)):
         (tmp_path / name).mkdir()
         image = palette(inside, [255] * 6)
@@ -167,7 +167,7 @@ def test_a_folder_of_sprites_keeps_their_shapes(tmp_path):
     np.testing.assert_array_equal(second[..., 3], 255 * (1 - BITS))
 
 
-# What is not kept is told of.
+# What is not kept is reported.
 
 
 @pytest.mark.parametrize('kind', ['GIF', 'TIFF', 'PNG', 'WEBP'])

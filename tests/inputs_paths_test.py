@@ -127,7 +127,7 @@ def get_config(arg=''):
 
 
 def test_a_run_prints_on_any_terminal_and_with_any_setting_of_ranks(tmp_path):
-    """In an ASCII locale, of files and classes that are no UTF-8, below a folder that is none."""
+    """The locale is ASCII; files, classes and the folder above them have names that are not UTF-8."""
     (tmp_path / 'own.py').write_text(OWN)
     root = Path(str(tmp_path / 'caf\udce9'))
     fill(root)

@@ -1,4 +1,4 @@
-"""Corpora of speech: which utterances are read, and that all others are counted and told of."""
+"""Corpora of speech: which utterances are read; all others are counted and reported."""
 
 import io
 import os
@@ -88,7 +88,7 @@ def test_speakers_of_no_split_are_counted(root):
 
 
 def test_a_double_suffix_is_read_where_there_is_no_other(root):
-    """As corpora that were converted have them; where both are there, the corpus's own counts."""
+    """Converted corpora have such names; where both are there, the corpus's own file is read."""
     folder = root / 'TRAIN' / 'DR1' / 'FAAA0'
     utterance(folder, 'SX9', '.WAV.wav')
     utterance(folder, 'SX1', '.WAV.wav')

@@ -110,7 +110,7 @@ def test_code_can_ask_itself_to_stop():
 
 
 def test_a_block_has_its_own_handlers_and_gives_the_old_ones_back():
-    """As in a notebook, whose kernel has a handler of its own."""
+    """A notebook's kernel has a handler of its own."""
     taken = []
     for number in BOTH:
         signal.signal(number, lambda number, frame: taken.append(number))

@@ -81,7 +81,7 @@ def test_clean_lists_first_and_deletes_when_told(tmp_path, made):
 
 
 def test_what_is_held_is_not_deleted_nor_what_its_maker_may_read(tmp_path, made):
-    """A process makes a student of the data d1; artifacts of other data may go."""
+    """A process makes a student on the data d1; artifacts on other data may be deleted."""
     other = artifact(tmp_path, 'teacher', 'd2', model='other')
     unread = artifact(tmp_path, 'teacher', 'd1', model='not reported')
     corpus = artifact(tmp_path, 'corpus', None, kind='of no fingerprint')

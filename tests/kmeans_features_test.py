@@ -284,6 +284,6 @@ def test_svm_stops_where_it_is_told_to():
     assert few['gradient'] > 1e-3 >= tight['gradient']
     assert loose['gradient'] <= 0.05
     assert loose['iterations'] < tight['iterations'] < 100
-    # Below what float32 can reach it ends for want of progress.
+    # A tolerance below float32's reach ends for want of progress.
     _, end = svm.fit(*arrays, 4, 1.0, tolerance=0.0, iterations=2000)
     assert end['iterations'] < 2000

@@ -245,7 +245,7 @@ def test_hinton_between_its_ends():
 
 
 def test_z_scores_forget_size_and_offset():
-    """Sun et al. 2024: a student that is the teacher's line has learned all."""
+    """Sun et al. 2024: a student whose logits are a line in its teacher's has nothing left to learn."""
     student = jnp.asarray(5 * TEACHER - 3)
     loss = losses.kl_of_z_scores(student, jnp.asarray(TEACHER), 2.0)
     np.testing.assert_allclose(loss, 0, atol=1e-6)
@@ -285,7 +285,7 @@ def test_dist_by_hand():
 
 def test_dist_leaves_padding_out():
     student = np.array(STUDENT)
-    student[2] = [9.0, -9.0, 3.0]  # of padding, whose teacher's logits are as arbitrary
+    student[2] = [9.0, -9.0, 3.0]  # padding, whose teacher's logits are just as arbitrary
 
     def loss(g):
         mask = jnp.asarray(MASK)
@@ -300,7 +300,7 @@ def test_dist_leaves_padding_out():
 
 @pytest.mark.parametrize('margin', [12, 24, 30, 40])
 def test_dist_of_confident_nets(margin):
-    """Each example has a logit that is so far above its others, which differ a little."""
+    """In each example one logit lies so far above the others, which differ a little."""
     small = np.random.default_rng(margin).normal(size=(2, 6, 5)) / 10
     student, teacher = small
     student[np.arange(6), [0, 1, 2, 3, 0, 1]] += margin

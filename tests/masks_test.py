@@ -83,7 +83,7 @@ def with_unseen(*parts, **data):
 
 
 def test_students_learn_replayed_logits_of_the_whole_input(tmp_path, make_session):
-    """The cache and the teachers are the same artifacts; the student is another, as are other parts."""
+    """Cache and teachers stay the same artifacts; every choice of hidden parts makes another student."""
     plain, half, other = (
         make_session(config, tmp_path)[1]
         for config in (tiny_digits(), with_unseen(':,4:'), with_unseen(':,:4'))

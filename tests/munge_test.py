@@ -54,11 +54,11 @@ def test_with_a_large_spread_attributes_are_exchanged_within_their_column():
 
 
 def test_a_new_value_is_normal_about_the_neighbours():
-    """Two examples alone, every attribute swapped: the last exchange is of known mean and deviation."""
+    """With two examples and every attribute swapped, the last exchange has a known mean and deviation."""
     pair = np.array([[0.0, 10.0], [1.0, 30.0]])
     scale = np.array([1, 20])
     found = munge(pair, 4000, swap=1.0, spread=2.0, seed=0).reshape(-1, 2, 2) / scale
-    # Both are taken in turn, so that values are exchanged twice: means come back to where they were.
+    # Both are visited in turn and exchange values twice, so that means return to where they were.
     np.testing.assert_allclose(found.mean(axis=0), pair / scale, atol=0.07)
     # First N(e′, d/2) and N(e, d/2); then, d₁ being |d + (z₁ − z₂)d/2|, about those with d₁/2.
     first = 0.25

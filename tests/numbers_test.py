@@ -1,4 +1,4 @@
-"""Numbers that are not finite, or about to be: stopped or told of, never clipped."""
+"""Numbers that are or will soon be infinite or NaN: stopped or reported, never clipped."""
 
 import io
 from pathlib import Path
@@ -80,7 +80,7 @@ def test_a_cache_in_float16_ends_at_its_largest_number(tmp_path):
 
 @pytest.mark.parametrize('kind', ['logits', 'standardised_logits'])
 def test_logits_that_have_exploded_stop_their_student(config, make_session, monkeypatch, kind):
-    """Finite in the cache, and infinite in its square."""
+    """They are finite in the cache; their squares are infinite."""
     config.students.mimic.loss.kind = kind
     session, plan = make_session(config)
     net = plan.students['mimic'][0]

@@ -147,7 +147,7 @@ def test_muon_by_hand(companion):
 
 
 def test_muon_is_optaxs():
-    """With Nesterov momentum. optax's companion has it too, and is not ours."""
+    """Both have Nesterov momentum. optax's companion has it too, unlike ours."""
 
     def dimensions(params):
         def one(path, leaf):

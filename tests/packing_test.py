@@ -151,7 +151,7 @@ def test_whoever_goes_on_keeps_the_parts_of_whoever_began(tmp_path, monkeypatch)
     assert cache_layout.part_rows(tmp_path, began) == began.part_rows == 16
     assert cache_layout.part_rows(tmp_path, later) == 16 != later.part_rows
     cache_writer.write(tmp_path, np.arange(40), began, [member()])
-    # Of an older version nobody knows the parts: what does not fit is never taken for these.
+    # An older version did not note its parts: rows that do not fit are never taken for them.
     message = refusal(cache_writer.write, tmp_path, np.arange(40), later, [member()])
     assert 'holds other rows than' in message and 'delete' in message
 

@@ -264,7 +264,7 @@ def test_modules_a_function_and_arrays_make_a_run(ran):
 
 
 def test_the_same_objects_find_their_artifacts_again(ran):
-    """In a later process too: nothing but content is in the names, which a changed value changes."""
+    """A later process finds them too: names hold nothing but content, and a changed value changes them."""
     again = mimic_jax.run(
         experiment(), workdir=ran.workdir, data=(INPUTS.copy(), LABELS), phase='evaluate'
     )

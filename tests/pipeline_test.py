@@ -378,7 +378,7 @@ def test_a_cache_of_other_teachers_is_refused_by_field(finished, config, tmp_pat
 def test_a_cache_of_something_else_is_refused_by_the_field_that_differs(
     finished, config, make_session, monkeypatch, field, value, named
 ):
-    """As after a change that the id does not show, such as code that forgot to raise a version."""
+    """The id does not show every change, such as that of code whose version nobody raised."""
     session, plan = make_session(config, finished[0])
     cache = plan.caches['ensemble']
     of, name = field.split('.')
@@ -482,7 +482,7 @@ def test_a_table_of_ones_own_goes_through_the_whole_pipeline(config, tmp_path, d
 def test_a_cache_that_was_begun_elsewhere_is_held_to_no_more_than_the_tolerance(
     config, make_session, monkeypatch
 ):
-    """Its first view has another backend's last digits, whatever finishes it."""
+    """Its first view has another backend's last digits, whichever backend finishes it."""
     session, plan = make_session(config)
     for member in plan.members.values():
         pipeline.teachers.make(session, member)

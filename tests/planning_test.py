@@ -52,7 +52,7 @@ def test_every_artifact_has_its_work(opened):
 
 
 def test_what_a_step_keeps_is_at_least_what_its_gradient_reads(opened):
-    """Inputs of each layer, and which hidden units are on."""
+    """The gradient reads the inputs of each layer, and which hidden units are on."""
     session, plan, _ = opened
     found = artifacts.activations(plan.students['mimic'][0], session.placement, 50)
     assert 50 * 4 * (64 + 8 + 32) <= found <= 50 * 4 * 3 * (64 + 8 + 32 + 10)

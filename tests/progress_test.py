@@ -71,7 +71,7 @@ def test_estimate_counts_several_steps_a_call(clock, stream):
 
 
 def test_estimate_keeps_a_rate_for_each_kind_of_task(clock, stream):
-    """A net at 10 FLOPs a second and one at 100; what was not measured goes at the mean."""
+    """One net runs at 10 FLOPs a second, one at 100; a kind that was not measured gets the mean."""
     progress = Progress(stream=stream, clock=clock)
     for kind, planned in (('slow', 400.0), ('fast', 4000.0), ('new', 1100.0)):
         progress.plan(kind, planned)
@@ -94,7 +94,7 @@ def test_estimate_counts_the_compilation_of_nets_to_come(clock, stream):
     with progress.task('a 1', 'train a', steps=100, work_per_step=1.0) as bar:
         work(bar, clock, calls=1, seconds=40)
         work(bar, clock, calls=99, seconds=1)
-        # What comes is not told apart yet from a kind's first net.
+        # Nets to come still count as slow as a kind's first net.
         assert progress.seconds_left() == pytest.approx(5 * 100 + 5 * 40)
     with progress.task('a 2', 'train a', steps=100, work_per_step=1.0) as bar:
         assert progress.seconds_left() == pytest.approx(5 * 100 + 5 * 40), 'not begun'

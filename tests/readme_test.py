@@ -43,8 +43,9 @@ RESULTS = [
     if all('values' in row for row in json.loads(path.read_text())['rows'])
 ]
 
-# The README's own table. Of each line: what it is of, the file, its rows on labels, mimicking and of the
-# teachers; then an experiment whose config has the paper's figures, and the names of such rows there.
+# The README's own table. A line: its name, a file, that file's rows on labels, mimicking and of
+# teachers; then an experiment whose config has the paper's figures, and the names of those rows
+# there.
 HEADLINES = [
     (
         'digits, 200 labels',

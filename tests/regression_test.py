@@ -26,7 +26,7 @@ TRAIN = {'epochs': 3, 'batch_size': 20, 'learning_rate': 0.05}
 
 
 def table(count=200, seed=0):
-    """Features, and two targets of very different units, linear in them but for noise."""
+    """Features, and two targets in very different units; both are linear in the features but for noise."""
     draw = np.random.default_rng(seed)
     features = draw.uniform(-1, 3, (count, 4))
     noise = draw.normal(size=(count, 2))

@@ -44,7 +44,7 @@ def test_a_square_is_cut_from_the_middle():
 
 @pytest.mark.parametrize('fit', ['cut', 'stretch'])
 def test_made_smaller_an_image_is_averaged(fit):
-    """A ramp stays one: away from its ends any symmetric filter gives the mean place's level."""
+    """A ramp stays a ramp: away from its ends any symmetric filter gives the level in the middle."""
     ramp = np.repeat(np.arange(0, 240, 5, dtype=np.uint8)[None], 48, axis=0)
     found = decoded(ramp, (16, 16, 1), fit)[:, 2:-2, 0]
     np.testing.assert_array_equal(found, np.repeat([5 + 15 * np.arange(2, 14)], 16, axis=0))

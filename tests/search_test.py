@@ -292,7 +292,9 @@ def test_a_study_is_opened_without_a_line_of_optunas_own(tmp_path, caplog):
 
 def test_a_study_of_another_space_is_refused(tmp_path):
     study.open_study(tmp_path / 's.db', 's', SPACE)
-    study.open_study(tmp_path / 's.db', 's', dict(reversed(SPACE.items())))  # order is no matter
+    study.open_study(
+        tmp_path / 's.db', 's', dict(reversed(SPACE.items()))
+    )  # the order does not matter
     for entries, words in [
         ({'a': {'low': -5.0, 'high': 11.0}}, r'a\.high is 10\.0 there and 11\.0 in the config'),
         ({'c': {'low': 0.0, 'high': 1.0}}, 'c is new in the config'),

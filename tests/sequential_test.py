@@ -42,7 +42,7 @@ def test_nets_of_the_papers(spec, sizes, layers):
             'nets:WRN',
             {'depth': 10, 'widen': 1},
             8,
-        ),  # as it counts the three shortcuts, two too many
+        ),  # the name counts three shortcuts: two too many
         ('nets:MLPMixer', {'depth': 3}, 1 + 3 * 4 + 1),
         ('airbench:Airbench', {}, 1 + 3 * 2 + 1),
     ],

@@ -43,7 +43,7 @@ def without(value):
 
 
 class Trap:
-    """Tells that it was unpickled, which runs code of the file's choosing."""
+    """Notes that it was unpickled: unpickling runs code that the file chooses."""
 
     unpickled = False
 

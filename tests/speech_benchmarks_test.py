@@ -16,7 +16,7 @@ pytest.importorskip('kaldi_native_fbank', reason="needs kaldi-native-fbank: the 
 )
 def test_ours_and_a_peer_are_timed_in_one_run(name, words, rows, tmp_path, monkeypatch, capsys):
     module = load_benchmark(name)
-    # The tests go on with the cores they have.
+    # Later tests need all of this process's cores.
     monkeypatch.setattr(module, 'bind_to_one_core', lambda: None, raising=False)
     arguments = ['--utterances=2', '--repeats=1', f'--json={tmp_path / "result.json"}']
     monkeypatch.setattr('sys.argv', [f'benchmarks/{name}.py', *arguments])

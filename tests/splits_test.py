@@ -105,7 +105,7 @@ def test_another_seed_draws_other_splits():
 
 
 def test_a_smaller_training_split_holds_out_the_same_examples():
-    """So that a curve over labelled examples is measured on one test split."""
+    """A curve over labelled examples is thus measured on one test split."""
     few, many = (divide(Data(train=train, validation=5, test=8)) for train in (10, 30))
     for name in ('validation', 'test'):
         np.testing.assert_array_equal(few.splits[name], many.splits[name])

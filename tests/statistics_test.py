@@ -69,7 +69,7 @@ def test_a_damaged_file_is_refused_by_name(tmp_path):
     ('kind', 'seen'), [('feature', {'train'}), ('gcn_zca', {'train', 'unlabelled'})]
 )
 def test_only_what_training_may_see_is_fitted_to(tmp_path, kind, seen):
-    """Other pixels in a split change the statistics where they may, and nowhere else."""
+    """Other pixels change the statistics only in splits that training may see."""
     data = dataset(kind)
     stats = statistics.open_fitted(tmp_path / 'clean', data)
     for split, indices in data.splits.items():

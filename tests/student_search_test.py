@@ -108,7 +108,7 @@ def test_another_run_of_it_searches_no_further(searched, device):
 
 
 def test_each_phase_is_preceded_by_the_one_that_it_asks_for(device, tmp_path):
-    """From the student on, and each message followed, all are done; nothing asks for itself."""
+    """Each phase from the student on names the phase before it; following the messages does all."""
     done, asked = [], ['student']
     while asked:
         try:

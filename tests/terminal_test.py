@@ -30,7 +30,7 @@ def test_a_real_table_keeps_within_the_terminal_and_loses_no_row(name, columns):
     for source in tables.cells(rows):
         (figure,) = (cell for key, cell in source.items() if key in ('accuracy, %', 'PER, %'))
         assert source[''] in flat and figure in flat
-        # A net may be broken over lines, after a hyphen too.
+        # A net's notation may be broken over lines, after a hyphen too.
         assert re.sub(r'\s', '', source['model']) in re.sub(r'\s', '', text)
 
 

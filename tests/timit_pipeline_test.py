@@ -31,7 +31,7 @@ pytest.importorskip('kaldi_native_fbank', reason="needs kaldi-native-fbank: the 
 TONES = {'h#': 0, 'aa': 500, 'iy': 1500, 's': 4000}  # Hz
 WORDS = ('h# aa s h#', 'h# iy aa h#', 'h# s iy h#')
 SPEAKERS = [f'{sex}aa{letter}0' for sex in 'fm' for letter in 'abc']
-SHORT = 'faaa0_sx0'  # with more phones than it has frames for
+SHORT = 'faaa0_sx0'  # with more phones than its frames can hold
 
 
 def spoken(words, draw):

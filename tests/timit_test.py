@@ -153,7 +153,7 @@ def truncate(path, size):
 
 
 def folder_at(path):
-    """What no permission mends: tests may run as a user who may read every file."""
+    """A folder in the file's place, because tests may run as a user whom no permission stops."""
     path.unlink()
     path.mkdir()
 

@@ -124,7 +124,7 @@ def test_a_limit_that_leaves_images_of_ones_own_out_is_told_of(tmp_path, own):
         message = refusal(prepare.run, Data(**settings, unlabelled=limit), tmp_path, silent())
         assert message.startswith(f'config.data.unlabelled is {limit}, and 11 unlabelled examples')
         assert 'none of the 8 of config.data.transfer is used; set it to -1' in message
-    # Without images from elsewhere a limit is what it says.
+    # Without images from elsewhere the same limit is obeyed.
     del settings['transfer']
     assert len(prepared(tmp_path, **settings, unlabelled=2)[0].splits['unlabelled']) == 2
 

@@ -34,12 +34,12 @@ from mimic_jax.speech import phones, timit_files
 PACKAGE = Path(__file__).parent.parent / 'mimic_jax'
 IMAGES = np.arange(6 * 4 * 5 * 3, dtype=np.uint8).reshape(6, 4, 5, 3)
 LABELS = np.array([0, 1, 2, 0, 1, 2])
-# A folder that all cases of a test share is no matter: each writes its files anew.
+# All cases of a test may share a folder: each writes its files anew.
 shared_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def answer(function, *arguments):
-    """What a function returns, or None where it refuses in one line; nothing else may leave it."""
+    """What a function returns, or None where it refuses in one line; any other error fails the test."""
     try:
         return function(*arguments)
     except UserError as error:

@@ -18,7 +18,7 @@ URBAN = Views(
     value_scale=0.13,
 )  # fmt: skip
 JITTED = jax.jit(views.batch_views, static_argnums=4)
-# Of pixels from 0 to 255; float32 and the order of sums in a product leave this much open.
+# Pixels run from 0 to 255; float32 and the order of sums in a product allow this difference.
 TOLERANCE = 2e-3
 
 
@@ -174,7 +174,7 @@ def test_names_of_artifacts_hold_what_differs_from_the_defaults(config, make_ses
 
 
 def test_a_members_own_views_change_its_own_net_alone(config, make_session):
-    """Setting by setting: what a member leaves out is as config.views has it."""
+    """It does so setting by setting: what a member leaves out is as in config.views."""
     config.views.padding = 'reflect'
     config.members.cnn_1.views.mirror = True
     config.members.cnn_2.views.shift = 0

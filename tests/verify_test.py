@@ -96,7 +96,7 @@ def test_no_folder_is_a_mistake(tmp_path):
 
 
 def test_files_are_read_in_blocks(workdir, monkeypatch):
-    """Only what is small is ever read whole."""
+    """Only small files are read whole."""
     read = []
     original = Path.read_bytes
     monkeypatch.setattr(Path, 'read_bytes', lambda path: read.append(path) or original(path))

@@ -115,7 +115,7 @@ def test_shifts_cover_their_range_evenly_and_half_the_images_are_mirrored():
     mirrored = np.asarray(jax.vmap(draws.mirrored)(keys))
     pairs, times = np.unique(offsets, axis=0, return_counts=True)
     assert len(pairs) == 81 and pairs.min() == -4 and pairs.max() == 4
-    # Five standard deviations of each count; the draws are fixed, so this either holds or not.
+    # Five standard deviations of each count; the draws are fixed, so this always holds or never.
     assert np.all(np.abs(times - count / 81) < 5 * np.sqrt(count / 81))
     assert abs(mirrored.mean() - 0.5) < 5 * 0.5 / np.sqrt(count)
     assert abs(np.corrcoef(mirrored, offsets[:, 1])[0, 1]) < 5 / np.sqrt(count)

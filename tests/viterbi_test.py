@@ -201,7 +201,7 @@ def test_alignments_of_a_padded_batch_and_what_does_not_fit():
     for row, length in zip(given, lengths, strict=True):
         row[length:] = np.nan
     paths, scores = map(np.asarray, viterbi.align(given, lengths, phones, *moves))
-    # Five frames hold no two phones, and no phones are no path.
+    # Five frames are too few for two phones, and a sequence without phones has no path.
     assert np.isfinite(scores).tolist() == [True, True, False, False, True]
     assert (scores[2:4] == -np.inf).all() and (paths[2:4] == -1).all()
     for i in (0, 1, 4):

@@ -104,7 +104,7 @@ def test_a_teachers_layer_goes_by_it_on_cpu_and_equals_lax(monkeypatch):
         ((128, 32, 32, 3), (5, 5, 3, 128), 'SAME', 'float32', False),
         ((128, 4, 4, 64), (5, 5, 64, 64), 'SAME', 'float32', True),
         ((64, 4, 4, 64), (5, 5, 64, 64), 'SAME', 'float32', False),
-        ((128, 2, 2, 64), (5, 5, 64, 64), 'VALID', 'float32', False),  # nothing comes of it
+        ((128, 2, 2, 64), (5, 5, 64, 64), 'VALID', 'float32', False),  # no gain
     ],
 )
 def test_it_is_used_where_it_pays(inputs, kernel, padding, dtype, pays):
