@@ -1,4 +1,4 @@
-"""What students and teachers minimise: one loss an example, `[B]`; the caller masks and averages.
+"""What students and teachers minimise: one loss an example, [B] float32; the caller masks and averages.
 
 Everywhere here, `logits` [B, K] are the net's outputs g, and `teacher_logits` [B, K] are the targets
 z, taken as constants. Either may be float16 or bfloat16: the arithmetic is float32.
@@ -17,7 +17,6 @@ def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) 
     labels: [B] int, a class from 0 to K − 1; −1 marks an unlabelled example, whose loss is 0.
     smoothing: the part s of a label that is spread evenly over all K classes: the target is 1 − s + s/K
     for the label and s/K for the others (Szegedy et al. 2016, §7).
-    Returns [B] float32.
     """
     chex.assert_rank([logits, labels], [2, 1])
     chex.assert_type([logits, labels], [float, int])
@@ -35,7 +34,6 @@ def squared_error(outputs: jax.Array, values: jax.Array, scale: float = 0.5) -> 
     """scale · Σ_k (g_k − y_k)², of real-valued targets y.
 
     outputs, values: g and y, [B, K]; an example with a value that is NaN is unlabelled, and its loss 0.
-    Returns [B] float32.
     """
     chex.assert_rank([outputs, values], 2)
     chex.assert_type([outputs, values], float)
@@ -54,10 +52,7 @@ def on_labels(outputs: jax.Array, labels: jax.Array) -> jax.Array:
 def squared_error_on_logits(
     logits: jax.Array, teacher_logits: jax.Array, scale: float = 0.5
 ) -> jax.Array:
-    """scale · Σ_k (g_k − z_k)²: Ba & Caruana 2014, equation 1; Urban et al. 2017 have scale 1.
-
-    Returns [B] float32.
-    """
+    """scale · Σ_k (g_k − z_k)²: Ba & Caruana 2014, equation 1; Urban et al. 2017 have scale 1."""
     student, teacher = _pair(logits, teacher_logits)
     return scale * jnp.sum((student - teacher) ** 2, axis=1)
 
@@ -77,7 +72,6 @@ def squared_error_on_standardised_logits(
 
     mean, deviation: [K], of the teacher's logits over the transfer set. A class of deviation 0 is
     only centred.
-    Returns [B] float32.
     """
     student, teacher = _pair(logits, teacher_logits)
     chex.assert_shape([mean, deviation], (logits.shape[1],))
@@ -91,10 +85,7 @@ def squared_error_on_standardised_logits(
 def squared_error_on_probabilities(
     logits: jax.Array, teacher_logits: jax.Array, scale: float = 0.5
 ) -> jax.Array:
-    """scale · Σ_k (softmax(g)_k − softmax(z)_k)² (Ba & Caruana 2014, §2.2, 'L2 on probabilities').
-
-    Returns [B] float32.
-    """
+    """scale · Σ_k (softmax(g)_k − softmax(z)_k)² (Ba & Caruana 2014, §2.2, 'L2 on probabilities')."""
     student, teacher = _pair(logits, teacher_logits)
     return scale * jnp.sum((jax.nn.softmax(student) - jax.nn.softmax(teacher)) ** 2, axis=1)
 
@@ -110,7 +101,6 @@ def kl_divergence(
     of Ba & Caruana 2014, §2.2.
 
     temperature: above 0.
-    Returns [B] float32.
     """
     student, teacher = _pair(logits, teacher_logits)
     student_log = jax.nn.log_softmax(student / temperature)
@@ -133,7 +123,6 @@ def hinton(
 
     labels: [B] int; −1 marks an unlabelled example, whose loss is λ times the soft term alone.
     soft_weight: λ, from 0 to 1.  smoothing: of the labels, as in `cross_entropy`.
-    Returns [B] float32.
     """
     soft = kl_divergence(logits, teacher_logits, temperature)
     hard = cross_entropy(logits, labels, smoothing)
@@ -150,7 +139,6 @@ def kl_of_z_scores(
     temperature higher by √(K / (K − 1)).
 
     Logits that are all equal are only centred.
-    Returns [B] float32.
     """
     student, teacher = map(_z_scores, _pair(logits, teacher_logits))
     return kl_divergence(student, teacher, temperature)
@@ -171,7 +159,6 @@ def decoupled(
 
     labels: [B] int, the targets. An unlabelled example, −1, has the teacher's most likely class.
     target_weight, others_weight: α and β.
-    Returns [B] float32.
     """
     student, teacher = _pair(logits, teacher_logits)
     classes = jnp.where(labels >= 0, labels, jnp.argmax(teacher, axis=1))
@@ -208,7 +195,6 @@ def correlation_distance(
 
     mask: [B], 0 for padding, which no example's loss depends on.
     class_weight, example_weight: β and γ.
-    Returns [B] float32.
     """
     student, teacher = _pair(logits, teacher_logits)
     chex.assert_shape(mask, logits.shape[:1])
