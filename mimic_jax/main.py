@@ -238,8 +238,13 @@ def _parse(argv: list[str]) -> list[str]:
         command_line.check_config(_CONFIG.value, _file())  # a file that cannot be loaded fails here
     except (flags.Error, UserError, OSError) as error:
         _fail(command_line.one_line(error))
-    except (KeyError, AttributeError, ImportError, SyntaxError) as error:
-        _fail(f'--config: {command_line.one_line(error)}')
+    except Exception as error:
+        place = command_line.place(error, argv)
+        if not place and not isinstance(
+            error, KeyError | AttributeError | ImportError | SyntaxError
+        ):
+            raise
+        _fail(f'--config{place}: {command_line.one_line(error)}')
     return rest
 
 

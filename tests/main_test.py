@@ -99,6 +99,7 @@ def get_config(presets):
     'no_get_config': 'config = 1\n',
     'number': 'def get_config():\n    return 3\n',
     'no_module': 'import no_such_module\n',
+    'no_name': 'def get_config():\n    return nothing\n',
 }
 
 # Flags, and what the one line on stderr must hold.
@@ -141,7 +142,8 @@ MISTAKES = [
     (['--config=FOLDER/syntax.py'], ['syntax.py']),
     (['--config=FOLDER/no_get_config.py'], ['get_config']),
     (['--config=FOLDER/number.py'], ['number.py', 'ConfigDict']),
-    (['--config=FOLDER/no_module.py'], ['no_such_module']),
+    (['--config=FOLDER/no_module.py'], ['no_module.py, line 1: ', 'no_such_module']),
+    (['--config=FOLDER/no_name.py'], ['no_name.py, line 2: ', "name 'nothing' is not defined"]),
 ]
 ENDINGS = [
     ('user error', 2, 'error: the net is too large; choose another'),

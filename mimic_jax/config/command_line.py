@@ -9,6 +9,7 @@ import re
 import runpy
 import shlex
 import textwrap
+import traceback
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -94,8 +95,7 @@ def help_for(words: Iterable[str], about: str, flags: Iterable, columns: int | N
     Raises:
       UserError: the experiment's file is not there.
     """
-    values = (word.partition('=')[2] for word in words if word.lstrip('-').startswith('config='))
-    path = next(values, '').partition(':')[0]
+    path = _file(words)
     if not path:
         return '\n'.join([about, 'Flags:', *map(_flag, flags)])
     check_file(path)
@@ -104,6 +104,20 @@ def help_for(words: Iterable[str], about: str, flags: Iterable, columns: int | N
     presets = f'Presets: {"; ".join(names)}' if names else 'It has no presets.'
     said = f'{text}\n\n{textwrap.fill(presets, 79, break_on_hyphens=False)}'
     return said if columns is None else narrowed(said, columns)
+
+
+def place(error: Exception, words: Iterable[str]) -> str:
+    """The line of the experiment's file in which an error arose, as '=FILE, line 3'; '' for others."""
+    path = _file(words)
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if path and frame.filename == path]
+    return f'={path}, line {lines[-1]}' if lines else ''
+
+
+def _file(words: Iterable[str]) -> str:
+    """The file that --config names; '' without one."""
+    values = (word.partition('=')[2] for word in words if word.lstrip('-').startswith('config='))
+    return next(values, '').partition(':')[0]
 
 
 def versions() -> str:
