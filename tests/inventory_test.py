@@ -56,11 +56,11 @@ def test_status_says_what_each_artifact_is_and_who_made_it(tmp_path, made):
     ]
     found = {line[0]: line[1:] for line in lines}
     assert found['artifact'] == ['what', 'made by', 'MiB', 'state']
-    assert found[made['student']] == ['student mimic, seed 0', 'first, second', '0.0', 'complete']
+    assert found[made['student']] == ['student mimic, seed 0', 'first, second', '0.001', 'complete']
     # The report names the student alone; what it was made from counts too.
-    assert found[made['teacher']] == ['8c3', 'first, second', '0.0', 'complete']
+    assert found[made['teacher']] == ['8c3', 'first, second', '0.001', 'complete']
     assert found[made['data']][1] == 'first'
-    assert found[made['spare'][0]] == ['4L-9', '–', '0.0', 'complete']
+    assert found[made['spare'][0]] == ['4L-9', '–', '0.001', 'complete']
     assert 'No report refers to 2 of them' in text
     for narrow in (60, 80):
         wide = max(map(len, inventory.status(tmp_path, narrow).splitlines()))
@@ -119,6 +119,8 @@ def test_a_damaged_report_stops_it(tmp_path, made):
     message = refusal(inventory.clean, tmp_path, True)
     assert 'report.json cannot be read' in message and left(tmp_path) == before
     assert 'no folder' in refusal(inventory.status, tmp_path / 'none', None)
+    (tmp_path / 'empty').mkdir()
+    assert 'empty holds no artifacts; give' in inventory.status(tmp_path / 'empty', None)
 
 
 def test_an_artifact_that_is_deleted_is_incomplete_first(tmp_path, made, monkeypatch):

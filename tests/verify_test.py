@@ -90,6 +90,12 @@ def test_what_is_gone_or_unfinished_is_told_and_no_fault(workdir):
     assert last.endswith('; 1 artifacts not complete')
 
 
+def test_a_folder_without_artifacts_is_named(tmp_path):
+    said = []
+    assert verify.run(tmp_path, said.append)
+    assert said == [f'{tmp_path} holds no artifacts; give the --workdir of a run']
+
+
 def test_no_folder_is_a_mistake(tmp_path):
     with pytest.raises(UserError, match='no folder'):
         verify.run(tmp_path / 'nowhere')

@@ -29,6 +29,9 @@ def run(
     if not workdir.is_dir():
         raise UserError(f'--workdir={workdir} is no folder; give the one that holds the artifacts')
     folders = store.folders(workdir)
+    if not folders:
+        say(f'{workdir} holds no artifacts; give the --workdir of a run')
+        return True
     bad = unfinished = files = 0
     outdated = []
     for number, folder in enumerate(folders, 1):

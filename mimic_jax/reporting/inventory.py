@@ -72,13 +72,15 @@ def read(workdir: Path) -> list[Artifact]:
 def status(workdir: Path, columns: int | None) -> str:
     """A table of all artifacts, and how much of them no report refers to."""
     found = read(workdir)
+    if not found:
+        return f'{workdir} holds no artifacts; give the --workdir of a run'
     head = ['artifact', 'what', 'made by', 'MiB', 'state']
     lines = [
         [
             each.folder.name,
             each.what,
             ', '.join(each.made_by) or '–',
-            f'{each.bytes / 2**20:.1f}',
+            f'{each.bytes / 2**20:.{1 if each.bytes > 10**5 else 3}f}',
             each.state,
         ]
         for each in found
@@ -89,8 +91,7 @@ def status(workdir: Path, columns: int | None) -> str:
         said.append(
             f'No report refers to {len(spare)} of them, {_size(spare)}: --phase=clean lists them.'
         )
-    table = [fitted([head, *lines], columns, below='made by')] if lines else []
-    return '\n'.join([*table, *said])
+    return '\n'.join([fitted([head, *lines], columns, below='made by'), *said])
 
 
 def clean(workdir: Path, yes: bool, say: Say = print) -> None:
