@@ -357,3 +357,9 @@ def test_an_onnx_model_says_what_it_takes_and_what_its_classes_are_called(opened
     assert json.loads(said['classes']) == list('0123456789')
     assert json.loads(said['input']) == {'shape': ['b', 8, 8, 1], 'dtype': 'uint8'}
     assert (said['preprocess'], said['model']) == ('scale', '32')
+
+
+def test_an_export_that_is_not_there_is_named_by_its_flag(tmp_path):
+    message = refusal(lasting.again, tmp_path / 'nowhere', tmp_path / 'new', 'jax')
+    assert message.startswith(f'there is no --from={tmp_path}/nowhere; give the folder')
+    assert not (tmp_path / 'new').exists()

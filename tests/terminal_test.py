@@ -58,14 +58,18 @@ def test_what_a_terminal_has_no_room_for_is_named():
 
 
 def test_words_stand_to_the_left_and_figures_to_the_right():
-    cells = [('', 'state', 'MiB', 'model'), ('one', 'held', '1.5', 'x' * 30), ('2', '–', '12', 'y')]
+    cells = [
+        ('', 'what', 'MiB', 'model'),
+        ('one', 'held', '1.5', 'x' * 30),
+        ('2', '8c3', '−12', 'y'),
+    ]
     assert fitted(cells, 30, 'model').splitlines() == [
-        '     state  MiB',
-        '---------------',
-        'one  held   1.5',
+        '     what  MiB',
+        '--------------',
+        'one  held  1.5',
         f'  {"x" * 28}',
         '    xx',
-        '2    –       12',
+        '2    8c3   −12',
         '  y',
     ]
 

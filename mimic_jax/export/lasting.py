@@ -116,6 +116,8 @@ def again(source: Path, output: Path, file_format: str) -> str:
       UserError: files that are missing or damaged, a net that cannot be rebuilt, answers that differ, an
         output that holds files already.
     """
+    if not source.exists():
+        raise UserError(f'there is no --from={source}; give the folder of an export, export-<id>')
     folder = source if source.is_dir() else source.parent
     described = _description(folder / exporting.DESCRIPTION)
     kept = read(folder / WEIGHTS)

@@ -1,7 +1,10 @@
 """Text for people to read."""
 
+import re
 import textwrap
 from collections.abc import Sequence
+
+_FIGURE = re.compile(r'[-−]?\.?\d|–?$')  # how a figure begins, or none at all
 
 
 def aligned(lines: Sequence[Sequence[str]]) -> str:
@@ -81,11 +84,11 @@ def _broad(lines: Sequence[str]) -> int:
 
 
 def _figures(cells: Sequence[Sequence[str]]) -> list[str]:
-    """Cells in columns: the first, and those without a number, to the left, the others to the right."""
+    """Cells in columns: words, and the first column, to the left, figures to the right."""
     columns = []
     for place, column in enumerate(zip(*cells, strict=True)):
         room = max(map(len, column))
-        words = not place or not any(cell[:1].isdigit() for cell in column[1:])
+        words = not place or not all(_FIGURE.match(cell) for cell in column[1:])
         columns.append([cell.ljust(room) if words else cell.rjust(room) for cell in column])
     return ['  '.join(line).rstrip() for line in zip(*columns, strict=True)]
 
