@@ -118,6 +118,15 @@ def test_checkpoints_of_older_versions_have_no_digests(written, tmp_path):
     assert restored(folder)[1] == 3
 
 
+def test_steps_are_not_among_the_numbers_by_which_processes_agree_on_a_stop(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr('orbax.checkpoint.utils.reached_preemption', asked.append)
+    save(tmp_path, 1, 2)
+    assert not asked
+    with Checkpoints(tmp_path) as checkpoints:
+        assert checkpoints.latest_step == 2
+
+
 def test_what_a_library_says_at_length_becomes_a_line(tmp_path):
     with (
         pytest.raises(UserError) as caught,

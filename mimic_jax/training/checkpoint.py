@@ -47,6 +47,16 @@ def _reason(error: Exception) -> str:
     return next((words for words in refusals if words in said), first_line(error)[:200])
 
 
+class _Manager(ocp.CheckpointManager):
+    def reached_preemption(self, step: int) -> bool:
+        """Never asks jax, which the run itself asks in `hosts.check_stop`.
+
+        jax agrees with all processes on a later call, by the calls' numbers. Steps among these numbers
+        would put that call off, perhaps beyond the run's end.
+        """
+        return False
+
+
 class Checkpoints:
     """The checkpoints of one run's folder; a context manager, since Orbax writes in the background.
 
@@ -60,7 +70,7 @@ class Checkpoints:
         self._home, self._folder = folder, folder / FOLDER
         with one_line(self._folder, 'opened', f'{MAKE_ROOM}, or delete it'):
             hosts.first(lambda: self._folder.mkdir(exist_ok=True))
-            self._manager = ocp.CheckpointManager(self._folder.resolve(), options=options)
+            self._manager = _Manager(self._folder.resolve(), options=options)
 
     def __enter__(self):
         return self
