@@ -7,14 +7,6 @@ import os
 import sys
 from pathlib import Path
 
-# Most of the time of tests is the compilation of tiny nets: without optimisation, and by XLA's older way of
-# writing loops where it has it, half of that is saved. XLA reads this when jax is imported. What .ci/long
-# runs, and the commands of .ci/run, is optimised.
-FLAGS = ['--xla_backend_optimization_level=0']
-if importlib.metadata.version('jaxlib').startswith('0.10.'):
-    FLAGS.append('--xla_cpu_use_fusion_emitters=false')  # later ones end at a flag that they do not know
-os.environ.setdefault('XLA_FLAGS', ' '.join(FLAGS))
-
 import hypothesis
 import jax
 import numpy as np
@@ -24,6 +16,15 @@ from mimic_jax.errors import UserError
 from mimic_jax.runtime import compiled
 
 jax.config.update('jax_num_cpu_devices', 8)
+
+# Most of the time of tests is the compilation of tiny nets: without optimisation, and by XLA's older way of
+# writing loops, half of that is saved. What .ci/long runs, and the commands of .ci/run, is optimised.
+FLAGS = ['--xla_backend_optimization_level=0']
+if importlib.metadata.version('jaxlib').startswith(
+    '0.10.'
+):  # later ones end at a flag unknown to them
+    FLAGS.append('--xla_cpu_use_fusion_emitters=false')
+os.environ.setdefault('XLA_FLAGS', ' '.join(FLAGS))
 
 # Many tests compile the same few nets: what one process has compiled, the others read, those that the
 # tests start included, and so does the next run.

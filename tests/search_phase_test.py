@@ -304,7 +304,10 @@ def clock(tmp_path, monkeypatch):
 
     def sleep(seconds):
         now[0] += seconds
-        tell(tmp_path, f"UPDATE trial_heartbeats SET heartbeat = datetime(heartbeat, '-{seconds} seconds')")
+        tell(
+            tmp_path,
+            f"UPDATE trial_heartbeats SET heartbeat = datetime(heartbeat, '-{seconds} seconds')",
+        )
 
     monkeypatch.setattr('mimic_jax.search.worker.POLL', 30)
     monkeypatch.setattr('mimic_jax.search.worker.time', SimpleNamespace(sleep=sleep))
@@ -352,9 +355,7 @@ def test_what_ended_a_trial_is_told_though_the_database_fails_too(
 
 
 @pytest.mark.parametrize('heard', [True, False], ids=['later', 'at once'])
-def test_a_trial_of_a_killed_process_is_run_again(
-    tmp_path, device, stand_in, clock, capsys, heard
-):
+def test_a_trial_of_a_killed_process_is_run_again(tmp_path, device, stand_in, clock, capsys, heard):
     run_job = stand_in(lambda call, job: 0.5)
     run(searching(1), tmp_path, device)
     study = optuna.load_study(
