@@ -169,12 +169,18 @@ def table(rows: list[dict]) -> str:
 
 def cell(row: dict) -> str:
     mark = '\\*' if row['compiled'] else ''
-    size = f'{row["memory"] / targets.GIB:.3g} GiB'
+    gib = row['memory'] / targets.GIB
+    size = f'{gib:.2g} GiB' if gib >= 0.1 else f'{1024 * gib:.2g} MiB'
     if not row['fits'] or row['hours'] is None:
         return f'{size}, does not fit{mark}'
-    minutes = 60 * row['hours']
-    time = f'{row["hours"]:.1f} h' if minutes >= 60 else f'{minutes:.2g} min'
-    return f'{size}, {time}{mark}'
+    seconds = 3600 * row['hours']
+    if seconds < 60:
+        return f'{size}, ' + (f'{seconds:.0f} s' if seconds >= 1 else '< 1 s') + mark
+    return (
+        f'{size}, '
+        + (f'{seconds / 60:.2g} min' if seconds < 3600 else f'{row["hours"]:.1f} h')
+        + mark
+    )
 
 
 if __name__ == '__main__':

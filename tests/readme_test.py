@@ -20,6 +20,7 @@ from mimic_jax.reporting import tables
 
 # Results whose tables have a form of their own.
 TABLES = {
+    'results/accelerators_planned.json': load_benchmark('accelerators_planned').table,
     'results/reliability.json': load_benchmark('reliability').table,
     'results/search.json': load_benchmark('search').table,
     'results/tabular_forest.json': load_benchmark('tabular_student').table,
