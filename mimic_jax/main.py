@@ -25,7 +25,6 @@ import io
 import os
 import sys
 import traceback
-from pathlib import Path
 
 from mimic_jax.runtime import interrupt
 
@@ -111,10 +110,6 @@ def main(_) -> None:
 def _join() -> None:
     from mimic_jax.runtime import hosts
 
-    if _PHASE.value in command_line.OF_WORKDIR or flags.FLAGS['experiments'].present:
-        raise UserError(
-            '--distributed is for a run; status, clean, verify and reports together take one process'
-        )
     hosts.initialize(_DISTRIBUTED.value)
 
 
@@ -219,23 +214,10 @@ def _parse(argv: list[str]) -> list[str]:
             sys.exit(0)
         if rest[1:]:
             raise UserError(command_line.unexpected(rest[1]))
-        command_line.check_phase(_PHASE.value, flags.FLAGS)
-        if _PHASE.value in command_line.OF_WORKDIR and not flags.FLAGS['config'].present:
-            return rest
-        if _NAME.value and Path(_NAME.value).name != _NAME.value:
-            raise UserError(f'--name={_NAME.value} must be a folder’s name, without a path')
-        if flags.FLAGS['experiments'].present:
-            if flags.FLAGS['config'].present:
-                raise UserError('--experiments takes finished reports; leave --config out')
-            return rest
-        if command_line.is_again(flags.FLAGS):
-            return rest
-        if not flags.FLAGS['config'].present:
-            raise UserError(
-                'no experiment given; say --config=experiments/digits_student.py, or --help'
-            )
-        command_line.check_file(_file())
-        command_line.check_config(_CONFIG.value, _file())  # a file that cannot be loaded fails here
+        if command_line.needs_config(flags.FLAGS):
+            command_line.check_file(_file())
+            # A file that cannot be loaded fails here.
+            command_line.check_config(_CONFIG.value, _file())
     except (flags.Error, UserError, OSError) as error:
         _fail(command_line.one_line(error))
     except Exception as error:

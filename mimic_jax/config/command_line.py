@@ -142,7 +142,37 @@ def _settings(group: Mapping, path: str) -> Iterator[str]:
             yield f'{path}.{name}='
 
 
-def check_phase(phase: str, flags: Mapping) -> None:
+def needs_config(flags: Mapping) -> bool:
+    """Whether a command is for an experiment, which its flags then name.
+
+    Raises:
+      UserError: flags that do not go together, or no experiment.
+    """
+    phase, given = flags['phase'].value, flags['config'].present
+    _check_phase(phase, flags)
+    if flags['distributed'].value and (phase in OF_WORKDIR or flags['experiments'].present):
+        raise UserError(
+            '--distributed is for a run; status, clean, verify and reports together take one process'
+        )
+    if phase in OF_WORKDIR and not given:
+        return False
+    name = flags['name'].value
+    if name and Path(name).name != name:
+        raise UserError(f'--name={name} must be a folder’s name, without a path')
+    if flags['experiments'].present:
+        if given:
+            raise UserError('--experiments takes finished reports; leave --config out')
+        return False
+    if _is_again(flags):
+        return False
+    if not given:
+        raise UserError(
+            'no experiment given; say --config=experiments/digits_student.py, or --help'
+        )
+    return True
+
+
+def _check_phase(phase: str, flags: Mapping) -> None:
     """Raises UserError where a flag is given that the phase does not read."""
     for name, phases in READ_BY.items():
         if flags[name].present and phase not in phases:
@@ -151,7 +181,7 @@ def check_phase(phase: str, flags: Mapping) -> None:
             raise UserError(f'--{name} is for --phase={named} alone')
 
 
-def is_again(flags: Mapping) -> bool:
+def _is_again(flags: Mapping) -> bool:
     """Whether an export is to be written anew, which needs no config.
 
     Raises:
