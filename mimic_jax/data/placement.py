@@ -22,7 +22,7 @@ DEVICE_BYTES = 4 << 30  # raw arrays up to this size are kept whole on every dev
 HOST_BYTES = 1 << 30  # and where the device is the host, up to this size
 
 
-class Given(flax.struct.PyTreeNode):
+class Gathered(flax.struct.PyTreeNode):
     """Batches that were gathered on the host.
 
     items: a batch, or [S, ...] in front of each of its arrays, a call's S steps.
@@ -56,7 +56,7 @@ class Epoch(flax.struct.PyTreeNode):
         return batches.gather(self.arrays, batches.at(self.ids, step))
 
 
-Fed = Given | Named | Epoch
+Fed = Gathered | Named | Epoch
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -117,7 +117,7 @@ class Placement:
         leading = (steps,) if self.on_device else (self.steps_per_call,)[self.steps_per_call == 1 :]
         ids = self._id_shapes(self.padded(batch_size), leading, mixed)
         if not self.on_device:
-            return Given(self._batch_shapes(ids, extra, leading))
+            return Gathered(self._batch_shapes(ids, extra, leading))
         return Epoch(self._array_shapes(extra), {**ids, 'view': self._view_shape(())})
 
     def batch_shapes(self, mixed: bool = False) -> Fed:
@@ -125,7 +125,7 @@ class Placement:
         ids = self._id_shapes(self.padded(self.run.evaluation_batch_size), (), mixed)
         ids['view'] = self._view_shape(())
         if not self.on_device:
-            return Given(self._batch_shapes(ids, {}, ()))
+            return Gathered(self._batch_shapes(ids, {}, ()))
         return Named(self._array_shapes({}), ids)
 
     def _id_shapes(self, rows: int, leading: tuple[int, ...], mixed: bool) -> dict:
@@ -172,17 +172,17 @@ class Placement:
         return self._placed({**share, 'view': np.int32(view)}, len(item['index']), leading=0)
 
     def _streamed(self, ids: Iterable[dict], view: int, extra: Mapping, group: int):
-        """(steps, `Given`) of `group` steps at a time. Each process gathers its devices' rows."""
+        """(steps, `Gathered`) of `group` steps at a time. Each process gathers its devices' rows."""
         host = {**self.data.arrays, **extra}
 
-        def place(part: list[dict]) -> tuple[int, Given]:
+        def place(part: list[dict]) -> tuple[int, Gathered]:
             rows, leading = len(part[0]['index']), len(part) > 1
             shares = [{**item, 'view': np.int32(view)} for item in self._shares(part)]
             gathered = [batches.gather(host, item) for item in shares]
             for array in host.values():
                 mapped.release(array)
             tree = batches.stack(gathered) if leading else gathered[0]
-            return len(part), Given(self._placed(tree, rows, int(leading)))
+            return len(part), Gathered(self._placed(tree, rows, int(leading)))
 
         return batches.prefetch(_grouped(ids, group), place)
 

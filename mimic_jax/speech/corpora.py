@@ -18,7 +18,7 @@ VERSION = 1
 
 
 @dataclasses.dataclass(frozen=True)
-class Spoken(timit.Named):
+class Spoken(timit.Names):
     """One utterance's names and reference.  phones: [S] int32 of 0–60, before folding."""
 
     phones: np.ndarray

@@ -27,7 +27,7 @@ WHERE_FROM = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Named:
+class Names:
     """An utterance's names, in lower case.  part: train or test, the corpus's own."""
 
     part: str
@@ -41,7 +41,7 @@ class Named:
 
 
 @dataclasses.dataclass(frozen=True)
-class Utterance(Named):
+class Utterance(Names):
     """One recording of a speaker.  audio, labels: its files, None where there is none."""
 
     folder: Path
