@@ -34,7 +34,7 @@ if __name__ == '__main__':  # the imports below take a moment, in which Ctrl-C m
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from mimic_jax.config import command_line, shipped
+from mimic_jax.config import command_line, shipped, usage
 from mimic_jax.errors import UserError
 from mimic_jax.runtime import allocator, console, files
 from mimic_jax.runtime.address import without_password
@@ -162,7 +162,7 @@ def _path(flag: str | None) -> str:
 def _print_settings() -> None:
     if _PHASE.value == 'completion':
         own = flags.FLAGS.get_key_flags_for_module(sys.modules[__name__])
-        print(command_line.completion(_CONFIG.value, own))
+        print(usage.completion(_CONFIG.value, own))
         return
     from mimic_jax.config import describe
 
@@ -204,13 +204,13 @@ def _parse(argv: list[str]) -> list[str]:
     """Flags, with every mistake in them as one line."""
     try:
         argv = [command_line.with_shipped(word) for word in command_line.joined(argv)]
-        if command_line.asks_for_help(argv):
+        if usage.asks_for_help(argv):
             own = flags.FLAGS.get_key_flags_for_module(sys.modules[__name__])
-            print(command_line.help_for(argv, __doc__, own, console.width()))
+            print(usage.help_for(argv, __doc__, own, console.width()))
             sys.exit(0)
         rest = flags.FLAGS(argv)
         if _VERSION.value:
-            print(command_line.versions())
+            print(usage.versions())
             sys.exit(0)
         if rest[1:]:
             raise UserError(command_line.unexpected(rest[1]))

@@ -18,7 +18,7 @@ from conftest import refusal
 
 import mimic_jax
 from mimic_jax import __main__
-from mimic_jax.config import command_line, describe, shipped
+from mimic_jax.config import command_line, describe, shipped, usage
 from mimic_jax.runtime import sharding
 
 ROOT = Path(__file__).parent.parent
@@ -346,15 +346,15 @@ def test_help_fits_a_screen_and_names_phases_and_flags():
 )
 def test_help_on_an_experiment_offers_its_own_presets(name, end):
     path = shipped.find(name)
-    about = command_line.help_for([f'--config={path}', '--help'], '', [])
+    about = usage.help_for([f'--config={path}', '--help'], '', [])
     assert about.startswith(Path(path).read_text().partition('"""')[2].splitlines()[0])
     assert about.splitlines()[-1] == end
 
 
 def test_help_on_an_experiment_fits_the_terminal_and_keeps_its_commands():
     path = shipped.find('cifar_student')
-    whole = command_line.help_for([f'--config={path}', '--help'], '', [])
-    about = command_line.help_for([f'--config={path}', '--help'], '', [], 60)
+    whole = usage.help_for([f'--config={path}', '--help'], '', [])
+    about = usage.help_for([f'--config={path}', '--help'], '', [], 60)
     assert about.split() == whole.split(), 'every word'
     prose = [line for line in about.splitlines() if not line.startswith('    python -m ')]
     assert 40 < max(map(len, prose)) <= 60

@@ -1,26 +1,18 @@
-"""The command line: experiments found by name, help, and an error of one line for every mistake."""
+"""The command line: phases and flags, experiments found by name, an error of one line for every mistake."""
 
-import ast
 import dataclasses
-import importlib.metadata
 import os
-import platform
 import re
-import runpy
-import shlex
-import textwrap
 import traceback
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import ml_collections
 
-from mimic_jax import __version__
 from mimic_jax.config import shipped
 from mimic_jax.config.fields import nearest
 from mimic_jax.errors import UserError
-from mimic_jax.ops.text import narrowed
 
 OF_ALL = ('search', 'teacher', 'logits', 'student', 'baseline', 'evaluate', 'decode', 'report')
 PHASES = (
@@ -83,63 +75,18 @@ def unexpected(word: str) -> str:
     return f'unexpected argument {word!r}; {rest}'
 
 
-def asks_for_help(words: Iterable[str]) -> bool:
-    return any(word in ('-h', '-help', '--help') for word in words)
-
-
-def help_for(words: Iterable[str], about: str, flags: Iterable, columns: int | None = None) -> str:
-    """What --help prints: about an experiment where --config names one, or else about the command.
-
-    about: the command's own text.  flags: its absl flags.  columns: of the terminal, if it is for one.
-
-    Raises:
-      UserError: the experiment's file is not there.
-    """
-    path = _file(words)
-    if not path:
-        return '\n'.join([about, 'Flags:', *map(_flag, flags)])
-    check_file(path)
-    text = ast.get_docstring(ast.parse(Path(path).read_text())) or 'It has no docstring.'
-    names = list(runpy.run_path(path).get('PRESETS', ()))
-    presets = f'Presets: {"; ".join(names)}' if names else 'It has no presets.'
-    said = f'{text}\n\n{textwrap.fill(presets, 79, break_on_hyphens=False)}'
-    return said if columns is None else narrowed(said, columns)
-
-
 def place(error: Exception, words: Iterable[str]) -> str:
     """The line of the experiment's file in which an error arose, as '=FILE, line 3'; '' for others."""
-    path = _file(words)
+    path = file_of(words)
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if path and frame.filename == path]
     return f'={path}, line {lines[-1]}' if lines else ''
 
 
-def _file(words: Iterable[str]) -> str:
+def file_of(words: Iterable[str]) -> str:
     """The file that --config names; '' without one."""
     values = (word.partition('=')[2] for word in words if word.lstrip('-').startswith('config='))
     return next(values, '').partition(':')[0]
-
-
-def versions() -> str:
-    jax = importlib.metadata.version('jax')  # jax itself is slow to import
-    return f'mimic_jax {__version__}, Python {platform.python_version()}, jax {jax}'
-
-
-def completion(config: Mapping, flags: Iterable) -> str:
-    """A line of bash, after which Tab completes phases, experiments, flags and the settings of a config."""
-    experiments = [Path(name).stem for name in shipped.names()]
-    named = [f'--{flag.name}' + '=' * (not flag.boolean) for flag in flags]
-    words = [*PHASES, *experiments, '--help', *named, *_settings(config, '--config')]
-    return f'complete -o nospace -W {shlex.quote(" ".join(words))} mimic_jax'
-
-
-def _settings(group: Mapping, path: str) -> Iterator[str]:
-    """The flags of all settings in a group, as they are typed before their values."""
-    for name, value in group.items():
-        if isinstance(value, ml_collections.ConfigDict):
-            yield from _settings(value, f'{path}.{name}')
-        else:
-            yield f'{path}.{name}='
 
 
 def needs_config(flags: Mapping) -> bool:
@@ -231,13 +178,6 @@ def one_line(error: Exception) -> str:
     if 'Traceback' in text:  # raised inside the config file: its last line says what
         return re.sub(r'^(ValueError|mimic_jax\.errors\.UserError): ', '', lines[-1])
     return lines[0] if lines else type(error).__name__
-
-
-def _flag(flag) -> str:
-    """A flag with its meaning and default, in lines of 79 characters."""
-    default = '' if flag.default in (None, [], False) else f' (default: {flag.default})'
-    text = f'--{flag.name}: {flag.help}{default}'.replace('|', ', ')
-    return textwrap.fill(text, 79, initial_indent='  ', subsequent_indent='    ')
 
 
 def _of_setting(name: str, value: str, reason: str) -> str:
