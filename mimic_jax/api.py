@@ -58,9 +58,7 @@ def load_experiment(path: str | Path, **changes) -> ml_collections.ConfigDict:
     path, _, names = str(path).partition(':')
     file = Path(shipped.find(path)).expanduser()
     if not file.is_file():
-        near = shipped.nearest(path)
-        rest = f'did you mean {near}?' if near else f'there are {", ".join(shipped.names())}'
-        raise UserError(f'there is no experiment {path}; {rest}')
+        raise UserError(f'there is no experiment {path}; {shipped.nearest(path)}')
     module = _module(file)
     if not hasattr(module, 'get_config'):
         raise UserError(f'{file} has no get_config; write one that returns a ConfigDict')

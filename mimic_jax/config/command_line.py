@@ -152,11 +152,8 @@ def check_config(config: object, path: str) -> None:
 
 def check_file(path: str) -> None:
     """Raises UserError where an experiment's file is not there."""
-    if Path(path).is_file():
-        return
-    near = shipped.nearest(path)
-    rest = f'did you mean {near}?' if near else f'there are {", ".join(shipped.names())}'
-    raise UserError(f'--config={path}: there is no such file; {rest}')
+    if not Path(path).is_file():
+        raise UserError(f'--config={path}: there is no such file; {shipped.nearest(path)}')
 
 
 def one_line(error: Exception) -> str:

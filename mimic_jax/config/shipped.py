@@ -31,10 +31,10 @@ def names() -> list[str]:
 
 
 def nearest(path: str) -> str:
-    """The name of `names` that a misspelt path is near to; '' where none is."""
+    """The end of an error about a path that is not there: the nearest of `names`, or all of them."""
     known = {Path(name).stem: name for name in names()}
     found = difflib.get_close_matches(Path(path).stem, known, n=1)
-    return known[found[0]] if found else ''
+    return f'did you mean {known[found[0]]}?' if found else f'there are {", ".join(names())}'
 
 
 def _files() -> list[Path]:

@@ -3,7 +3,7 @@
 import io
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -54,19 +54,8 @@ def load(
       UserError: as `identity`; a data set without images, a file that is damaged.
     """
     folder, _, count = _found(settings)
-    # Importing TFDS takes two seconds, which no other source should have to wait for.
-    import tensorflow_datasets as tfds
-
-    try:
-        builder = tfds.builder_from_directory(str(folder))
-        kinds = dict(builder.info.features.items())
-        keys = [key for key, kind in kinds.items() if isinstance(kind, tfds.features.Image)]
-        skip = {key: tfds.decode.SkipDecoding() for key in keys}
-        source = builder.as_data_source(settings.split, decoders=skip)
-    except Interrupted:
-        raise
-    except Exception as error:  # TFDS, protobuf and JSON raise a dozen kinds on a damaged file
-        raise damaged(folder, error) from error
+    sources, kinds, keys = opened(folder, [settings.split])
+    source = sources[settings.split]
     if not keys:
         raise UserError(f'{folder} has no images among {sorted(kinds)}; choose another data set')
     key = 'image' if 'image' in keys else keys[0]
@@ -141,6 +130,28 @@ def _newest(folder: Path) -> Path | None:
         if re.fullmatch(r'\d+\.\d+\.\d+', path.name) and (path / INFO).is_file()
     ]
     return max(versions, key=lambda path: [int(n) for n in path.name.split('.')], default=None)
+
+
+def opened(folder: Path, splits: Iterable[str]) -> tuple[dict[str, Sequence], dict, list[str]]:
+    """The splits of a prepared data set, whose images stay encoded; its features; which are images.
+
+    Raises:
+      UserError: a file that is damaged.
+    """
+    # Importing TFDS takes two seconds, which no other source should have to wait for.
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder_from_directory(str(folder))
+        kinds = dict(builder.info.features.items())
+        images = [key for key, kind in kinds.items() if isinstance(kind, tfds.features.Image)]
+        skip = {key: tfds.decode.SkipDecoding() for key in images}
+        sources = {split: builder.as_data_source(split, decoders=skip) for split in splits}
+    except Interrupted:
+        raise
+    except Exception as error:  # TFDS, protobuf and JSON raise a dozen kinds on a damaged file
+        raise damaged(folder, error) from error
+    return sources, kinds, images
 
 
 def damaged(folder: Path, error: Exception) -> UserError:

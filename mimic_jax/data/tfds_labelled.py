@@ -62,20 +62,10 @@ def load(name: str, root: str, size: int = 0, fit: str = 'cut') -> Source:
     """
     facts = identity(name, root)
     folder, _, lengths = tfds_images.found(name, root, WHERE)
-    # Importing TFDS takes two seconds, which no other source should have to wait for.
-    import tensorflow_datasets as tfds
+    sources, kinds, images = tfds_images.opened(folder, facts['splits'])
+    import tensorflow_datasets as tfds  # which `opened` has loaded
 
-    try:
-        builder = tfds.builder_from_directory(str(folder))
-        kinds = dict(builder.info.features.items())
-        images = [key for key, kind in kinds.items() if isinstance(kind, tfds.features.Image)]
-        classes = [key for key, kind in kinds.items() if isinstance(kind, tfds.features.ClassLabel)]
-        skip = {key: tfds.decode.SkipDecoding() for key in images}
-        sources = {split: builder.as_data_source(split, decoders=skip) for split in facts['splits']}
-    except Interrupted:
-        raise
-    except Exception as error:  # TFDS, protobuf and JSON raise a dozen kinds on a damaged file
-        raise tfds_images.damaged(folder, error) from error
+    classes = [key for key, kind in kinds.items() if isinstance(kind, tfds.features.ClassLabel)]
     image, label = _only('image', images), _only('label', classes)
     if image is None or label is None:
         raise UserError(
