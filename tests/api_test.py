@@ -12,6 +12,7 @@ from conftest import ROOT, refusal, tiny_digits
 import mimic_jax
 from mimic_jax import api
 from mimic_jax.models import notation
+from mimic_jax.runtime.progress import Progress
 
 
 @pytest.fixture(scope='module')
@@ -81,6 +82,15 @@ def test_a_run_gives_the_reports_rows_and_its_place(result, workdir):
         *('teacher cnn_1', 'teacher cnn_2', 'logits ensemble'),
         *(f'student {name}, seed {seed}' for name in ('labels', 'mimic') for seed in (0, 1)),
     }
+
+
+def test_a_report_that_is_drawn_shows_how_far_it_is(result, workdir, monkeypatch):
+    seen = []
+    monkeypatch.setattr(Progress, 'count', lambda self, *count: seen.append(count))
+    mimic_jax.run(tiny_digits(), workdir=workdir, name='tiny', phase='report')
+    assert [done for what, *done in seen if what == 'writing the report'] == [
+        [number, 3] for number in range(4)
+    ]
 
 
 def test_nets_answer_on_raw_inputs_as_they_were_evaluated(result):

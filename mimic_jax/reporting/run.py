@@ -63,18 +63,23 @@ def run(
     before = None if anew else _drawn(folder, result)
     if before:
         return before
+    watch = functools.partial(session.progress.count, 'writing the report')
+    watch(0, 3)
     _measure(answers, result['timings'])
+    watch(1, 3)
     result = json.loads(json.dumps(result))  # JSON turns batch sizes, which are keys, into text
     files.write_atomically(folder / 'report.json', json.dumps(result, indent=1))
     for net in plan.nets() if session.boards else ():
         artifact = session.workdir / net.recipe.name
         boards.copy(session.boards, net, artifact, metrics_log.read(artifact))
     names = figures.draw(answers, result, folder, searched)
+    watch(2, 3)
     files.write_atomically(folder / 'report.md', tables.page(result, names))
     page = html_report.page(answers, result, [folder / name for name in names], config, searched)
     files.write_atomically(folder / 'report.html', page)
     drawn = {DRAWN: {'files': [*names, *PAGES], 'code': _code()}}
     files.write_atomically(folder / 'report.json', json.dumps(result | drawn, indent=1))
+    watch(3, 3)
     return result
 
 
