@@ -34,6 +34,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -84,26 +85,28 @@ def main():
     import record
 
     os.environ.update(LIMITS.get(arguments.isa, {}))
-    start = time.monotonic()
-    rows, rates = [], collections.defaultdict(list)
-    for spec in arguments.nets:
-        found = measure(spec, arguments.batch, arguments.rounds)
-        for row in compare(spec, arguments.batch, found):
-            print(row, flush=True)
-            rows.append(row)
-        for side in SIDES:
-            library = 'jax' if side == 'ours' else 'PyTorch'
-            rates[f'products of {library}, GFLOP/s'] += found[side]['gigaflops']
-        rates['memory, GB/s'] += found['ours']['gigabytes']
-    if arguments.json:
-        record.save(
-            arguments.json,
-            rows,
-            seconds=round(time.monotonic() - start, 1),
-            batch=arguments.batch,
-            instructions={'processor': instructions(), 'allowed': arguments.isa or 'all'},
-            rates={name: round(statistics.median(values), 1) for name, values in rates.items()},
-        )
+    start, rows, rates = time.monotonic(), [], collections.defaultdict(list)
+    with tempfile.TemporaryDirectory() as folder:
+        # PyTorch takes programs that it compiled for other instructions from its usual folder.
+        os.environ['TORCHINDUCTOR_CACHE_DIR'] = folder
+        for spec in arguments.nets:
+            found = measure(spec, arguments.batch, arguments.rounds)
+            for row in compare(spec, arguments.batch, found):
+                print(row, flush=True)
+                rows.append(row)
+            for side in SIDES:
+                library = 'jax' if side == 'ours' else 'PyTorch'
+                rates[f'products of {library}, GFLOP/s'] += found[side]['gigaflops']
+            rates['memory, GB/s'] += found['ours']['gigabytes']
+            if arguments.json:
+                record.save(
+                    arguments.json,
+                    rows,
+                    seconds=round(time.monotonic() - start, 1),
+                    batch=arguments.batch,
+                    instructions={'processor': instructions(), 'allowed': arguments.isa or 'all'},
+                    rates={name: round(statistics.median(each), 1) for name, each in rates.items()},
+                )
 
 
 def instructions() -> str:
