@@ -26,7 +26,10 @@ TABLES = {
     'results/tabular_forest.json': load_benchmark('tabular_student').table,
     **{
         f'results/{name}.json': load_benchmark('record').table
-        for name in ('cache', 'feeding', 'other_views', 'startup', 'train_step', 'viterbi')
+        for name in (
+            *('cache', 'feeding', 'other_views', 'startup', 'viterbi'),
+            *('train_step', 'train_step_slower', 'train_step_avx2'),
+        )
     },
 }
 
