@@ -202,7 +202,14 @@ def _report(
     if checked.search.kind:
         searched = search_report.findings(checked.search, session.workdir)
     result = report.run(
-        *(session, plan, checked.report, experiment, command, checked, searched, part),
+        session,
+        plan,
+        checked.report,
+        experiment,
+        command,
+        checked,
+        searched,
+        part,
         anew=phase == 'report',
     )
     print(terminal.results(result['rows'], console.width()))
@@ -218,7 +225,7 @@ def _export(
     source: str,
     output: str,
 ) -> None:
-    """Exports a student and says so or, in the phase predict, prints its answers to a person's examples."""
+    """Exports a student, then prints the export's facts or, in the phase predict, the student's answers."""
     folder = export.run(session, exported)
     if phase == 'export':
         print(export.summary(folder))

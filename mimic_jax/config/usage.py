@@ -1,4 +1,4 @@
-"""What the command tells of itself: help on the command and on an experiment, versions, completion."""
+"""The command's help, its versions, and completion for bash."""
 
 import ast
 import importlib.metadata

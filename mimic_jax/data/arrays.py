@@ -91,9 +91,8 @@ def _table(frame, labels):
         # As many texts as rows are labels themselves.
         columns = list(labels) if 0 < len(labels) != len(frame) else []
     else:
-        columns = (
-            [labels] if np.isscalar(labels) else []
-        )  # names are numbers in a file without a head
+        # A file without a head has numbers for names.
+        columns = [labels] if np.isscalar(labels) else []
     for name in columns:
         if name not in frame.columns:
             raise UserError(
