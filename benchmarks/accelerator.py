@@ -33,7 +33,7 @@ import record
 from mimic_jax import pipeline
 from mimic_jax.data import batches
 from mimic_jax.data.dataset import Dataset
-from mimic_jax.data.settings import Views
+from mimic_jax.data.view_settings import Views
 from mimic_jax.models import nets
 from mimic_jax.models.counts import count
 from mimic_jax.ops.text import aligned
@@ -41,9 +41,10 @@ from mimic_jax.runtime import allocator, compiled, files, sharding
 from mimic_jax.runtime.progress import Progress
 from mimic_jax.runtime.settings import Run
 from mimic_jax.training import calls as jitted
+from mimic_jax.training.loss_settings import Loss
 from mimic_jax.training.metrics_log import validation_curve, validation_times
 from mimic_jax.training.session import Session
-from mimic_jax.training.settings import Loss, Train
+from mimic_jax.training.settings import Train
 from mimic_jax.training.train_step import Task, create_train_state, forward, train_step
 
 IMAGE, CLASSES = (32, 32, 3), 10

@@ -29,13 +29,14 @@ import jax
 import numpy as np
 import record
 
-from mimic_jax.data.settings import Views
+from mimic_jax.data.view_settings import Views
 from mimic_jax.mimic import cache_layout, cache_writer
 from mimic_jax.mimic.packing import Packing
 from mimic_jax.models import nets
 from mimic_jax.models.counts import count
 from mimic_jax.runtime import allocator, compiled
-from mimic_jax.training.settings import Loss, Train
+from mimic_jax.training.loss_settings import Loss
+from mimic_jax.training.settings import Train
 from mimic_jax.training.train_step import Task, create_train_state, forward, train_step
 
 TEACHER = '32c3-bn-p2-64c3-bn-p2-128c3-bn-p2'

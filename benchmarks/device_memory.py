@@ -21,11 +21,12 @@ import jax.numpy as jnp
 import numpy as np
 import record
 
-from mimic_jax.data.settings import Views
+from mimic_jax.data.view_settings import Views
 from mimic_jax.models import nets
 from mimic_jax.planning.compiled_for import collectives
 from mimic_jax.runtime import compiled, sharding
-from mimic_jax.training.settings import Loss, Train
+from mimic_jax.training.loss_settings import Loss
+from mimic_jax.training.settings import Train
 from mimic_jax.training.train_step import Task, create_train_state, train_step
 
 INPUT_SHAPE, CLASSES = (15, 41, 3), 183

@@ -23,15 +23,16 @@ import record
 
 from mimic_jax.data import batches
 from mimic_jax.data.dataset import Dataset
-from mimic_jax.data.settings import Views
+from mimic_jax.data.view_settings import Views
 from mimic_jax.models import nets
 from mimic_jax.runtime import allocator, compiled, sharding
 from mimic_jax.runtime.progress import Progress
 from mimic_jax.runtime.settings import Run
 from mimic_jax.speech import corpora
 from mimic_jax.training import calls
+from mimic_jax.training.loss_settings import Loss
 from mimic_jax.training.session import Session
-from mimic_jax.training.settings import Loss, Train
+from mimic_jax.training.settings import Train
 from mimic_jax.training.train_step import Task, create_train_state, train_step
 
 TURNS, EPOCHS = 11, 3

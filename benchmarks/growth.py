@@ -119,10 +119,11 @@ def step(budget: float) -> dict:
     """A training step of the largest shallow net on speech within a budget, and the process's memory."""
     import jax
 
-    from mimic_jax.data.settings import Views
+    from mimic_jax.data.view_settings import Views
     from mimic_jax.models import nets, notation
     from mimic_jax.runtime import allocator, compiled
-    from mimic_jax.training.settings import Loss, Train
+    from mimic_jax.training.loss_settings import Loss
+    from mimic_jax.training.settings import Train
     from mimic_jax.training.train_step import Task, create_train_state, train_step
 
     allocator.keep_freed_memory()

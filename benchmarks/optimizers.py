@@ -132,9 +132,10 @@ def dimensions(params):
 
 
 def state_of(spec: str, name: str):
-    from mimic_jax.data.settings import Views
+    from mimic_jax.data.view_settings import Views
     from mimic_jax.models import nets
-    from mimic_jax.training.settings import Loss, Train
+    from mimic_jax.training.loss_settings import Loss
+    from mimic_jax.training.settings import Train
     from mimic_jax.training.train_step import Task, create_train_state
 
     shape, classes = NETS[spec]

@@ -64,9 +64,10 @@ def measure(net: str, setting: str) -> dict:
     import jax
     import numpy as np
 
-    from mimic_jax.data.settings import Views
+    from mimic_jax.data.view_settings import Views
     from mimic_jax.models import nets
-    from mimic_jax.training.settings import Loss, Train
+    from mimic_jax.training.loss_settings import Loss
+    from mimic_jax.training.settings import Train
     from mimic_jax.training.train_step import Task, create_train_state, train_step
 
     task = Task(nets.of_spec(net, 10), 'image', Views(mirror=True, shift=4), Loss(), Train(), 1000)

@@ -18,11 +18,12 @@ import jax
 import numpy as np
 import record
 
-from mimic_jax.data.settings import Views
+from mimic_jax.data.view_settings import Views
 from mimic_jax.models import nets
 from mimic_jax.ops.text import aligned
 from mimic_jax.runtime import allocator, compiled
-from mimic_jax.training.settings import Loss, Train
+from mimic_jax.training.loss_settings import Loss
+from mimic_jax.training.settings import Train
 from mimic_jax.training.train_step import Task, create_train_state, train_step
 
 BATCH = 128

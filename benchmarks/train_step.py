@@ -189,9 +189,10 @@ def ours(spec: str, batch: int) -> dict:
     import jax.numpy as jnp
     import numpy as np
 
-    from mimic_jax.data.settings import Views
+    from mimic_jax.data.view_settings import Views
     from mimic_jax.models import nets
-    from mimic_jax.training.settings import Loss, Train
+    from mimic_jax.training.loss_settings import Loss
+    from mimic_jax.training.settings import Train
     from mimic_jax.training.train_step import Task, create_train_state, train_step
 
     shape, classes = NETS[spec]

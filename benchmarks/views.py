@@ -22,7 +22,7 @@ import record
 from scipy import ndimage
 
 from mimic_jax.data import views
-from mimic_jax.data.settings import Views
+from mimic_jax.data.view_settings import Views
 
 # Those of the students' 160 epochs (Urban et al. 2017).
 SETTINGS = Views(

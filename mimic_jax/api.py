@@ -21,7 +21,7 @@ import numpy as np
 from absl import logging
 
 from mimic_jax import pipeline
-from mimic_jax.artifacts import objects, source
+from mimic_jax.artifacts import source
 from mimic_jax.config import command_line, passed, presets, shipped
 from mimic_jax.config.fields import nearest
 from mimic_jax.errors import UserError
@@ -69,7 +69,7 @@ def load_experiment(path: str | Path, **changes) -> ml_collections.ConfigDict:
         )
     config.lock()
     for setting, value in changes.items():
-        _change(config, setting, value)
+        passed.change(config, setting, value)
     # The name of the report's folder, and where modules are found; a copy of the config loses both.
     object.__setattr__(config, '_experiment', shipped.experiment_name(file, names))
     object.__setattr__(config, '_file', file)
@@ -224,31 +224,6 @@ def _module(file: Path):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def _change(config: ml_collections.ConfigDict, setting: str, value) -> None:
-    *groups, last = setting.split('.')
-    here, where = config, 'config'
-    for key in (*groups, last):
-        if not isinstance(here, ml_collections.ConfigDict) or key not in here:
-            known = here if isinstance(here, ml_collections.ConfigDict) else ()
-            raise UserError(f'{where} has no setting {key!r}; {nearest(key, known)}')
-        here, where = here[key], f'{where}.{key}'
-    if (
-        isinstance(here, ml_collections.ConfigDict)
-        and not hasattr(value, 'items')
-        and not callable(value)
-    ):
-        known = f'set {setting}.kind' if 'kind' in here else f'it has {", ".join(here)}'
-        raise UserError(f'{where} is a group of settings; {known}')
-    if callable(value):  # a module or function: its name stands for it
-        value = objects.keep(value, f'config.{setting}')
-        setting = f'{setting}.path' if last == 'source' else setting
-        value = (value,) if setting.endswith('.path') else value
-    try:
-        config.update_from_flattened_dict({setting: value})
-    except (TypeError, ValueError):
-        raise UserError(f'{where} is {value!r}; it must be of type {type(here).__name__}') from None
 
 
 def _entry(entries: Mapping, name: str, where: str):

@@ -21,7 +21,6 @@ Each setting is a flag too: --config.students.mimic.train.learning_rate=0.01
 """
 
 import functools
-import io
 import os
 import sys
 import traceback
@@ -47,22 +46,15 @@ _PHASE = flags.DEFINE_enum('phase', 'all', command_line.PHASES, 'What to run.')
 _STUDENT = flags.DEFINE_string('student', None, 'Which of config.students to export or predict by.')
 _FORMAT = flags.DEFINE_enum('format', 'jax', ('jax', 'onnx'), 'What to export a student as.')
 _INPUT = flags.DEFINE_string('input', None, 'What to predict: images, an array, or recordings.')
-_OUTPUT = flags.DEFINE_string(
-    'output', None, 'Where predictions go, .npz or .csv; or views; or an export.'
-)
+_OUTPUT = flags.DEFINE_string('output', None, 'Where predictions, views or an export go.')
 _NAME = flags.DEFINE_string('name', None, 'The report’s folder, if not the config file’s name.')
 _FROM = flags.DEFINE_string('from', None, 'An export to write anew, without its workdir.')
-_COMPILE_FOR = flags.DEFINE_string(
-    'compile_for', None, 'Chips to plan for, such as tpu:v5e:2x4 or cuda:h100.'
-)
+_COMPILE_FOR = flags.DEFINE_string('compile_for', None, 'Chips to plan for, as tpu:v5e:2x4.')
 _EXPERIMENTS = flags.DEFINE_list('experiments', [], 'Finished experiments to report together.')
 _YES = flags.DEFINE_bool('yes', False, 'Delete what --phase=clean lists.')
 _VERSION = flags.DEFINE_bool('version', False, 'Print the versions of mimic_jax, Python and jax.')
-_DISTRIBUTED = flags.DEFINE_string(
-    'distributed',
-    None,
-    'One process of several: auto (TPU pods, SLURM, MPI) or HOST:PORT,COUNT,ID.',
-)
+_HOSTS = 'One process of several: auto (TPU pods, SLURM, MPI) or HOST:PORT,COUNT,ID.'
+_DISTRIBUTED = flags.DEFINE_string('distributed', None, _HOSTS)
 
 
 def main(_) -> None:
@@ -73,12 +65,11 @@ def main(_) -> None:
     # Reports hold this command and go to others: without passwords, and as text.
     shown = files.printable(interrupt.command(map(without_password, sys.argv[1:])))
     interrupt.leave_at_once()  # until a run begins, nothing is written that a stop could harm
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a class may have a name that the terminal lacks
-        sys.stdout.reconfigure(errors='backslashreplace')
+    console.accept_any_text()
     try:
         if _DISTRIBUTED.value:
             interrupt.install()
-            _join()
+            _hosts().initialize(_DISTRIBUTED.value)
         if _PHASE.value in command_line.OF_SETTINGS:
             _print_settings()
         elif _PHASE.value in command_line.OF_WORKDIR:
@@ -96,33 +87,26 @@ def main(_) -> None:
     except BrokenPipeError:  # whoever read the output has read enough
         os._exit(141)
     except OSError as error:
-        where = error.filename or _WORKDIR.value
-        reason = error.strerror or error
-        _stop(2, f'error: {where}: {reason}; make room or access for it and run again')
+        where = f'{error.filename or _WORKDIR.value}: {error.strerror or error}'
+        _stop(2, f'error: {where}; make room or access for it and run again')
     except Exception as error:
         if not _DISTRIBUTED.value:
             raise
         _stop_one_of_several(error)
     if _DISTRIBUTED.value:
-        _leave()
+        _hosts().finish()
 
 
-def _join() -> None:
+def _hosts():
+    """The module of several hosts, which loads jax."""
     from mimic_jax.runtime import hosts
 
-    hosts.initialize(_DISTRIBUTED.value)
-
-
-def _leave() -> None:
-    from mimic_jax.runtime import hosts
-
-    hosts.finish()
+    return hosts
 
 
 def _stop_one_of_several(error: Exception) -> None:
     """Ends a process at once. An orderly end would wait for the others, which wait for this one."""
-    from mimic_jax.runtime import hosts
-
+    hosts = _hosts()
     if not hosts.is_lost(error):
         traceback.print_exception(error)
         _stop(1, f'error: {type(error).__name__} in process {hosts.process()}')
@@ -160,13 +144,17 @@ def _path(flag: str | None) -> str:
 
 
 def _print_settings() -> None:
-    if _PHASE.value == 'completion':
-        own = flags.FLAGS.get_key_flags_for_module(sys.modules[__name__])
-        print(usage.completion(_CONFIG.value, own))
-        return
     from mimic_jax.config import describe
 
-    print(describe.values(_CONFIG.value, console.width()))
+    if _PHASE.value == 'completion':
+        print(usage.completion(_CONFIG.value, _own()))
+    else:
+        print(describe.values(_CONFIG.value, console.width()))
+
+
+def _own() -> list[flags.Flag]:
+    """This command's flags, without those of absl and of libraries."""
+    return flags.FLAGS.get_key_flags_for_module(sys.modules[__name__])
 
 
 def _of_workdir() -> None:
@@ -191,13 +179,12 @@ def _export_again() -> None:
 
 
 def _gather(command: str) -> None:
-    from mimic_jax.reporting import gather
+    from mimic_jax.reporting import gather, terminal
 
     workdir, name = files.expand(_WORKDIR.value), _NAME.value or ''
     columns = console.width()
     print(gather.run(workdir, _EXPERIMENTS.value, command, name, columns))
-    for page in ('report.csv', 'report.html', 'report.md') if columns else ('report.md',):
-        print(workdir / name / page)
+    print(terminal.pages(workdir / name, gather.PAGES, columns))
 
 
 def _parse(argv: list[str]) -> list[str]:
@@ -205,8 +192,7 @@ def _parse(argv: list[str]) -> list[str]:
     try:
         argv = [command_line.with_shipped(word) for word in command_line.joined(argv)]
         if usage.asks_for_help(argv):
-            own = flags.FLAGS.get_key_flags_for_module(sys.modules[__name__])
-            print(usage.help_for(argv, __doc__, own, console.width()))
+            print(usage.help_for(argv, __doc__, _own(), console.width()))
             sys.exit(0)
         rest = flags.FLAGS(argv)
         if _VERSION.value:
@@ -218,15 +204,13 @@ def _parse(argv: list[str]) -> list[str]:
             command_line.check_file(_file())
             # A file that cannot be loaded fails here.
             command_line.check_config(_CONFIG.value, _file())
-    except (flags.Error, UserError, OSError) as error:
+    except flags.Error as error:
         _fail(command_line.one_line(error))
     except Exception as error:
-        place = command_line.place(error, argv)
-        if not place and not isinstance(
-            error, KeyError | AttributeError | ImportError | SyntaxError
-        ):
+        mistake = command_line.mistake(error, argv)
+        if not mistake:
             raise
-        _fail(f'--config{place}: {command_line.one_line(error)}')
+        _fail(mistake)
     return rest
 
 
@@ -245,7 +229,7 @@ def _file() -> str:
 def _stop(status: int, message: str) -> None:
     """Ends the process at once: threads that still write, or wait for a disk, would hold it up."""
     if _DISTRIBUTED.value:
-        _leave()
+        _hosts().finish()
     sys.stdout.flush()
     print(message, file=sys.stderr, flush=True)
     os._exit(status)

@@ -134,7 +134,7 @@ def _without_nets(
         print(planning.run(session, checked, compile_for, console.width()))
         return
     named = session.with_data(collect.realigned(checked, session.data))
-    _print_each(views_phase.run(named, checked.logits, checked.views, checked.data, output))
+    print(*views_phase.run(named, checked.logits, checked.views, checked.data, output), sep='\n')
 
 
 def _planned(
@@ -213,8 +213,7 @@ def _report(
         anew=phase == 'report',
     )
     print(terminal.results(result['rows'], console.width()))
-    pages = report.PAGES if console.width() else report.PAGES[-1:]
-    _print_each(session.workdir / experiment / name for name in pages)
+    print(terminal.pages(session.workdir / experiment, report.PAGES, console.width()))
 
 
 def _export(
@@ -235,8 +234,3 @@ def _export(
         decoding = next(iter(plan.decodings.get(f'students.{exported.name}', ())), None)
         heard = functools.partial(transcribe.run, session, decoding)
     predict.run(session, folder, Path(source), Path(output) if output else None, heard)
-
-
-def _print_each(paths: Iterable[Path]) -> None:
-    for path in paths:
-        print(path)

@@ -17,10 +17,11 @@ import numpy as np
 
 from mimic_jax.config.fields import Entries
 from mimic_jax.data import preprocess, tta, views
-from mimic_jax.data.settings import Views
+from mimic_jax.data.view_settings import Views
 from mimic_jax.models import absorb, layers, net, nets
 from mimic_jax.training import objective, plateau, schedules, train_step
-from mimic_jax.training.settings import LOSSES, Group, Loss, Term, Train
+from mimic_jax.training.loss_settings import LOSSES, Loss, Term
+from mimic_jax.training.settings import Group, Train
 
 FILE = Path(__file__).parent / 'arithmetic.json'
 CLASSES, BATCH = 3, 4

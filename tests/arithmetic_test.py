@@ -7,9 +7,10 @@ import arithmetic
 import pytest
 
 from mimic_jax.data import preprocess
-from mimic_jax.data.settings import Views
+from mimic_jax.data.view_settings import Views
 from mimic_jax.models import grammar
-from mimic_jax.training.settings import LOSSES, Train
+from mimic_jax.training.loss_settings import LOSSES
+from mimic_jax.training.settings import Train
 
 RECORDED = json.loads(arithmetic.FILE.read_text())
 

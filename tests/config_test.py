@@ -10,14 +10,16 @@ from mimic_jax.config import experiment as experiments
 from mimic_jax.config import fields, presets, rules
 from mimic_jax.config.experiment import Experiment
 from mimic_jax.config.fields import entries, named_elsewhere, optional, setting
-from mimic_jax.data.settings import Data, OwnViews, Views, own_views
+from mimic_jax.data.settings import Data
+from mimic_jax.data.view_settings import OwnViews, Views, own_views
 from mimic_jax.errors import UserError
 from mimic_jax.mimic.settings import ExternalTeacher, FromStudy, Logits, Member, Student
 from mimic_jax.reporting.settings import Report, Row
 from mimic_jax.runtime.settings import Run
 from mimic_jax.search.settings import Search
 from mimic_jax.search.space import Parameter
-from mimic_jax.training.settings import LOSSES, Loss, Train
+from mimic_jax.training.loss_settings import LOSSES, Loss
+from mimic_jax.training.settings import Train
 
 
 def small():

@@ -10,12 +10,13 @@ import pytest
 from conftest import refusal
 
 from mimic_jax import pipeline
-from mimic_jax.data.settings import Views
+from mimic_jax.data.view_settings import Views
 from mimic_jax.mimic import rates
 from mimic_jax.models import nets
 from mimic_jax.training import curvature
+from mimic_jax.training.loss_settings import Loss
 from mimic_jax.training.optimizers import optimizer
-from mimic_jax.training.settings import Loss, Train
+from mimic_jax.training.settings import Train
 from mimic_jax.training.train_step import Task, create_train_state
 
 CLASSES = 4

@@ -10,7 +10,7 @@ from conftest import ROOT, load_experiment, refusal
 from ml_collections.config_flags import config_path
 
 from mimic_jax.config import experiment as experiments
-from mimic_jax.data.settings import own_views
+from mimic_jax.data.view_settings import own_views
 from mimic_jax.errors import UserError
 from mimic_jax.models import counts, notation
 from mimic_jax.models import nets as nets_of

@@ -15,7 +15,7 @@ from PIL import Image
 from mimic_jax import pipeline
 from mimic_jax.config.experiment import read
 from mimic_jax.data import views
-from mimic_jax.data.settings import Views
+from mimic_jax.data.view_settings import Views
 from mimic_jax.mimic import ensemble, external_views, logits, views_phase
 
 COUNT, CLASSES = 90, 3

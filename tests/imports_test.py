@@ -1,4 +1,4 @@
-"""Imports point one way, and importing touches no device."""
+"""Imports point one way, files are short, and importing touches no device."""
 
 import ast
 import os
@@ -133,6 +133,16 @@ def test_the_check_sees_every_form_of_import(tmp_path, monkeypatch):
             assert len(list(mistakes(path))) == 1, (name, text)
     path.write_text('import jax\nfrom mimic_jax.errors import UserError\nfrom ..ops import metrics')
     assert list(mistakes(path)) == []
+
+
+def test_files_and_functions_are_short():
+    """At most 250 lines a file, 60 a function."""
+    for path in [*sources(PACKAGE), *sources(ROOT / 'experiments')]:
+        text = path.read_text()
+        assert len(text.splitlines()) <= 250, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                assert node.end_lineno - node.lineno < 60, (path, node.name)
 
 
 def test_nothing_imports_experiments_or_tests():

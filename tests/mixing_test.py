@@ -12,7 +12,7 @@ from scipy import stats
 
 from mimic_jax import pipeline
 from mimic_jax.data import draws, mixing, views
-from mimic_jax.data.settings import Views
+from mimic_jax.data.view_settings import Views
 from mimic_jax.mimic import ensemble, logits, students, teachers
 from mimic_jax.models import nets
 from mimic_jax.training import loop, losses, train_step

@@ -16,7 +16,7 @@ from mimic_jax.config import experiment as experiments
 from mimic_jax.config import passed
 from mimic_jax.config.fields import Entries, differing
 from mimic_jax.training import losses, objective
-from mimic_jax.training.settings import Loss, NamedLoss, Term
+from mimic_jax.training.loss_settings import Loss, NamedLoss, Term
 from mimic_jax.training.train_step import train_step
 
 BATCH = {

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from mimic_jax.data import augmentation, draws, views
-from mimic_jax.data.settings import Views
+from mimic_jax.data.view_settings import Views
 from mimic_jax.errors import UserError
 
 ALL = Views(

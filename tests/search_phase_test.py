@@ -14,7 +14,7 @@ from mimic_jax import pipeline
 from mimic_jax.artifacts import store
 from mimic_jax.config import experiment as experiments
 from mimic_jax.config.fields import as_json
-from mimic_jax.data.settings import OwnViews
+from mimic_jax.data.view_settings import OwnViews
 from mimic_jax.errors import NotFinite, UserError
 from mimic_jax.runtime import interrupt
 from mimic_jax.search import from_study, trials

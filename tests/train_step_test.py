@@ -4,13 +4,14 @@ import numpy as np
 import optax
 import pytest
 
-from mimic_jax.data.settings import Views
+from mimic_jax.data.view_settings import Views
 from mimic_jax.models import nets
 from mimic_jax.runtime import sharding
 from mimic_jax.training.checkpoint import Checkpoints
+from mimic_jax.training.loss_settings import LOSSES, Loss
 from mimic_jax.training.objective import example_losses
 from mimic_jax.training.schedules import learning_rate
-from mimic_jax.training.settings import LOSSES, Loss, Train
+from mimic_jax.training.settings import Train
 from mimic_jax.training.train_step import (
     Task,
     create_train_state,

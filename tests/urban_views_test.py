@@ -11,7 +11,7 @@ from scipy import ndimage, stats
 
 from mimic_jax.config.fields import differing
 from mimic_jax.data import draws, preprocess, views
-from mimic_jax.data.settings import Views
+from mimic_jax.data.view_settings import Views
 
 URBAN = Views(
     mirror=True, crop=24, hue=0.06, saturation=0.26, value=0.20, saturation_scale=0.21,

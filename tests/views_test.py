@@ -8,7 +8,7 @@ import pytest
 
 from mimic_jax.config.fields import section
 from mimic_jax.data import augmentation, draws, views
-from mimic_jax.data.settings import Views
+from mimic_jax.data.view_settings import Views
 from mimic_jax.errors import UserError
 
 SETTINGS = [

@@ -75,7 +75,17 @@ def unexpected(word: str) -> str:
     return f'unexpected argument {word!r}; {rest}'
 
 
-def place(error: Exception, words: Iterable[str]) -> str:
+def mistake(error: Exception, words: Iterable[str]) -> str:
+    """The line about a mistake in a command or its experiment; '' for a fault of this code."""
+    if isinstance(error, UserError | OSError):
+        return one_line(error)
+    found = _place(error, words)
+    if found or isinstance(error, KeyError | AttributeError | ImportError | SyntaxError):
+        return f'--config{found}: {one_line(error)}'
+    return ''
+
+
+def _place(error: Exception, words: Iterable[str]) -> str:
     """The line of the experiment's file in which an error arose, as '=FILE, line 3'; '' for others."""
     path = file_of(words)
     frames = traceback.extract_tb(error.__traceback__)

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 
 from mimic_jax.baselines.settings import Baseline
 from mimic_jax.config.fields import Entries, entries, nearest, section, setting
-from mimic_jax.data.settings import Data, OwnViews, Views
+from mimic_jax.data.settings import Data
+from mimic_jax.data.view_settings import OwnViews, Views
 from mimic_jax.errors import UserError
 from mimic_jax.mimic.settings import Logits, Member, Student
 from mimic_jax.reporting.settings import Report
@@ -17,7 +18,7 @@ from mimic_jax.runtime.settings import Run
 from mimic_jax.search import space
 from mimic_jax.search.settings import Search
 from mimic_jax.speech.settings import Alignment, Decoding
-from mimic_jax.training.settings import ON_LABELS
+from mimic_jax.training.loss_settings import ON_LABELS
 
 
 @dataclasses.dataclass(frozen=True)

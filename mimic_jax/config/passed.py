@@ -1,9 +1,13 @@
-"""Configs with Python objects in them: each object is kept, and its name takes its place."""
+"""Settings that come from Python: where a value is an object, it is kept, and its name takes its place."""
 
 from collections.abc import Mapping
 
+import ml_collections
+
 from mimic_jax.artifacts import objects
+from mimic_jax.config.fields import nearest
 from mimic_jax.data import arrays
+from mimic_jax.errors import UserError
 
 _SINGLE = ('source',)  # groups that an object may stand for: it is their path
 
@@ -39,3 +43,35 @@ def with_data(config: Mapping, data) -> dict:
     settings = dict(config.get('data', {}))
     settings |= {'name': 'arrays', 'root': objects.keep(held, 'data')}
     return {**config, 'data': settings}
+
+
+def change(config: ml_collections.ConfigDict, setting: str, value) -> None:
+    """Sets 'students.mimic.train.epochs' and the like in a complete config.
+
+    value: of the setting's type; for a model or a source, a module or function.
+
+    Raises:
+      UserError: no such setting, a group of settings, or a value of another type.
+    """
+    *groups, last = setting.split('.')
+    here, where = config, 'config'
+    for key in (*groups, last):
+        if not isinstance(here, ml_collections.ConfigDict) or key not in here:
+            known = here if isinstance(here, ml_collections.ConfigDict) else ()
+            raise UserError(f'{where} has no setting {key!r}; {nearest(key, known)}')
+        here, where = here[key], f'{where}.{key}'
+    if (
+        isinstance(here, ml_collections.ConfigDict)
+        and not hasattr(value, 'items')
+        and not callable(value)
+    ):
+        known = f'set {setting}.kind' if 'kind' in here else f'it has {", ".join(here)}'
+        raise UserError(f'{where} is a group of settings; {known}')
+    if callable(value):  # a module or function: its name stands for it
+        value = objects.keep(value, f'config.{setting}')
+        setting = f'{setting}.path' if last == 'source' else setting
+        value = (value,) if setting.endswith('.path') else value
+    try:
+        config.update_from_flattened_dict({setting: value})
+    except (TypeError, ValueError):
+        raise UserError(f'{where} is {value!r}; it must be of type {type(here).__name__}') from None

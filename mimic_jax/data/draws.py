@@ -7,7 +7,7 @@ enabled and may change between releases of jax; logit caches outlive both.
 import jax
 import jax.numpy as jnp
 
-from mimic_jax.data.settings import Views
+from mimic_jax.data.view_settings import Views
 
 PRNG = 'threefry2x32'
 

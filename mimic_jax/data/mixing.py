@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mimic_jax.data import augmentation, draws
-from mimic_jax.data.settings import Views
+from mimic_jax.data.view_settings import Views
 
 # λ takes so many values, all equally likely: the quantiles of Beta(α, α) at the middles of as many
 # equal parts. A table needs no sampler of Beta, whose numbers may change between releases.

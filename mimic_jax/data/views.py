@@ -14,7 +14,7 @@ import numpy as np
 
 from mimic_jax.artifacts import source
 from mimic_jax.data import augmentation, colour, draws, mixing, spline
-from mimic_jax.data.settings import NamedViews, Views
+from mimic_jax.data.view_settings import NamedViews, Views
 from mimic_jax.errors import UserError, first_line
 from mimic_jax.runtime.interrupt import Interrupted
 

@@ -9,7 +9,7 @@ from mimic_jax.artifacts.recipes import Recipe
 from mimic_jax.config.fields import differing
 from mimic_jax.data import tta
 from mimic_jax.data.dataset import Dataset
-from mimic_jax.data.settings import Views
+from mimic_jax.data.view_settings import Views
 from mimic_jax.errors import UserError
 from mimic_jax.mimic import cache_layout, external_plan, inputs_plan
 from mimic_jax.mimic.cache_layout import Layout

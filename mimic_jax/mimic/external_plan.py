@@ -8,7 +8,7 @@ from mimic_jax.artifacts.recipes import Recipe
 from mimic_jax.data import views
 from mimic_jax.data.dataset import EVALUATED, Dataset
 from mimic_jax.data.settings import Data
-from mimic_jax.data.settings import Views as ViewSettings
+from mimic_jax.data.view_settings import Views as ViewSettings
 from mimic_jax.errors import UserError
 from mimic_jax.mimic import external_answers, external_classes, external_views
 from mimic_jax.mimic.external_classes import Order

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from mimic_jax.data import batches, preprocess, views
-from mimic_jax.data.settings import Views
+from mimic_jax.data.view_settings import Views
 from mimic_jax.mimic import (
     external_answers,
     external_onnx,

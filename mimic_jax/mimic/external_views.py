@@ -28,7 +28,7 @@ from mimic_jax.artifacts.recipes import canonical_json
 from mimic_jax.config.fields import as_json, differing
 from mimic_jax.data import draws, views
 from mimic_jax.data.dataset import EVALUATED, Dataset
-from mimic_jax.data.settings import Views
+from mimic_jax.data.view_settings import Views
 from mimic_jax.errors import UserError
 from mimic_jax.mimic.settings import ExternalTeacher
 from mimic_jax.runtime import files

@@ -5,8 +5,9 @@ import dataclasses
 from mimic_jax.config.fields import differing, filled
 from mimic_jax.data import preprocess, views
 from mimic_jax.data.dataset import Dataset
-from mimic_jax.data.settings import Data, OwnViews, own_views
-from mimic_jax.data.settings import Views as ViewSettings
+from mimic_jax.data.settings import Data
+from mimic_jax.data.view_settings import OwnViews, own_views
+from mimic_jax.data.view_settings import Views as ViewSettings
 from mimic_jax.errors import UserError
 from mimic_jax.mimic.settings import Student
 from mimic_jax.models import masks

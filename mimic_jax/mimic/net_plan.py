@@ -10,7 +10,7 @@ from mimic_jax.artifacts.recipes import Recipe
 from mimic_jax.config.fields import differing
 from mimic_jax.data import batches
 from mimic_jax.data.dataset import Dataset
-from mimic_jax.data.settings import Views as ViewSettings
+from mimic_jax.data.view_settings import Views as ViewSettings
 from mimic_jax.errors import UserError
 from mimic_jax.mimic import inputs_plan
 from mimic_jax.mimic.cache_plan import CachePlan
@@ -18,8 +18,8 @@ from mimic_jax.mimic.settings import Member, Student
 from mimic_jax.models import nets, notation
 from mimic_jax.models.contract import Net
 from mimic_jax.training import objective, optimizers, train_step
+from mimic_jax.training.loss_settings import Loss
 from mimic_jax.training.plan import NetPlan
-from mimic_jax.training.settings import Loss
 from mimic_jax.training.train_step import Task
 
 MOST_PARAMETERS = 10**10  # of a net: with gradients and momentum 120 GB

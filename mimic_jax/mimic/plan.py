@@ -6,7 +6,7 @@ from typing import Protocol
 
 from mimic_jax.artifacts.recipes import Recipe
 from mimic_jax.data.dataset import Dataset
-from mimic_jax.data.settings import Views
+from mimic_jax.data.view_settings import Views
 from mimic_jax.mimic import cache_plan, inputs_plan, net_plan
 from mimic_jax.mimic.cache_plan import CachePlan
 from mimic_jax.mimic.external_plan import ExternalPlan

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 
 from mimic_jax.config import rules
 from mimic_jax.config.fields import Rule, entries, named_elsewhere, setting
-from mimic_jax.data.settings import OwnViews
-from mimic_jax.training.settings import Loss, Train
+from mimic_jax.data.view_settings import OwnViews
+from mimic_jax.training.loss_settings import Loss
+from mimic_jax.training.settings import Train
 
 _RANKED: Rule = (lambda source: source.rank, 'where rank is above 0')
 _GIVEN: Rule = (lambda source: source.path, 'where path is given')

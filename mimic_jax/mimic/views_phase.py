@@ -9,7 +9,8 @@ import numpy as np
 
 from mimic_jax.data import batches, folder_layout, mapped, mixing
 from mimic_jax.data.dataset import EVALUATED
-from mimic_jax.data.settings import Data, Views
+from mimic_jax.data.settings import Data
+from mimic_jax.data.view_settings import Views
 from mimic_jax.errors import UserError
 from mimic_jax.mimic import cache_plan, external_teacher, external_views
 from mimic_jax.mimic.settings import ExternalTeacher, Logits

@@ -7,7 +7,7 @@ import numpy as np
 
 from mimic_jax.data import batches, mixing, preprocess
 from mimic_jax.data.placement import Placement
-from mimic_jax.data.settings import Views
+from mimic_jax.data.view_settings import Views
 from mimic_jax.runtime import sharding
 from mimic_jax.training import calls
 from mimic_jax.training.plan import NetPlan

@@ -24,6 +24,7 @@ from mimic_jax.reporting.terminal import SPARED
 from mimic_jax.runtime import files
 
 CSV = 'report.csv'  # only a gathered report has one
+PAGES = (CSV, 'report.html', 'report.md')  # what is named at the end
 KEYS = ('rows', 'seconds', 'date', 'costs')  # of a report.json that are read here
 MORE = ('settings', 'students')  # a report of an earlier version lacks them
 

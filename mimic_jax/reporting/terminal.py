@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 
 from mimic_jax.ops.text import fitted
 from mimic_jax.reporting import tables
@@ -27,3 +28,8 @@ def table(rows: Sequence[dict], columns: int | None) -> str:
     return fitted(
         [head, *(list(line.values()) for line in lines)], columns, below='model', spared=SPARED
     )
+
+
+def pages(folder: Path, names: Sequence[str], columns: int | None) -> str:
+    """The paths of a report's pages, a line each; for a program the last of `names` alone."""
+    return '\n'.join(str(folder / name) for name in (names if columns else names[-1:]))

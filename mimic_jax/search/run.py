@@ -7,7 +7,7 @@ from mimic_jax.artifacts import store
 from mimic_jax.config.fields import as_json, differing
 from mimic_jax.data import kinds
 from mimic_jax.data.dataset import Dataset
-from mimic_jax.data.settings import OwnViews, Views, own_views
+from mimic_jax.data.view_settings import OwnViews, Views, own_views
 from mimic_jax.errors import UserError
 from mimic_jax.mimic import plan as plans
 from mimic_jax.mimic import students, teachers

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from mimic_jax.artifacts.recipes import Recipe
 from mimic_jax.data.dataset import Dataset
-from mimic_jax.data.settings import Views
+from mimic_jax.data.view_settings import Views
 from mimic_jax.errors import UserError
 from mimic_jax.mimic import net_plan
 from mimic_jax.mimic.plan import Plan

@@ -13,7 +13,8 @@ from mimic_jax.config.fields import Entries
 from mimic_jax.data.dataset import Dataset
 from mimic_jax.errors import UserError, first_line
 from mimic_jax.training import losses
-from mimic_jax.training.settings import OF_VALUES, Loss, LossKind, NamedLoss, Train
+from mimic_jax.training.loss_settings import OF_VALUES, Loss, LossKind, NamedLoss
+from mimic_jax.training.settings import Train
 
 
 class Given(NamedTuple):

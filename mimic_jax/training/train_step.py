@@ -11,12 +11,13 @@ import optax
 
 from mimic_jax.data import kinds, mixing, preprocess, tta, views
 from mimic_jax.data.draws import PRNG
-from mimic_jax.data.settings import Views
+from mimic_jax.data.view_settings import Views
 from mimic_jax.models.contract import Net
 from mimic_jax.training import averages, clipping, losses
+from mimic_jax.training.loss_settings import Loss
 from mimic_jax.training.objective import example_losses
 from mimic_jax.training.optimizers import optimizer
-from mimic_jax.training.settings import Loss, Train
+from mimic_jax.training.settings import Train
 
 # Part of trained nets' names. Raise it with every change, beyond rounding, of what preprocessing,
 # losses, optimisers or schedules compute (tests/arithmetic_test.py).
