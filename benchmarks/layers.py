@@ -32,9 +32,10 @@ CONVOLUTIONS = (
     *((32, 3, 24, 3), (32, 3, 32, 3), (32, 3, 32, 5), (32, 3, 128, 5), (32, 32, 32, 3)),
     *((16, 32, 64, 3), (16, 47, 47, 3), (8, 64, 128, 3), (16, 64, 64, 3), (8, 128, 128, 3)),
 )
-WINOGRAD = (  # on the last two the package does not use Winograd's
-    *((16, 128, 128, 5), (8, 128, 128, 5), (16, 64, 128, 5), (16, 64, 64, 5), (8, 64, 64, 5)),
-    *((16, 64, 64, 3), (16, 32, 64, 5)),
+WINOGRAD = (  # on the last the package does not use Winograd's
+    *((16, 128, 128, 5), (15, 128, 128, 5), (8, 128, 128, 5), (16, 64, 64, 5), (16, 32, 64, 5)),
+    *((32, 64, 64, 3), (16, 64, 256, 3), (8, 256, 256, 3), (16, 64, 64, 3), (16, 32, 64, 3)),
+    *((8, 64, 128, 3), (32, 32, 32, 3)),
 )
 POOLS = ((32, 128, 3, 2), (16, 128, 3, 2), (32, 32, 2, 2))  # map, channels, window, stride
 MAPS = ((32, 32), (16, 64), (8, 128))  # sides and channels that are batch normalised
@@ -78,7 +79,7 @@ def by_winograd(side: int, channels: int, filters: int, size: int):
 
 
 def direct(inputs, kernel):
-    return convolution.conv2d(inputs, kernel, 'SAME')
+    return convolution.direct(inputs, kernel, 'SAME')
 
 
 def xlas(inputs, kernel):

@@ -10,7 +10,7 @@ from conftest import load_benchmark
 from jax import lax
 
 from mimic_jax.models import layers
-from mimic_jax.models.kernels import winograd
+from mimic_jax.models.kernels import convolution, winograd
 from mimic_jax.runtime import sharding
 
 SHAPES = [  # maps that tiles fit and do not, smaller than the kernel, oblong kernels
@@ -94,22 +94,45 @@ def test_a_teachers_layer_goes_by_it_on_cpu_and_equals_lax(monkeypatch):
         (*TEACHERS, 'SAME', 'float32', True),
         (*TEACHERS, 'SAME', 'bfloat16', False),
         ((128, 8, 8, 64), (5, 5, 64, 128), 'SAME', 'float32', True),
-        ((128, 8, 8, 32), (5, 5, 32, 128), 'SAME', 'float32', False),
-        ((128, 8, 8, 128), (5, 5, 128, 32), 'SAME', 'float32', False),
+        ((128, 8, 8, 32), (5, 5, 32, 128), 'SAME', 'float32', True),
+        ((128, 8, 8, 128), (5, 5, 128, 16), 'SAME', 'float32', False),
         ((128, 12, 12, 64), (5, 5, 64, 64), 'VALID', 'float32', True),
         ((128, 9, 9, 64), (5, 5, 64, 64), 'VALID', 'float32', False),  # 5×5 outputs of four tiles
-        ((4, 8, 8, 128), (5, 5, 128, 128), 'SAME', 'float32', False),
-        ((128, 16, 16, 64), (3, 3, 64, 64), 'SAME', 'float32', False),
+        ((1, 8, 8, 128), (5, 5, 128, 128), 'SAME', 'float32', True),
+        ((128, 16, 16, 64), (3, 3, 64, 64), 'SAME', 'float32', True),
+        ((128, 16, 16, 32), (3, 3, 32, 64), 'SAME', 'float32', True),
+        ((128, 32, 32, 32), (3, 3, 32, 64), 'SAME', 'float32', False),  # the transforms take longer
+        ((128, 16, 16, 47), (3, 3, 47, 47), 'SAME', 'float32', False),
+        ((128, 15, 15, 64), (3, 3, 64, 64), 'SAME', 'float32', True),
+        (
+            (128, 6, 6, 128),
+            (3, 3, 128, 128),
+            'SAME',
+            'float32',
+            False,
+        ),  # half of the tiles are outside
+        ((128, 16, 16, 256), (2, 2, 256, 256), 'SAME', 'float32', False),
+        ((128, 8, 8, 256), (1, 1, 256, 256), 'SAME', 'float32', False),
+        ((128, 8, 8, 256), (1, 5, 256, 256), 'SAME', 'float32', False),
         ((128, 16, 16, 64), (7, 7, 64, 64), 'SAME', 'float32', False),
         ((128, 32, 32, 3), (5, 5, 3, 128), 'SAME', 'float32', False),
         ((128, 4, 4, 64), (5, 5, 64, 64), 'SAME', 'float32', True),
-        ((64, 4, 4, 64), (5, 5, 64, 64), 'SAME', 'float32', False),
-        ((128, 2, 2, 64), (5, 5, 64, 64), 'VALID', 'float32', False),  # no gain
+        ((128, 2, 2, 256), (3, 3, 256, 256), 'SAME', 'float32', False),  # no gain
+        ((128, 2, 2, 64), (5, 5, 64, 64), 'VALID', 'float32', False),  # no outputs
     ],
 )
 def test_it_is_used_where_it_pays(inputs, kernel, padding, dtype, pays):
     arrays = (jax.ShapeDtypeStruct(shape, dtype) for shape in (inputs, kernel))
     assert winograd.pays(*arrays, padding) == pays
+
+
+@pytest.mark.parametrize('size', [3, 5])
+def test_an_examples_numbers_do_not_depend_on_the_batch(size):
+    inputs, kernel = _arrays((64, 8, 8, 64), (size, size, 64, 64))
+    together, alone = (convolution.conv2d(x, kernel, 'SAME') for x in (inputs, inputs[:1]))
+    np.testing.assert_array_equal(alone, winograd.conv2d(inputs[:1], kernel, 'SAME'))
+    np.testing.assert_array_equal(together, winograd.conv2d(inputs, kernel, 'SAME'))
+    np.testing.assert_allclose(alone, together[:1], rtol=0, atol=1.2e-5 * np.std(together))
 
 
 def test_devices_that_share_a_batch_exchange_the_kernels_gradient_alone():

@@ -13,7 +13,7 @@ from mimic_jax.data import draws, mixing, views
 from mimic_jax.mimic import external_teacher, logit_cache
 from mimic_jax.mimic.cache_plan import CachePlan
 from mimic_jax.mimic.external_plan import ExternalPlan
-from mimic_jax.models import absorb, nets
+from mimic_jax.models import absorb, kernels, nets
 from mimic_jax.runtime import backend, compiled, hosts, sharding
 from mimic_jax.training import calls, checkpoint
 from mimic_jax.training.plan import NetPlan
@@ -151,6 +151,7 @@ def where_written(session: Session) -> dict:
     """The circumstances under which logits come out bit for bit the same."""
     return {
         'jax': jax.__version__,
+        'kernels': kernels.ROUNDING,
         'backend': backend.name(),
         'devices': [session.mesh.shape[axis] for axis in ('data', 'model')],
         'batch_size': session.run.evaluation_batch_size,

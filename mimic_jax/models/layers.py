@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from mimic_jax.models.kernels import batch_norm, convolution, winograd
+from mimic_jax.models.kernels import batch_norm, convolution
 
 LRN_SIZE, LRN_ALPHA, LRN_BETA = 9, 0.001, 0.75
 
@@ -96,9 +96,7 @@ class Convolution(ParameterLayer):
     @nn.compact
     def __call__(self, inputs, train, mask):
         kernel = self.kernel((*self.window, inputs.shape[-1], self.width))
-        faster = winograd.pays(inputs, kernel, self.padding)
-        convolve = winograd.conv2d if faster else convolution.conv2d
-        return self.finish(convolve(inputs, kernel, self.padding), train, mask)
+        return self.finish(convolution.conv2d(inputs, kernel, self.padding), train, mask)
 
 
 class LocallyConnected(ParameterLayer):

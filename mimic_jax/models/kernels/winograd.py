@@ -2,8 +2,8 @@
 
 Toom and Cook find four neighbouring outputs of a kernel of r taps along one axis from two
 polynomials' values at r + 3 points: A^T [(G g) * (B^T d)] (Lavin & Gray 2016, equation 5). That takes
-r + 3 multiplications instead of 4 r. A 5×5 kernel, along both axes, takes 64 for 16 outputs instead
-of 400.
+r + 3 multiplications instead of 4 r. Along both axes a 3×3 kernel takes 36 for 16 outputs instead of
+144, a 5×5 kernel 64 instead of 400.
 """
 
 import dataclasses
@@ -13,6 +13,7 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from mimic_jax.runtime import backend
 
@@ -21,12 +22,13 @@ POINTS = (0, 1, -1, 2, -2, 0.5, -0.5)  # and infinity
 MOST_TAPS = len(POINTS) + 2 - OUTPUTS
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def conv2d(inputs, kernel, padding):
     """Convolves images with a bank of filters, stride 1.
 
     Outputs and gradients differ from exact ones by up to 2e-4 of their standard deviation, because
     larger numbers cancel; a direct convolution's differ by up to 1e-5. The arrays kept for the
-    gradient, beside the inputs, take (r + 3)^2 / 16 times the inputs' memory.
+    gradient take (r + 3)^2 / 16 times the inputs' memory, and (r + 3)^2 / r^2 times the kernel's.
 
     Args:
         inputs: [B, H, W, C_in] float32.
@@ -34,42 +36,53 @@ def conv2d(inputs, kernel, padding):
         padding: 'SAME' or 'VALID'.
 
     Returns:
-        [B, H', W', C_out].
+        [B, H', W', C_out]. Reverse-mode differentiable.
     """
-    rows, columns = (
-        _axis(size, taps, padding)
-        for size, taps in zip(inputs.shape[1:3], kernel.shape[:2], strict=True)
-    )
-    filters = jnp.einsum('uh,vw,hwcf->vucf', rows.kernel, columns.kernel, kernel)
-    images = _along_first(rows.inputs, inputs.transpose(1, 2, 0, 3))
-    images = _along_first(columns.inputs, images.transpose(1, 0, 2, 3))
-    # v and u are points, t and s tiles of columns and rows.
-    images = images.reshape(columns.points, -1, rows.points, rows.tiles, *images.shape[2:])
-    products = jnp.einsum('vutsbc,vucf->vutsbf', images.swapaxes(1, 2), filters).swapaxes(1, 2)
-    products = products.reshape(len(columns.inputs), len(rows.inputs), *products.shape[4:])
-    outputs = _along_first(columns.outputs, products)
-    outputs = _along_first(rows.outputs, outputs.transpose(1, 0, 2, 3))
-    return outputs.transpose(2, 0, 1, 3)
+    return _forward(inputs, kernel, padding)[0]
+
+
+def _forward(inputs, kernel, padding):
+    tiles = _Tiles(inputs.shape, kernel.shape, padding)
+    values, filters = tiles.of_inputs(inputs), tiles.of_kernel(kernel)
+    outputs = tiles.to_outputs(_products(values, filters, (4,), (1,)))
+    return outputs, (inputs, values, kernel, filters)  # inputs and kernel for their shapes
+
+
+def _backward(padding, kept, gradient):
+    inputs, values, kernel, filters = kept
+    tiles = _Tiles(inputs.shape, kernel.shape, padding)
+    products = tiles.from_outputs(gradient)
+    of_inputs = tiles.to_inputs(_products(products, filters, (4,), (2,)))
+    return of_inputs, tiles.to_kernel(_products(values, products, _TILES, _TILES))
+
+
+conv2d.defvjp(_forward, _backward)
 
 
 def pays(inputs, kernel, padding) -> bool:
     """Whether this is the faster way on this backend, forward and backward (benchmarks/layers.py).
 
     It never is on accelerators. The rule comes from shapes tried on 2 CPU cores with jax 0.10.2,
-    against direct convolutions compiled by mimic_jax.runtime.compiled.jit. The transforms cost more
-    than they save for 3×3 kernels, for maps that tiles fit badly, for few channels, and for few tiles
-    to share the kernel's transform.
+    against direct convolutions compiled by mimic_jax.runtime.compiled.jit. The products save time with
+    channels × filters, the transforms cost it with channels + filters and with each tile that lies
+    partly outside the map. The batch's size has no part in it, lest numbers depend on that.
     """
     batch, *sides, channels = inputs.shape
     *taps, _, filters = kernel.shape
-    if not backend.is_cpu() or inputs.dtype != jnp.float32 or max(taps) > MOST_TAPS:
+    if not backend.is_cpu() or inputs.dtype != jnp.float32:
+        return False
+    if not all(2 <= size <= MOST_TAPS for size in taps):
         return False
     if not isinstance(batch, int):  # an exported net's batch may have any size
         return False
     axes = [_multiplications(*axis, padding) for axis in zip(sides, taps, strict=True)]
     direct, tiled = (math.prod(each) for each in zip(*axes, strict=True))
-    many = min(channels, filters) >= 64
-    return many and direct >= 4.5 * tiled and batch * tiled >= 1 << 13
+    if not tiled or direct < 3 * tiled:
+        return False
+    saved = direct / tiled * channels * filters / (channels + filters)
+    whole = not any(_length(*axis, padding) % OUTPUTS for axis in zip(sides, taps, strict=True))
+    light = whole and max(sides) <= 16 and filters >= 64
+    return saved >= (80 if light else 110)
 
 
 def _multiplications(size: int, taps: int, padding: str) -> tuple[int, int]:
@@ -82,38 +95,97 @@ def _length(size: int, taps: int, padding: str) -> int:
     return size if padding == 'SAME' else max(size - taps + 1, 0)
 
 
-@jax.custom_vjp
-def _along_first(matrix, array):
-    """matrix [m, n] times array [n, ...], [m, ...]. The matrix is a constant, without gradient."""
-    return jnp.tensordot(matrix, array, 1)
+_TILES = (1, 2, 3)  # the axes of tiles in the arrays below
 
 
-def _along_first_forward(matrix, array):
-    return _along_first(matrix, array), matrix
+class _Tiles:
+    """The transforms of a convolution of one shape, and their transposes.
+
+    Values and products are [points, columns, rows, B, C]: points of both axes together, tiles' columns
+    and rows. The order of axes spares moving them: the transforms' time is memory's. The batch is an
+    axis of its own, so that devices that share it need nothing of each other.
+    """
+
+    def __init__(self, inputs: tuple[int, ...], kernel: tuple[int, ...], padding: str):
+        self.rows, self.columns = (
+            _axis(size, taps, padding) for size, taps in zip(inputs[1:3], kernel[:2], strict=True)
+        )
+        self.kernel = np.kron(self.rows.kernel, self.columns.kernel)
+        self.outputs = np.kron(self.rows.outputs, self.columns.outputs)
+
+    def of_inputs(self, inputs):
+        """Of [B, H, W, C]."""
+        values = jnp.tensordot(self.rows.inputs, inputs.transpose(1, 2, 0, 3), 1)
+        values = _split(values, self.rows.points).swapaxes(1, 2)
+        values = _each(self.columns.inputs, values)
+        return values.reshape(len(self.kernel), self.columns.tiles, *values.shape[2:])
+
+    def to_inputs(self, values):
+        values = values.reshape(self.rows.points, -1, *values.shape[2:])
+        values = _each(self.columns.inputs.T, values).swapaxes(1, 2)
+        values = values.reshape(-1, *values.shape[2:])
+        return jnp.tensordot(self.rows.inputs.T, values, 1).transpose(2, 0, 1, 3)
+
+    def of_kernel(self, kernel):
+        """[kernel_height, kernel_width, C_in, C_out] to [points, C_in, C_out]."""
+        return jnp.tensordot(self.kernel, kernel.reshape(-1, *kernel.shape[2:]), 1)
+
+    def to_kernel(self, filters):
+        return _split(jnp.tensordot(self.kernel.T, filters, 1), self.rows.taps)
+
+    def to_outputs(self, products):
+        """To [B, H', W', C]."""
+        outputs = _split(jnp.tensordot(self.outputs, products, 1), OUTPUTS)
+        outputs = outputs.transpose(4, 3, 0, 2, 1, 5)
+        batch, tiles, *_, channels = outputs.shape
+        outputs = outputs.reshape(batch, tiles * OUTPUTS, -1, channels)
+        return outputs[:, : self.rows.length, : self.columns.length]
+
+    def from_outputs(self, gradient):
+        batch, *_, channels = gradient.shape
+        sides = self.rows.tiles, OUTPUTS, self.columns.tiles, OUTPUTS
+        missing = (axis.tiles * OUTPUTS - axis.length for axis in (self.rows, self.columns))
+        gradient = jnp.pad(gradient, [(0, 0), *((0, count) for count in missing), (0, 0)])
+        gradient = gradient.reshape(batch, *sides, channels).transpose(2, 4, 3, 1, 0, 5)
+        return jnp.tensordot(self.outputs.T, gradient.reshape(-1, *gradient.shape[2:]), 1)
 
 
-def _along_first_backward(matrix, gradient):
-    # JAX's derivative would have the summed axis last, and copy the array to move that axis.
-    return None, jnp.tensordot(matrix.T, gradient, 1)
+def _split(array, count: int):
+    """The first axis as two, of which the first has `count` elements."""
+    return array.reshape(count, -1, *array.shape[1:])
 
 
-_along_first.defvjp(_along_first_forward, _along_first_backward)
+def _each(matrix, arrays):
+    """matrix [m, n] times each of arrays [A, n, ...], [A, m, ...]: a plain product would move axes."""
+    matrices = jnp.broadcast_to(matrix, (len(arrays), *matrix.shape))
+    return _products(matrices, arrays, (2,), (1,))
+
+
+def _products(left, right, left_axes: tuple[int, ...], right_axes: tuple[int, ...]):
+    """Products along the first axis, each summed over other axes."""
+    return lax.dot_general(left, right, ((left_axes, right_axes), ((0,), (0,))))
 
 
 @dataclasses.dataclass(frozen=True)
 class _Axis:
-    """Transforms of one axis of a map, all its tiles at once, padding included, float32.
+    """Transforms of one axis of a map, float32.
 
-    inputs: [points * tiles, size].  kernel: [points, taps].  outputs: [size', points * tiles].
+    inputs: [points * tiles, size], of all tiles at once, padding included.  kernel: [points, taps].
+    outputs: [OUTPUTS, points].  length: of the outputs' axis.
     """
 
     inputs: np.ndarray
     kernel: np.ndarray
     outputs: np.ndarray
+    length: int
 
     @property
     def points(self) -> int:
         return len(self.kernel)
+
+    @property
+    def taps(self) -> int:
+        return self.kernel.shape[1]
 
     @property
     def tiles(self) -> int:
@@ -122,20 +194,18 @@ class _Axis:
 
 @functools.cache
 def _axis(size: int, taps: int, padding: str) -> _Axis:
-    back, kernel, values = toom_cook(OUTPUTS, taps)
+    outputs, kernel, values = toom_cook(OUTPUTS, taps)
     points = len(kernel)
     before = (taps - 1) // 2 if padding == 'SAME' else 0
     length = _length(size, taps, padding)
     tiles = -(-length // OUTPUTS)
-    inputs, outputs = np.zeros((points, tiles, size)), np.zeros((length, points, tiles))
+    inputs = np.zeros((points, tiles, size))
     for tile in range(tiles):
-        start = OUTPUTS * tile
-        for element in range(max(start - before, 0), min(start - before + points, size)):
-            inputs[:, tile, element] = values[:, element - start + before]
-        for output in range(start, min(start + OUTPUTS, length)):
-            outputs[output, :, tile] = back[output - start]
-    matrices = inputs.reshape(-1, size), kernel, outputs.reshape(length, -1)
-    return _Axis(*(matrix.astype(np.float32) for matrix in matrices))
+        start = OUTPUTS * tile - before
+        for element in range(max(start, 0), min(start + points, size)):
+            inputs[:, tile, element] = values[:, element - start]
+    matrices = inputs.reshape(-1, size), kernel, outputs
+    return _Axis(*(matrix.astype(np.float32) for matrix in matrices), length)
 
 
 def toom_cook(outputs: int, taps: int):
