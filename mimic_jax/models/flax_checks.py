@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from mimic_jax.errors import UserError
 from mimic_jax.models import flax_module, sequence
 from mimic_jax.models.contract import Size
+from mimic_jax.runtime import backend
 
 
 @functools.cache
@@ -46,8 +47,9 @@ def size(net, input_shape: tuple[int, ...]) -> Size:
 
     mask = jax.ShapeDtypeStruct((2,), jnp.float32)
     tried(lambda: jax.eval_shape(train, variables, inputs, mask, key))
-    traced = jax.jit(net.apply).trace(variables, one)
-    cost = traced.lower().cost_analysis() or {}
+    with backend.compiling_for('gpu'):  # a CPU's convolutions may be several products with fewer FLOPs
+        traced = jax.jit(net.apply).trace(variables, one)
+        cost = traced.lower().cost_analysis() or {}
     parameters = sum(leaf.size for leaf in jax.tree.leaves(variables['params']))
     return Size(parameters, int(cost.get('flops', 0)), None, sequence.longest(traced.jaxpr))
 
