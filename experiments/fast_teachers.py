@@ -21,99 +21,22 @@ What else differs from Jordan's recipes:
 - the recipe of 96% chooses no examples by a smaller net.
 """
 
-from mimic_jax.config import presets
+from mimic_jax.config import airbench, presets
 
-COUNT = 5
 PRESETS = ('muon', '95', '96')  # recipes; without one it is that of 94%
-NETS = {
-    '94': {},
-    'muon': {'scale': 1 / 256, 'head': 1.0},
-    '95': {'widths': (128, 384, 384)},
-    '96': {'widths': (128, 384, 512), 'depth': 3, 'decay': 0.9},
-}
 
 
 def get_config(arg=''):
-    names = presets.chosen(arg, PRESETS)
-    name = presets.one_of(names, PRESETS, '94')
-    train = muon() if name == 'muon' else sgd(name)
-    views = {'mirror': True, 'alternate': True, 'shift': 2, 'padding': 'reflect'}
-    if name == '96':
-        views |= {'shift': 4, 'cutout': 12}
-    members = {
-        f'fast_{seed}': {
-            'model': 'flax:examples.airbench:Airbench',
-            'model_args': NETS[name],
-            'seed': seed,
-            'train': train,
-        }
-        for seed in range(1, COUNT + 1)
-    }
-    rows = {
-        member: presets.row(f'members.{member}', member.replace('_', ' ')) for member in members
-    }
+    recipe = presets.one_of(presets.chosen(arg, PRESETS), PRESETS, '94')
+    members = airbench.members(5, recipe)
+    rows = {name: presets.row(f'members.{name}', name.replace('_', ' ')) for name in members}
     rows['ensemble'] = presets.row('logits.ensemble', 'their ensemble')
     config = {
         'presets': ('muon takes less', '95 takes four times as long', '96 fourteen times'),
         'data': {'name': 'cifar10', 'train': 49_000, 'validation': 1000, 'preprocess': 'channel'},
-        'views': views,
+        'views': airbench.views(recipe),
         'members': members,
         'logits': {'ensemble': {'members': tuple(members), 'tta': 'mirror_shift'}},
         'report': presets.report('ensemble', rows),
     }
     return presets.build(config)
-
-
-def sgd(name):
-    """Jordan's rates are for losses summed over 1,024 examples and divided by 1 + 1 / (1 − momentum)."""
-    epochs, rate, decay = {'94': (10, 11.5, 0.0153), '95': (15, 10, 0.0153), '96': (37, 9, 0.012)}[
-        name
-    ]
-    schedule = {'warmup': 0.23, 'warmup_from': 0.2, 'final_rate': 0.07}
-    if name == '96':
-        schedule = {'warmup': 0.1, 'warmup_from': 0.2, 'final_rate': 0.0}
-    return {
-        'epochs': epochs,
-        'batch_size': 1024,
-        'learning_rate': rate / (1 + 1 / (1 - 0.85)),
-        'momentum': 0.85,
-        'weight_decay': decay / rate,
-        'groups': {
-            'norms': {
-                'parameters': 'norm_./bias$',
-                'rate': 64.0,
-                'weight_decay': decay / rate / 64,
-            },
-            'whitening': {'parameters': '^whitening/bias$', 'weight_decay': decay / rate},
-        },
-        'schedule': 'linear',
-        **schedule,
-        'label_smoothing': 0.2,
-        'average': 'lookahead',
-        'lookahead_period': 5,
-        'lookahead_decay': 0.95**5,
-        'lookahead_power': 3.0,
-    }
-
-
-def muon():
-    """Muon has a rate of its own. The other parameters' rates are for losses summed over 2,000 examples."""
-    rate, batch = 0.24, 2000
-    return {
-        'epochs': 8,
-        'batch_size': batch,
-        'optimizer': 'muon',
-        'learning_rate': rate,
-        'momentum': 0.6,
-        'muon_steps': 3,
-        'muon_rescale': True,
-        'companion': 'sgd',
-        'companion_momentum': 0.85,
-        'groups': {
-            'head': {'parameters': '^head', 'rate': 0.67 * batch / rate, 'companion': True},
-            'biases': {'parameters': 'bias$', 'rate': 0.053 * batch / rate},
-        },
-        'schedule': 'linear',
-        'warmup': 0.0,
-        'label_smoothing': 0.2,
-    }

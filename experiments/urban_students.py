@@ -7,16 +7,15 @@
 Nets of 1 to 5 hidden layers and of 1 to 4 convolutions have 1, 3.16, 10 and 31.6 million parameters. They
 mimic the ensemble that urban_teachers.py finds: run it first, in the same workdir, with the same preset.
 Five nets are trained on labels as well. report.md has the paper's Table 2, curves.png is its Figure 1. The
-same command continues a stopped run net by net. The paper's size has not been run; the paper's figures
-stand in the table. Other presets go with the sizes, as in `:hinton,small`:
+paper's size has not been run. Other presets go with the sizes, as in `:hinton,small`:
 
 - `:regularised`: convolutional students with weight decay, and with dropout, beside the plain ones.
 - `:hinton`: one net with squared error on logits beside Hinton's temperatures and soft weights.
-- `:searched`: in place of each mimic the five best of urban_student_search.py. A point of the figure is
-  their mean, as in the paper, whose figures stand in the second table.
-- `:greedy`: the teachers are a greedy choice on validation, not the best members.
-- `:1M`, `:3M16`, `:10M` and `:31M6`, with `:small` `:100k` and `:320k`: one budget's nets.
-- `:mlp_1`, `:mlp_2`, `:mlp_3`, `:mlp_4`, `:mlp_5`, `:conv_1`, `:conv_2`, `:conv_3`, `:conv_4`: one family.
+- `:searched`: in place of each mimic the five best of urban_student_search.py, a point being their mean, as
+  in the paper. `:greedy`: the teachers are a greedy choice on validation, not the best members.
+- `:fast`: the teachers are five nets of fast_teachers.py's recipe, without a search; 40 views.
+- `:1M`, `:3M16`, `:10M`, `:31M6`, with `:small` `:100k`, `:320k`: one budget. `:mlp_1`, `:mlp_2`, `:mlp_3`,
+  `:mlp_4`, `:mlp_5`, `:conv_1`, `:conv_2`, `:conv_3`, `:conv_4`: one family.
 
 As in the paper: squared error on raw logits without the ½, no weight decay, no dropout. All students see
 160 views of the 40,000 training images in the same order. Nets with no or one convolution have a linear
@@ -28,8 +27,7 @@ after the hidden layer, and under Hinton's loss the rate of the nets on labels.
 
 Also chosen: gradients are clipped at norm 10, on logits and on labels. Validation accuracies in % after 100
 steps, at rates .0015, .005 and .015 (12,800 images without augmentation, one small CNN's logits, one seed;
-– diverged). Without clipping rate times curvature must start below 1.36; at .005 it is 1.6, 4.0, 2.6, 6.3
-and .7. With the schedule the best weights are kept.
+– diverged). Without clipping rate times curvature must start below 1.36; at .005 it is .7 to 6.3.
 
     clipped at            none              10                 1
     mlp_1_1M         43.3   –    –     41.7 43.5 41.6    30.0 37.1 41.8
@@ -39,17 +37,15 @@ and .7. With the schedule the best weights are kept.
     conv_1_1M          –    –    –     47.1 51.3 52.8    25.0 40.1 47.1
 
 `:small` is another setting: 8,000 images, the ensemble of 4 of urban_teachers.py:small, 24 views, two
-seeds, zero to three convolutions, 100 and 320 thousand parameters. The larger nets are trained on labels as
-well, with the same settings. Rate and clipping did best in trials for cifar_student.py:small. Dense nets
-train for 96 epochs: on validation the larger has 48.7% after 24 and 51.9 after 96, on labels 50.6 and
-50.2. The cache took 5 minutes of one core and the 24 nets 25. `:regularised,small` and `:hinton,small`
-take a quarter of an hour each beside it.
+seeds, 100 and 320 thousand parameters. The larger nets are trained on labels too, in the same way. Rate
+and clipping are from trials for cifar_student.py:small. Dense nets train for 96 epochs: on validation the
+larger has 48.7% after 24 and 51.9 after 96, on labels 50.6 and 50.2. On one core: cache 5 minutes, nets
+25, `:hinton` 15.
 """
 
 from mimic_jax.config import presets, urban
 
-BUDGETS, SMALL_BUDGETS = urban.BUDGETS, urban.SMALL_BUDGETS
-ALL = BUDGETS | SMALL_BUDGETS
+ALL = urban.BUDGETS | urban.SMALL_BUDGETS
 NETS = {  # of each family, by budget
     'mlp_1': ('?L-2k', '?L-5k', '?L-12k', '?L-20k'),
     'mlp_2': ('?-?',) * 4,
@@ -73,7 +69,7 @@ SMALL_NETS = {
     'conv_2': ('12c5-p2-16c5-p2-?', '12c5-p2-24c5-p2-?'),
     'conv_3': ('12c5-p2-16c5-p2-24c5-p2-?', '16c5-p2-24c5-p2-32c5-p2-?'),
 }
-BA_CARUANA = {'label': 'SNN-ECNN-MIMIC-30k of Ba & Caruana', 'x': 70e6, 'accuracy': 0.858}
+BA_CARUANA = {'bc': {'label': 'SNN-ECNN-MIMIC-30k of Ba & Caruana', 'x': 70e6, 'accuracy': 0.858}}
 HINTON = {  # temperature and soft weight of each row under Hinton's loss
     **{f'temperature_{number}': (float(number), 0.9) for number in (1, 2, 4, 8)},
     'soft_alone': (4.0, 1.0),
@@ -87,14 +83,13 @@ def get_config(arg=''):
     presets.one_of(chosen, ('regularised', 'hinton'), '')  # each makes a table of its own
     students = picked(small_nets(size) if size else nets(), chosen)
     shown, marks = rows(students, size), gaps(students, '320k' if size else '10M')
-    points = {} if size else {'bc': BA_CARUANA}
-    settings = {'x_label': 'parameters', 'gaps': marks, 'points': points, 'grid': True}
+    settings = {'x_label': 'parameters', 'grid': True, 'points': {} if size else BA_CARUANA}
     config = {
         'presets': () if chosen else presets.SHORTER,
         **urban.teaching(size),
         'search': {'study': urban.study(size)},  # the members' study
         'students': students,
-        'report': presets.report('ensemble', shown, **settings),
+        'report': presets.report('ensemble', shown, gaps=marks, **settings),
     }
     return presets.build(config, CHANGES, ','.join(name for name in CHANGES if name in chosen))
 
@@ -104,7 +99,7 @@ def nets():
     students = {
         f'{family}_{budget}': urban.mimicking(model, parameters, urban.training(''))
         for family, models in NETS.items()
-        for (budget, parameters), model in zip(BUDGETS.items(), models, strict=True)
+        for (budget, parameters), model in zip(urban.BUDGETS.items(), models, strict=True)
     }
     return students | {f'{family}_labels': urban.on_labels(family) for family in urban.ON_LABELS}
 
@@ -113,8 +108,8 @@ def small_nets(size):
     """Small nets on logits, and those of the larger budget on labels with the same settings."""
     students, small = {}, size == 'small'
     for family in SMALL_NETS if small else ('mlp_1', 'conv_1'):
-        for budget, model in zip(SMALL_BUDGETS, SMALL_NETS[family], strict=True):
-            net = {'budget': SMALL_BUDGETS[budget], 'seeds': (0, 1) if small else (0,)}
+        for budget, model in zip(urban.SMALL_BUDGETS, SMALL_NETS[family], strict=True):
+            net = {'budget': urban.SMALL_BUDGETS[budget], 'seeds': (0, 1) if small else (0,)}
             train = urban.training(size, 0.1 if small else 0.03)
             if small and family == 'mlp_1':
                 train['epochs'] = 96  # cheap nets, far from fitted after 24
@@ -171,6 +166,12 @@ def greedy(config):
         member.from_study.choice = 'greedy'
 
 
+def fast(config):
+    """Five teachers that cost little, and 40 views."""
+    config.members = urban.fast_members(5)
+    config.logits.ensemble = urban.cache(tuple(config.members), views=40)
+
+
 def searched(config):
     """Replaces every mimic by the five best nets of its study, and every net on labels by the best.
 
@@ -219,9 +220,8 @@ def hinton(config):
         mixed = net.copy_and_resolve_references()
         mixed.loss = {'kind': 'hinton', 'temperature': temperature, 'soft_weight': soft}
         mixed.train.learning_rate = on_labels.train.learning_rate  # both losses are cross-entropies
-        words = f'{label}, temperature {temperature:g}, {soft:g} soft'
-        curve = '0.9 soft' if soft == 0.9 else ''
-        add(config, f'{name}_{mix}', words, mixed, curve=curve, x=temperature)
+        words, curve = f'{label}, temperature {temperature:g}, {soft:g} soft', soft == 0.9
+        add(config, f'{name}_{mix}', words, mixed, curve='0.9 soft' * curve, x=temperature)
     add(config, 'conv_1_labels', f'{label}, on labels', on_labels)
 
 
@@ -243,8 +243,8 @@ def add(config, name, label, net, **row):
     presets.add_row(config, name, f'students.{name}', label, **{'x': net.budget, **row})
 
 
-CHANGES = {'greedy': greedy, 'searched': searched, 'regularised': regularised, 'hinton': hinton}
+CHANGES = {change.__name__: change for change in (greedy, fast, searched, regularised, hinton)}
 PRESETS = (
-    *(*urban.SIZES, *BUDGETS, *urban.FAMILIES, *CHANGES),
-    *(f'{name},small' for name in (*SMALL_BUDGETS, 'searched', 'regularised', 'hinton')),
+    *(*urban.SIZES, *urban.BUDGETS, *urban.FAMILIES, *CHANGES),
+    *(f'{name},small' for name in (*urban.SMALL_BUDGETS, 'searched', 'regularised', 'hinton')),
 )

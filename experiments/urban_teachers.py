@@ -137,11 +137,8 @@ def rows():
 
 def bc_teacher(seed):
     """Ba & Caruana's teacher with cifar_student.py's settings, whose artifacts are reused."""
-    colours = ('hue', 'saturation', 'value', 'saturation_scale', 'value_scale')
-    return {
-        **presets.member(cifar.TEACHER, cifar.teacher_train(), seed),
-        'views': {'shift': 4, 'padding': 'reflect', 'crop': 0, **dict.fromkeys(colours, 0.0)},
-    }
+    net = presets.member(cifar.TEACHER, cifar.teacher_train(), seed)
+    return {**net, 'views': {'shift': 4, 'padding': 'reflect', **urban.still()}}
 
 
 def small(config):

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import ROOT, load_experiment, refusal
+from conftest import ROOT, refusal
 
 import mimic_jax
-from mimic_jax.config import presets
+from mimic_jax.config import airbench, presets
 from mimic_jax.models import nets
 from mimic_jax.training import checkpoint
 
@@ -23,7 +23,7 @@ def made(name='examples.airbench:Airbench', classes=10, **args):
 )
 def test_sizes_are_the_published_ones(recipe, count):
     """Jordan's counts, 1.97, 4.61 and 9.92 million, include the whitening's 288 frozen numbers."""
-    net = made(**load_experiment('fast_teachers').NETS[recipe])
+    net = made(**airbench.NETS[recipe])
     assert net.describe(SHAPE).parameters == count
 
 

@@ -10,6 +10,7 @@ from conftest import ROOT, load_experiment, refusal
 from ml_collections.config_flags import config_path
 
 from mimic_jax.config import experiment as experiments
+from mimic_jax.config import urban
 from mimic_jax.data.view_settings import own_views
 from mimic_jax.errors import UserError
 from mimic_jax.models import counts, notation
@@ -234,7 +235,7 @@ def test_presets_of_the_table_of_urban_et_al_pick_its_cells():
     table = load_experiment('urban_students')
     for preset, names in {
         '3M16,conv_2': {'conv_2_3M16'},
-        'conv_2': {*(f'conv_2_{budget}' for budget in table.BUDGETS), 'conv_2_labels'},
+        'conv_2': {*(f'conv_2_{budget}' for budget in urban.BUDGETS), 'conv_2_labels'},
         'small,320k,conv_1': {'conv_1_320k', 'conv_1_labels'},
         'small,mlp_1,100k': {'mlp_1_100k'},
     }.items():
