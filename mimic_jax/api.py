@@ -26,7 +26,7 @@ from mimic_jax.config import command_line, passed, presets, shipped
 from mimic_jax.config.fields import nearest
 from mimic_jax.errors import UserError
 from mimic_jax.export import callable_net
-from mimic_jax.export.callable_net import Net, load_student
+from mimic_jax.export.callable_net import CallableNet, load_student
 from mimic_jax.mimic import ensemble, logit_cache
 from mimic_jax.mimic.logit_cache import LogitCache
 from mimic_jax.mimic.plan import Plan
@@ -41,7 +41,7 @@ PHASES = tuple(
     if each not in (*command_line.OF_WORKDIR, *command_line.OF_SETTINGS)
 )
 
-__all__ = ['Net', 'Result', 'load_experiment', 'load_student', 'open_cache', 'run']
+__all__ = ['CallableNet', 'Result', 'load_experiment', 'load_student', 'open_cache', 'run']
 
 
 def load_experiment(path: str | Path, **changes) -> ml_collections.ConfigDict:
@@ -166,7 +166,7 @@ class Result:
 
         return pandas.DataFrame(self.rows)
 
-    def student(self, name: str, seed: int | None = None) -> Net:
+    def student(self, name: str, seed: int | None = None) -> CallableNet:
         """A student by its name in config.students, with its first seed or with `seed`."""
         nets = _entry(self._planned().students, name, 'config.students')
         seeds = [net.seed for net in nets]
@@ -174,11 +174,11 @@ class Result:
             raise UserError(f'config.students.{name} has no seed {seed}; it has {seeds}')
         return self._net(nets[0 if seed is None else seeds.index(seed)])
 
-    def teacher(self, name: str) -> Net:
+    def teacher(self, name: str) -> CallableNet:
         """A teacher by its name in config.members."""
         return self._net(_entry(self._planned().members, name, 'config.members'))
 
-    def ensemble(self, name: str) -> Net:
+    def ensemble(self, name: str) -> CallableNet:
         """The mean logits of the members of a cache, by its name in config.logits, and over its `tta`."""
         cache = _entry(self._planned().caches, name, 'config.logits')
         if not cache.members:
@@ -207,7 +207,7 @@ class Result:
             for key in sorted(names)
         }
 
-    def _net(self, plan: NetPlan) -> Net:
+    def _net(self, plan: NetPlan) -> CallableNet:
         call = ensemble.on_inputs(self._session, plan)
         return callable_net.of_data(call, self._session.data)
 

@@ -198,7 +198,7 @@ def _report(
     """Writes the report and prints its table. The phase report alone draws all anew."""
     part, searched = None, None
     if isinstance(session.data, SpeechDataset):
-        part = speech_report.Part(session, plan.alignments, plan.decodings)
+        part = speech_report.SpeechPart(session, plan.alignments, plan.decodings)
     if checked.search.kind:
         searched = search_report.findings(checked.search, session.workdir)
     result = report.run(

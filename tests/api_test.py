@@ -186,7 +186,7 @@ def test_a_nested_dict_is_a_config_too(tmp_path):
 
 
 def test_the_packages_names_are_the_doors_and_load_nothing_until_used():
-    assert {*api.__all__} - {'Net', 'Result'} | {'notation'} <= {*dir(mimic_jax)}
+    assert {*api.__all__} - {'CallableNet', 'Result'} | {'notation'} <= {*dir(mimic_jax)}
     assert mimic_jax.run is api.run and mimic_jax.notation is notation
     with pytest.raises(AttributeError, match='nonesuch'):
         _ = mimic_jax.nonesuch

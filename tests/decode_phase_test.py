@@ -146,7 +146,7 @@ def folder(session, plan, source, seed=0):
 
 def part(made):
     session, plan, _ = made
-    return speech_report.Part(session, plan.alignments, plan.decodings)
+    return speech_report.SpeechPart(session, plan.alignments, plan.decodings)
 
 
 def answered(made):
@@ -164,7 +164,8 @@ def test_what_was_said_is_decoded(made):
         assert [entry['reference'] for entry in entries] == list(WORDS)
         assert [entry['speaker'] for entry in entries] == list(np.repeat(SPEAKERS[split], 2))
         assert entries[0]['starts'] == [0, 9, 18, 27, 36, 45]
-        assert entries[0]['unit'] == entries[0]['sclite'] == per.Counts(correct=5)  # q is deleted
+        counted = per.EditCounts(correct=5)  # q is deleted
+        assert entries[0]['unit'] == entries[0]['sclite'] == counted
     choice = decoded_files.read_choice(folder(session, plan, 'logits.both'))
     assert (choice['lm_scale'], choice['insertion_penalty']) == (1.0, 0.0)
     assert choice['language_model'] == 'bigram' and len(choice['grid']) == 1

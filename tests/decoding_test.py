@@ -42,7 +42,7 @@ def folded(sequences):
 
 
 def total(references, found):
-    return sum(decoding.score(folded(references), found), per.Counts())
+    return sum(decoding.score(folded(references), found), per.EditCounts())
 
 
 def test_sure_posteriors_give_the_very_phones_and_their_frames():
@@ -164,7 +164,7 @@ def test_scores_are_of_the_folded_classes():
 
 
 def test_the_real_time_factor_is_the_median_of_trials():
-    trials = [decoding.Trial(1, 0, per.Counts(), seconds) for seconds in (9.0, 0.5, 0.7)]
+    trials = [decoding.Trial(1, 0, per.EditCounts(), seconds) for seconds in (9.0, 0.5, 0.7)]
     assert decoding.real_time_factor(trials, 100) == pytest.approx(0.7)
 
 

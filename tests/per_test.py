@@ -47,7 +47,7 @@ def least_cost(reference, hypothesis, gap, substitution):
 
 
 def total(alignments):
-    return sum(map(per.count, alignments), per.Counts())
+    return sum(map(per.count, alignments), per.EditCounts())
 
 
 def numbers(counts):
@@ -76,7 +76,7 @@ def test_the_weights_of_sclite_can_cost_an_error_more():
 
 def test_no_rate_without_a_reference():
     assert per.count([(None, 1)]).rate is None
-    assert per.Counts().rate is None
+    assert per.EditCounts().rate is None
 
 
 @pytest.mark.parametrize(

@@ -61,11 +61,11 @@ def gaussians(frames, states, log_priors):
 def test_errors_are_of_every_kind(decoded):
     """Otherwise equal counts would say little."""
     references, found, _ = decoded
-    total = sum(decoding.score(references, found, per.sclite_alignment), per.Counts())
+    total = sum(decoding.score(references, found, per.sclite_alignment), per.EditCounts())
     assert 0.1 < total.rate < 0.9
     assert min(total.substitutions, total.deletions, total.insertions) > 20
     # Unit costs count otherwise on these, so that equality with sclite is no matter of course.
-    assert total != sum(decoding.score(references, found), per.Counts())
+    assert total != sum(decoding.score(references, found), per.EditCounts())
 
 
 def test_counts_are_those_of_sclite(decoded, tmp_path):

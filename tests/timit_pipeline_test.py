@@ -243,7 +243,7 @@ def test_the_report_has_phones_decoded_and_their_errors(finished, root, device):
 
 def test_a_frame_that_is_disagreed_on_is_shown_as_its_windows_spectrogram(finished, root, device):
     session, _ = opened(experiment(root), finished, device)
-    data, part = session.data, speech_report.Part(session, (), {})
+    data, part = session.data, speech_report.SpeechPart(session, (), {})
 
     def brightest(phone):
         """The row, counted from the top, in which the middle of a phone's middle frame is brightest."""

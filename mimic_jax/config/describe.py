@@ -16,7 +16,7 @@ WIDTH = 100  # columns of text, at most
 
 
 @dataclasses.dataclass(frozen=True)
-class Group:
+class SettingsGroup:
     """A group of settings; NAME in `path` stands for a name that a person chooses."""
 
     path: str
@@ -24,7 +24,7 @@ class Group:
     fields: tuple[dataclasses.Field, ...]
 
 
-def groups(cls=Experiment, path: str = 'config') -> Iterator[Group]:
+def groups(cls=Experiment, path: str = 'config') -> Iterator[SettingsGroup]:
     """All groups of settings, each before those inside it."""
     hints, own = typing.get_type_hints(cls), []
     inner = []
@@ -37,7 +37,7 @@ def groups(cls=Experiment, path: str = 'config') -> Iterator[Group]:
         else:
             own.append(field)
     if own:
-        yield Group(path, ' '.join(cls.__doc__.split()), tuple(own))
+        yield SettingsGroup(path, ' '.join(cls.__doc__.split()), tuple(own))
     for hint, at in inner:
         yield from groups(hint, at)
 

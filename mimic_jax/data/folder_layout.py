@@ -19,7 +19,7 @@ _MORE = re.compile(r'[ _.-]*(set|data|dataset|images|split|folder)?[ _.-]*(\d{4}
 FORM = 'a folder a class, in folders named train, validation and test or directly in the root'
 
 
-class Layout(NamedTuple):
+class FolderLayout(NamedTuple):
     """splits: each split's folder, and its sorted files by class, in the order of the classes' names.
 
     Folder names and files are paths below the root.  unread: what else lies there, in words.
@@ -38,7 +38,7 @@ def split_of(name: str) -> str | None:
     return None
 
 
-def find(root: Path) -> Layout:
+def find(root: Path) -> FolderLayout:
     """The layout below `root`, where hidden files and folders count as not there.
 
     Where a folder named after the training split holds folders, these are the classes, and the folders
@@ -64,7 +64,7 @@ def find(root: Path) -> Layout:
             splits[split] = (place, _classes(root, place, _folders(root / place), unread))
             unread += _others(root, place, splits[split][1])
     _check(root, splits)
-    return Layout(splits, unread)
+    return FolderLayout(splits, unread)
 
 
 def _roles(root: Path, inside: Sequence[str]) -> dict[str, str]:

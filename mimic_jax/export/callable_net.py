@@ -16,7 +16,7 @@ from mimic_jax.export import plan as exporting
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Net:
+class CallableNet:
     """A finished net that answers raw inputs, [n, ...] as the data set holds them.
 
     classes: the classes' names, where they have names.  facts: the content of an export's `export.json`.
@@ -71,7 +71,7 @@ class Net:
         return self.answer(given)
 
 
-def load_student(folder: str | Path) -> Net:
+def load_student(folder: str | Path) -> CallableNet:
     """A student that `--phase=export` wrote: the artifact's folder, or its file."""
     path = Path(folder).expanduser()
     if not path.exists():
@@ -91,21 +91,21 @@ def load_student(folder: str | Path) -> Net:
     answer = functools.partial(ask, call, centre)
     shape = tuple(facts['input']['shape'][1:]) if 'input' in facts else None
     if 'targets' in facts:
-        return Net(answer, (), facts, targets=tuple(facts['targets']['names']), shape=shape)
+        return CallableNet(answer, (), facts, targets=tuple(facts['targets']['names']), shape=shape)
     classes = tuple(facts.get('classes') or ())
-    return Net(answer, classes, facts, is_probability=True, shape=shape)
+    return CallableNet(answer, classes, facts, is_probability=True, shape=shape)
 
 
-def of_data(call: Callable, data: Dataset) -> Net:
+def of_data(call: Callable, data: Dataset) -> CallableNet:
     """A net that was trained on `data`.  call: inputs as the net takes them to its outputs."""
     shape = tuple(data.input_shape)
     if data.scale is None:
-        return Net(functools.partial(ask, call, data.centre), data.class_names, shape=shape)
+        return CallableNet(functools.partial(ask, call, data.centre), data.class_names, shape=shape)
 
     def answer(inputs: np.ndarray) -> np.ndarray:
         return data.scale.restore(ask(call, data.centre, inputs))
 
-    return Net(answer, targets=data.class_names, shape=shape)
+    return CallableNet(answer, targets=data.class_names, shape=shape)
 
 
 def ask(call: Callable, centre: Centre, inputs: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from mimic_jax.errors import UserError
 from mimic_jax.export.onnx_graph import Graph
 from mimic_jax.models import counts, grammar, layers, masks
 from mimic_jax.models.kernels import batch_norm, pooling
-from mimic_jax.models.net import Net
+from mimic_jax.models.net import NotationModule
 
 OPSET = 18
 _IR_VERSION = 8  # the oldest for this opset; most runtimes read it
@@ -38,7 +38,7 @@ def require() -> None:
 
 
 def serialize(
-    net: Net,
+    net: NotationModule,
     kind: str,
     variables: Mapping,
     stats: Mapping[str, np.ndarray],
@@ -141,7 +141,7 @@ def _contrast_normalised(graph: Graph, images: str) -> str:
     return graph.node('Div', graph.node('Mul', centred, np.float32(preprocess.GCN_SCALE)), divisor)
 
 
-def _logits(graph: Graph, net: Net, variables: Mapping, values: str, shape) -> str:
+def _logits(graph: Graph, net: NotationModule, variables: Mapping, values: str, shape) -> str:
     """The net's layers on preprocessed inputs. Maps have channels first; `shape` stays [H, W, C]."""
     names = iter(sorted(variables['params'], key=lambda name: int(name.split('_')[1])))
     rows = counts.count(net.spec, shape, net.num_classes).rows

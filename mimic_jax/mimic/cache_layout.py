@@ -25,7 +25,7 @@ ERRORS = 'errors.json'  # the largest error of a logit by packing, of each part 
 PART_BYTES = 64 << 20  # of a part's logits in float32
 
 
-class Part(NamedTuple):
+class ViewPart(NamedTuple):
     """Some rows of a view: the unit of writing and reading.  entry: its path within the cache."""
 
     view: int
@@ -38,7 +38,7 @@ class Part(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Layout:
+class CacheLayout:
     """How `views` views of M = `examples` rows are divided into parts of `part_rows`, and packed."""
 
     examples: int
@@ -46,19 +46,21 @@ class Layout:
     packing: Packing
     part_rows: int
 
-    def parts(self, view: int) -> list[Part]:
+    def parts(self, view: int) -> list[ViewPart]:
         starts = range(0, self.examples, self.part_rows)
         names = [f'{view}.{number}' for number in range(len(starts))] if len(starts) > 1 else [view]
         return [
-            Part(view, slice(start, min(start + self.part_rows, self.examples)), f'{VIEWS}/{name}')
+            ViewPart(
+                view, slice(start, min(start + self.part_rows, self.examples)), f'{VIEWS}/{name}'
+            )
             for start, name in zip(starts, names, strict=True)
         ]
 
-    def all_parts(self) -> Iterator[Part]:
+    def all_parts(self) -> Iterator[ViewPart]:
         for view in range(self.views):
             yield from self.parts(view)
 
-    def written(self, folder: Path) -> list[Part]:
+    def written(self, folder: Path) -> list[ViewPart]:
         """The parts that earlier runs have finished."""
         # Orbax renames a finished part into place, so what is there is whole.
         known = digests.read(folder)
@@ -67,13 +69,13 @@ class Layout:
         ]
 
 
-def layout(examples: int, views: int, packing: Packing, batch: int = 1) -> Layout:
+def layout(examples: int, views: int, packing: Packing, batch: int = 1) -> CacheLayout:
     """The layout of a new cache.  batch: parts end at multiples of it, so that they share no batch."""
     rows = PART_BYTES // (4 * packing.classes)
-    return Layout(examples, views, packing, max(1, rows // batch) * batch)
+    return CacheLayout(examples, views, packing, max(1, rows // batch) * batch)
 
 
-def part_rows(folder: Path, planned: Layout) -> int:
+def part_rows(folder: Path, planned: CacheLayout) -> int:
     """The rows of a part, as the run that began the cache had them; later runs may have other batches."""
     try:
         return int(json.loads((folder / PARTS).read_text()))
@@ -82,11 +84,11 @@ def part_rows(folder: Path, planned: Layout) -> int:
         return planned.part_rows
 
 
-def path(folder: Path, part: Part) -> Path:
+def path(folder: Path, part: ViewPart) -> Path:
     return (folder / part.entry).resolve()
 
 
-def read(folder: Path, part: Part, packing: Packing) -> dict[str, np.ndarray]:
+def read(folder: Path, part: ViewPart, packing: Packing) -> dict[str, np.ndarray]:
     here = path(folder, part)
     mend = f'delete {here} and run again'
     with checkpoint.one_line(here, 'read', mend), checkpoint.by_itself() as checkpointer:

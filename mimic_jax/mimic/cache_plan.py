@@ -12,7 +12,7 @@ from mimic_jax.data.dataset import Dataset
 from mimic_jax.data.view_settings import Views
 from mimic_jax.errors import UserError
 from mimic_jax.mimic import cache_layout, external_plan, inputs_plan
-from mimic_jax.mimic.cache_layout import Layout
+from mimic_jax.mimic.cache_layout import CacheLayout
 from mimic_jax.mimic.external_plan import ExternalPlan
 from mimic_jax.mimic.packing import Packing
 from mimic_jax.mimic.settings import Logits
@@ -36,7 +36,7 @@ class CachePlan:
     examples: np.ndarray
     external: ExternalPlan | None = None
 
-    def layout(self, num_classes: int, batch_size: int) -> Layout:
+    def layout(self, num_classes: int, batch_size: int) -> CacheLayout:
         """The layout of the cache's files.  batch_size: of the batches that it is labelled in."""
         settings = self.settings
         top = settings.top if settings.dtype == 'topk' else 0

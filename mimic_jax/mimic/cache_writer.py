@@ -10,7 +10,7 @@ import numpy as np
 from mimic_jax.artifacts import digests
 from mimic_jax.errors import UserError
 from mimic_jax.mimic import cache_layout
-from mimic_jax.mimic.cache_layout import Layout, Part
+from mimic_jax.mimic.cache_layout import CacheLayout, ViewPart
 from mimic_jax.mimic.packing import Packing
 from mimic_jax.runtime import files, hosts, interrupt
 from mimic_jax.training import checkpoint
@@ -23,7 +23,9 @@ ROWS = 4096  # whose statistics are taken at a time, in float64
 Member = Callable[[], Callable[[int, slice], np.ndarray]]
 
 
-def write(folder: Path, examples: np.ndarray, planned: Layout, members: Sequence[Member]) -> dict:
+def write(
+    folder: Path, examples: np.ndarray, planned: CacheLayout, members: Sequence[Member]
+) -> dict:
     """Writes the parts that `folder` does not hold yet; returns the statistics of all.
 
     members: they are loaded one at a time and added into a float32 sum, so memory does not grow with
@@ -61,7 +63,7 @@ def write(folder: Path, examples: np.ndarray, planned: Layout, members: Sequence
     return hosts.first(lambda: _statistics(folder, planned))
 
 
-def _save(folder: Path, means: Sequence[tuple[Part, np.ndarray]], packing: Packing) -> None:
+def _save(folder: Path, means: Sequence[tuple[ViewPart, np.ndarray]], packing: Packing) -> None:
     """Writes parts, each packed on its own: a block of them may be large."""
     new, errors = {}, cache_layout.errors(folder)
     for part, mean in means:
@@ -80,7 +82,7 @@ def _save(folder: Path, means: Sequence[tuple[Part, np.ndarray]], packing: Packi
             checkpointer.save(cache_layout.path(folder, part), packing.pack(mean), force=True)
 
 
-def _check(logits: np.ndarray, packing: Packing, folder: Path, part: Part) -> None:
+def _check(logits: np.ndarray, packing: Packing, folder: Path, part: ViewPart) -> None:
     if not np.isfinite(logits).all():
         raise UserError(
             f'{folder}: the ensemble gives logits that are not finite on view {part.view}; lower its '
@@ -94,7 +96,7 @@ def _check(logits: np.ndarray, packing: Packing, folder: Path, part: Part) -> No
         )
 
 
-def _statistics(folder: Path, planned: Layout) -> dict:
+def _statistics(folder: Path, planned: CacheLayout) -> dict:
     packing, size = planned.packing, 0
     total, squares = np.zeros(packing.classes), np.zeros(packing.classes)
     known, errors = digests.read(folder), cache_layout.errors(folder)

@@ -15,7 +15,7 @@ from mimic_jax.artifacts import store
 from mimic_jax.data import mapped
 from mimic_jax.errors import UserError
 from mimic_jax.mimic import cache_layout
-from mimic_jax.mimic.cache_layout import EXAMPLES, Layout
+from mimic_jax.mimic.cache_layout import EXAMPLES, CacheLayout
 from mimic_jax.mimic.packing import Packing
 
 KEPT_BYTES = 2 << 30  # of views kept once read
@@ -28,7 +28,7 @@ class LogitCache:
 
     folder: Path
     examples: np.ndarray
-    layout: Layout
+    layout: CacheLayout
     mean: np.ndarray
     deviation: np.ndarray
     facts: Mapping
@@ -149,11 +149,13 @@ def open_cache(folder: Path, expected: Mapping) -> LogitCache:
     examples = np.load(folder / EXAMPLES, allow_pickle=False)
     packing = Packing(cache['dtype'], cache['num_classes'], cache.get('top', 0))
     # Without `part_rows`: an older version's, whose views are whole.
-    planned = Layout(len(examples), cache['views'], packing, facts.get('part_rows', len(examples)))
+    planned = CacheLayout(
+        len(examples), cache['views'], packing, facts.get('part_rows', len(examples))
+    )
     return opened(folder, examples, planned, facts)
 
 
-def opened(folder: Path, examples: np.ndarray, planned: Layout, facts: Mapping) -> LogitCache:
+def opened(folder: Path, examples: np.ndarray, planned: CacheLayout, facts: Mapping) -> LogitCache:
     """A cache from its parts.  facts: its manifest, or the statistics of a cache that is being made."""
     mean, deviation = (np.asarray(facts[key], np.float32) for key in ('mean', 'deviation'))
     return LogitCache(folder, examples, planned, mean, deviation, facts)

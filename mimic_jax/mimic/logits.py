@@ -11,7 +11,7 @@ import numpy as np
 from mimic_jax.artifacts import store
 from mimic_jax.data import batches
 from mimic_jax.mimic import cache_layout, cache_writer, ensemble, external_labels, logit_cache
-from mimic_jax.mimic.cache_layout import Layout, Part
+from mimic_jax.mimic.cache_layout import CacheLayout, ViewPart
 from mimic_jax.mimic.cache_plan import CachePlan
 from mimic_jax.runtime import files, hosts
 from mimic_jax.training.session import Session
@@ -46,7 +46,7 @@ def _write(folder: Path, session: Session, cache: CachePlan) -> dict:
     layout = dataclasses.replace(planned, part_rows=rows)
     written = hosts.first(lambda: _circumstances(folder, session, layout))
 
-    def calls(parts: Iterable[Part]) -> int:
+    def calls(parts: Iterable[ViewPart]) -> int:
         return len(cache.teachers) * sum(batches.steps(part.count, size) for part in parts)
 
     steps, done = calls(layout.all_parts()), calls(layout.written(folder))
@@ -81,7 +81,7 @@ def _write(folder: Path, session: Session, cache: CachePlan) -> dict:
     }
 
 
-def _circumstances(folder: Path, session: Session, layout: Layout) -> list[dict]:
+def _circumstances(folder: Path, session: Session, layout: CacheLayout) -> list[dict]:
     """Those under which the views were written, this sitting's among them, each once."""
     path, here = folder / SITTINGS, ensemble.where_written(session)
     begun = bool(layout.written(folder))

@@ -16,7 +16,7 @@ from mimic_jax.models.grammar import (
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class LayerCount:
     """One layer's figures; `shape` is its output's, without the batch axis."""
 
     token: str
@@ -31,7 +31,7 @@ class Row:
 class Counts:
     """The figures of a net: a row a layer, the output layer last, and their sums."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[LayerCount, ...]
 
     @property
     def params(self):
@@ -115,7 +115,7 @@ def count_layers(spec, layers, shape, num_classes):
         shape = rows[-1].shape
     features = math.prod(shape)
     rows.append(
-        Row(
+        LayerCount(
             token=str(num_classes),
             kind='output',
             shape=(num_classes,),
@@ -151,7 +151,7 @@ def _row(layer, shape):
         params = fan_in * kernels + (2 * layer.width if layer.batch_norm else kernels)
         flops = 2 * fan_in * math.prod(out)
     units = math.prod(out) if layer.kind in PARAMETER_KINDS + POOL_KINDS else 0
-    return Row(layer.token, layer.kind, out, params, units, flops)
+    return LayerCount(layer.token, layer.kind, out, params, units, flops)
 
 
 def _output_shape(layer, shape):

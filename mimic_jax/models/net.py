@@ -18,7 +18,7 @@ VERSION = 1
 DTYPES = ('float32', 'bfloat16')
 
 
-class Net(nn.Module):
+class NotationModule(nn.Module):
     """The net of a spec; make it with `build`. Hashable: equal settings are one static argument.
 
     Parameters: `<kind>_<number>`, numbered from input to output, so that the names alone give the
@@ -121,7 +121,7 @@ def build(spec, num_classes, dtype='float32', init_scale=1.0, input_scale=1.0, u
         unseen: parts of an example that it is not given; see `masks.seen`.
 
     Returns:
-        A `Net`. Builds of equal arguments are equal and hash equal.
+        A `NotationModule`. Builds of equal arguments are equal and hash equal.
 
     Raises:
         UserError: for a bad spec or setting.
@@ -134,7 +134,9 @@ def build(spec, num_classes, dtype='float32', init_scale=1.0, input_scale=1.0, u
     for name, scale in (('init_scale', init_scale), ('input_scale', input_scale)):
         if not isinstance(scale, numbers.Real) or not 0 < scale < math.inf:
             raise UserError(f'{name} is {scale!r}: a number above 0 is needed')
-    return Net(spec, int(num_classes), dtype, float(init_scale), float(input_scale), tuple(unseen))
+    return NotationModule(
+        spec, int(num_classes), dtype, float(init_scale), float(input_scale), tuple(unseen)
+    )
 
 
 def _flat(x):

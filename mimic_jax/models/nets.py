@@ -33,7 +33,7 @@ class NotationNet:
     unseen: tuple[str, ...] = ()
 
     @functools.cached_property
-    def module(self) -> net.Net:
+    def module(self) -> net.NotationModule:
         """The Flax module of the spec."""
         scales = self.init_scale, self.input_scale
         return net.build(self.spec, self.num_classes, self.dtype, *scales, self.unseen)

@@ -15,10 +15,10 @@ import sys
 from fractions import Fraction
 
 from mimic_jax.errors import UserError
-from mimic_jax.models.counts import Counts, Row, checked_sizes, count, count_layers
+from mimic_jax.models.counts import Counts, LayerCount, checked_sizes, count, count_layers
 from mimic_jax.models.grammar import LARGEST, Layer, parse, shorten
 
-__all__ = ['Counts', 'Layer', 'Row', 'count', 'parse', 'solve']
+__all__ = ['Counts', 'Layer', 'LayerCount', 'count', 'parse', 'solve']
 
 
 def solve(spec, params, input_shape=(32, 32, 3), num_classes=10):

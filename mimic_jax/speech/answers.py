@@ -102,7 +102,7 @@ def _mean_rate(values: list[float]) -> dict:
 def _mean_counts(seeds: Sequence[list[dict]], alignment: str) -> dict:
     """The errors of a split, means over the seeds, and its reference tokens."""
     totals = [
-        sum((utterance[alignment] for utterance in utterances), per.Counts())
+        sum((utterance[alignment] for utterance in utterances), per.EditCounts())
         for utterances in seeds
     ]
     kinds = ('insertions', 'deletions', 'substitutions')

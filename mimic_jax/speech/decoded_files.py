@@ -40,7 +40,9 @@ def write_split(
     files.write_atomically(folder / f'{split}.json', json.dumps(entries, indent=1))
     return {
         name: {**_as_json(total), 'per': total.rate}
-        for name, total in ((name, sum(counts, per.Counts())) for name, counts in counted.items())
+        for name, total in (
+            (name, sum(counts, per.EditCounts())) for name, counts in counted.items()
+        )
     }
 
 
@@ -74,15 +76,16 @@ def read_choice(folder: Path) -> dict:
 
 
 def read_split(folder: Path, split: str) -> list[dict]:
-    """A split's utterances in a complete artifact, their counts as `per.Counts`."""
+    """A split's utterances in a complete artifact, their counts as `per.EditCounts`."""
     store.manifest(folder)
     entries = json.loads((folder / f'{split}.json').read_text())
     return [
-        {**entry, **{name: per.Counts(**entry[name]) for name in ALIGNMENTS}} for entry in entries
+        {**entry, **{name: per.EditCounts(**entry[name]) for name in ALIGNMENTS}}
+        for entry in entries
     ]
 
 
-def _as_json(counts: per.Counts) -> dict:
+def _as_json(counts: per.EditCounts) -> dict:
     return {
         'correct': counts.correct,
         'substitutions': counts.substitutions,

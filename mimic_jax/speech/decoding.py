@@ -47,7 +47,7 @@ class Trial(NamedTuple):
 
     lm_scale: float
     insertion_penalty: float
-    counts: per.Counts
+    counts: per.EditCounts
     seconds: float
 
 
@@ -151,7 +151,7 @@ def tune(
             began = time.perf_counter()
             decoded = decode(*pair)
             seconds = time.perf_counter() - began
-            counts = sum(score(references, decoded), per.Counts())
+            counts = sum(score(references, decoded), per.EditCounts())
             trials.append(Trial(*pair, counts, seconds))
             watch(len(trials), len(lm_scales) * len(penalties) + 8)
 
@@ -171,7 +171,7 @@ def score(
     references: Sequence[np.ndarray],
     decoded: Sequence[Decoded],
     align: Callable[[Sequence, Sequence], per.Alignment] = per.unit_alignment,
-) -> list[per.Counts]:
+) -> list[per.EditCounts]:
     """The counts of each utterance.  references: folded phones, [L] int of 0–38."""
     return [
         per.count(align(reference.tolist(), phones.fold_numbers(found.phones).tolist()))

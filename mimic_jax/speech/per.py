@@ -19,7 +19,7 @@ Alignment = list[tuple[Hashable | None, Hashable | None]]
 
 
 @dataclass(frozen=True)
-class Counts:
+class EditCounts:
     """Tokens of an alignment, or of many: counts add up with `+`."""
 
     correct: int = 0
@@ -27,8 +27,8 @@ class Counts:
     deletions: int = 0
     insertions: int = 0
 
-    def __add__(self, other: 'Counts') -> 'Counts':
-        return Counts(
+    def __add__(self, other: 'EditCounts') -> 'EditCounts':
+        return EditCounts(
             self.correct + other.correct,
             self.substitutions + other.substitutions,
             self.deletions + other.deletions,
@@ -100,13 +100,13 @@ def sclite_alignment(reference: Sequence[Hashable], hypothesis: Sequence[Hashabl
     return pairs[::-1]
 
 
-def count(alignment: Alignment) -> Counts:
+def count(alignment: Alignment) -> EditCounts:
     """The counts of one alignment."""
     deletions = sum(hypothesis is None for _, hypothesis in alignment)
     insertions = sum(reference is None for reference, _ in alignment)
     correct = sum(reference == hypothesis for reference, hypothesis in alignment)
     substitutions = len(alignment) - deletions - insertions - correct
-    return Counts(correct, substitutions, deletions, insertions)
+    return EditCounts(correct, substitutions, deletions, insertions)
 
 
 def confusion_matrix(alignments: Iterable[Alignment], num_tokens: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from mimic_jax.speech.plan import AlignmentPlan
 from mimic_jax.training.session import Session
 
 
-class Part:
+class SpeechPart:
     """The part of a report for speech (`reporting/part.py`)."""
 
     captions = figures.CAPTIONS
