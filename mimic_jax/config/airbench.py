@@ -9,6 +9,11 @@ NETS = {  # by recipe: the accuracy that it is for, or 'muon', which is for 94% 
     '95': {'widths': (128, 384, 384)},
     '96': {'widths': (128, 384, 512), 'depth': 3, 'decay': 0.9},
 }
+_SGD = {
+    '94': (10, 11.5, 0.0153),
+    '95': (15, 10, 0.0153),
+    '96': (37, 9, 0.012),
+}  # epochs, rate, decay
 
 
 def members(count: int, recipe: str = '94') -> dict:
@@ -32,9 +37,7 @@ def views(recipe: str = '94') -> dict:
 
 def _sgd(name):
     """Jordan's rates are for losses summed over 1,024 examples and divided by 1 + 1 / (1 − momentum)."""
-    epochs, rate, decay = {'94': (10, 11.5, 0.0153), '95': (15, 10, 0.0153), '96': (37, 9, 0.012)}[
-        name
-    ]
+    epochs, rate, decay = _SGD[name]
     schedule = {'warmup': 0.23, 'warmup_from': 0.2, 'final_rate': 0.07}
     if name == '96':
         schedule = {'warmup': 0.1, 'warmup_from': 0.2, 'final_rate': 0.0}

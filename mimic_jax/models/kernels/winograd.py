@@ -116,8 +116,8 @@ class _Tiles:
     def of_inputs(self, inputs):
         """Of [B, H, W, C]."""
         values = jnp.tensordot(self.rows.inputs, inputs.transpose(1, 2, 0, 3), 1)
-        values = _split(values, self.rows.points).swapaxes(1, 2)
-        values = _each(self.columns.inputs, values)
+        values = _split(values, self.rows.points).swapaxes(1, 2)  # [points, W, rows, B, C]
+        values = _each(self.columns.inputs, values)  # [points, points and columns, rows, B, C]
         return values.reshape(len(self.kernel), self.columns.tiles, *values.shape[2:])
 
     def to_inputs(self, values):
@@ -135,6 +135,7 @@ class _Tiles:
 
     def to_outputs(self, products):
         """To [B, H', W', C]."""
+        # [rows of a tile, its columns, tiles' columns, tiles' rows, B, C]
         outputs = _split(jnp.tensordot(self.outputs, products, 1), OUTPUTS)
         outputs = outputs.transpose(4, 3, 0, 2, 1, 5)
         batch, tiles, *_, channels = outputs.shape
