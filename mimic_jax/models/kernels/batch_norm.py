@@ -1,7 +1,7 @@
 """The arithmetic of batch normalisation (Ioffe & Szegedy 2015, algorithm 1) with a mask of examples.
 
 It replaces Flax's, whose masked moments pass over the activations once more for each of count, mean
-and square. Flax's forward and backward passes, the ReLU's included, take 1.9 to 3.2 times as long on
+and square. Flax's forward and backward passes, the ReLU's included, take 2 to 3.4 times as long on
 2 CPU cores with jax 0.10.2 (benchmarks/layers.py).
 """
 
