@@ -14,11 +14,11 @@
 - `:dense`: nets without convolutions of 10 million parameters, on views with mixup and without, of the
   training images and of those that `config.data.transfer` names.
 
-With `:small` ensemble and students are those of cifar_student.py:small and urban_students.py:small, and the
-data the former's. Without it the ensemble is that of urban_students.py:fast, and nets have a million
-parameters. Nobody has run any of them yet; by its plan `:losses,small` takes 1.5 hours on 2 cores. Rates
-are guesses from cifar_claims.py, by loss alone: `--phase=rates` tries three for each net and loss, and
-`--config.students.NAME.train.learning_rate` sets one.
+With `:small` data and ensemble are those of cifar_student.py:small, the students those of
+urban_students.py:small. Without `:small` the ensemble is that of urban_students.py:fast, and the students
+have a million parameters. Nobody has run any of them yet. By its plan `:losses,small` takes 1.5 hours on 2
+cores. Rates are guesses from cifar_claims.py, by loss alone: `--phase=rates` tries three for each net and
+loss, and `--config.students.NAME.train.learning_rate` sets one.
 """
 
 from mimic_jax.config import cifar, presets, urban
@@ -29,7 +29,7 @@ WHOLE = {
     'teachers': urban.fast_members(5),
     'students': ('?-?', '80c5-p3-?L-1k', '70c5-p2-70c5-p2-70c5-p2-?'),
     'budget': 1e6,
-    'on_logits': {'epochs': 40, 'learning_rate': 0.1},
+    'on_logits': cifar.student_train(),
     'views': (1, 2, 4, 8, 16, 32, 64, 160),
     'others': {'presets': ('losses,small and the like are for a CPU',)},
 }

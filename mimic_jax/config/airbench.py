@@ -9,11 +9,11 @@ NETS = {  # by recipe: the accuracy that it is for, or 'muon', which is for 94% 
     '95': {'widths': (128, 384, 384)},
     '96': {'widths': (128, 384, 512), 'depth': 3, 'decay': 0.9},
 }
-_SGD = {
+_SGD = {  # epochs, rate, decay
     '94': (10, 11.5, 0.0153),
     '95': (15, 10, 0.0153),
     '96': (37, 9, 0.012),
-}  # epochs, rate, decay
+}
 
 
 def members(count: int, recipe: str = '94') -> dict:

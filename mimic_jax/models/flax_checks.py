@@ -47,9 +47,8 @@ def size(net, input_shape: tuple[int, ...]) -> Size:
 
     mask = jax.ShapeDtypeStruct((2,), jnp.float32)
     tried(lambda: jax.eval_shape(train, variables, inputs, mask, key))
-    with backend.compiling_for(
-        'gpu'
-    ):  # a CPU's convolutions may be several products with fewer FLOPs
+    # On a CPU a convolution may be several products, of fewer FLOPs.
+    with backend.compiling_for('gpu'):
         traced = jax.jit(net.apply).trace(variables, one)
         cost = traced.lower().cost_analysis() or {}
     parameters = sum(leaf.size for leaf in jax.tree.leaves(variables['params']))
