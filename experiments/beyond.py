@@ -4,6 +4,7 @@
     python -m mimic_jax.main --config=experiments/beyond.py:losses,averaged,small
     python -m mimic_jax.main --config=experiments/beyond.py:views,small
     python -m mimic_jax.main --config=experiments/beyond.py:bytes,small
+    python -m mimic_jax.main --config=experiments/beyond.py:cost,small
     python -m mimic_jax.main --config=experiments/beyond.py:dense --config.data.transfer.root=images.npz
 
 - `:losses`: nine losses on one cache, each for a net without convolutions, one with one and one with three.
@@ -11,6 +12,10 @@
 - `:views`: a mimic that passes equally often over 1, 2, 4 and more distinct views. With as many views as
   passes no view is seen twice, as from a live teacher. `:mixup` mixes the images of every view.
 - `:bytes`: the cache as floats, in bytes, and its largest logits alone: accuracy against bytes a row.
+- `:cost`: accuracy against the FLOPs of the whole run, teachers and their answers with it: one net on
+  labels, on one teacher's logits and on the ensemble's, trained for longer and longer. Each pass sees a
+  view of its own, so these mimics cost what a live teacher's would; the last curve passes over the least
+  cache again and again. `report.json` has the FLOPs as `whole_flops`, `work.png` draws them.
 - `:dense`: nets without convolutions of 10 million parameters, on views with mixup and without, of the
   training images and of those that `config.data.transfer` names.
 
@@ -29,8 +34,11 @@ WHOLE = {
     'teachers': urban.fast_members(5),
     'students': ('?-?', '80c5-p3-?L-1k', '70c5-p2-70c5-p2-70c5-p2-?'),
     'budget': 1e6,
+    'on_labels': cifar.student_train(),
     'on_logits': cifar.student_train(),
     'views': (1, 2, 4, 8, 16, 32, 64, 160),
+    'epochs': (10, 40, 160),  # on labels, of `:cost`
+    'passes': (10, 40, 160),  # on logits
     'others': {'presets': ('losses,small and the like are for a CPU',)},
 }
 SMALL = {
@@ -38,8 +46,11 @@ SMALL = {
     'teachers': cifar.small_teachers(),
     'students': ('?L-1k', '12c5-p3-?L-400', '16c5-p2-24c5-p2-32c5-p2-?'),
     'budget': 320e3,
+    'on_labels': cifar.small_on_labels(),
     'on_logits': cifar.small_on_logits(),
     'views': (1, 2, 4, 8, 24),
+    'epochs': (24, 96, 480),  # of 5,000 images
+    'passes': (2, 6, 24),  # over 40,000
     'others': {'run': {'evaluation_steps': 200, 'checkpoint_steps': 200}},
 }
 SEEDS = (0, 1, 2, 3, 4)
@@ -123,6 +134,33 @@ def packed(nets):
     return {'logits': logits, 'students': students, 'report': shown}
 
 
+def cost(nets):
+    """One net on labels, on a teacher's logits and on the ensemble's, for longer and longer."""
+    _, model, _ = nets['students']
+    few, *_ = nets['passes']
+    one = {**nets, 'teachers': tuple(nets['teachers'])[:1]}
+    logits, students, shown = {}, {}, {}
+
+    def add(name, curve, x, student):
+        students[name] = {**student, 'budget': nets['budget'], 'seeds': SEEDS[:3]}
+        label = f'{curve}, {x} {"epochs" if curve == "labels" else "passes"}'
+        shown[name] = presets.row(f'students.{name}', label, curve=curve, x=x)
+
+    for epochs in nets['epochs']:
+        student = cifar.on_labels(model, **{**nets['on_labels'], 'epochs': epochs})
+        add(f'labels_{epochs}', 'labels', epochs, student)
+    for kind, teachers, curve in (('one', one, 'one teacher'), ('ecnn', nets, 'ensemble')):
+        for passes in nets['passes']:
+            name = f'{kind}_{passes}'
+            logits[name] = cache(teachers, views=passes)
+            add(name, curve, passes, mimic(nets, model, name, epochs=passes))
+    for passes in nets['passes'][1:]:
+        student = mimic(nets, model, f'ecnn_{few}', epochs=passes)
+        add(f'again_{passes}', f'ensemble, {few} views', passes, student)
+    shown = report(f'ecnn_{few}', shown, x_label='epochs or passes')
+    return {'logits': logits, 'students': students, 'report': shown}
+
+
 def dense(nets):
     """The best net without convolutions of 10 million parameters, with mixup and without."""
     images = {'transfer': {'kind': 'npz', 'root': 'unlabelled.npz'}}
@@ -146,10 +184,11 @@ def dense(nets):
     }
 
 
-PARTS = {'losses': losses, 'views': views, 'bytes': packed, 'dense': dense}
+PARTS = {'losses': losses, 'views': views, 'bytes': packed, 'cost': cost, 'dense': dense}
 PRESETS = (
     *(*PARTS, 'losses,averaged', 'views,mixup'),
     *('losses,small', 'losses,averaged,small', 'views,small', 'views,mixup,small', 'bytes,small'),
+    'cost,small',
 )
 
 

@@ -10,7 +10,7 @@ from mimic_jax.artifacts import store
 from mimic_jax.config import experiment as experiments
 from mimic_jax.errors import UserError
 from mimic_jax.mimic import ensemble, latency
-from mimic_jax.reporting import figures, part
+from mimic_jax.reporting import curves, figures, part
 from mimic_jax.reporting import run as report_phase
 from mimic_jax.reporting.answers import Answers
 from mimic_jax.training import metrics_log
@@ -99,6 +99,37 @@ def test_timings_stand_beside_the_rows(finished):
     assert teachers['training_seconds'] == pytest.approx(seconds, abs=0.06)
     page = (workdir / 'tiny' / 'report.md').read_text()
     assert '128 at a time, ms' in page and 'section 2.3' in page and '~190k' in page
+
+
+def test_flops_of_a_row_are_those_of_its_training_and_of_its_teachers(finished):
+    _, workdir, report = finished
+    # 200 labelled examples and 997 others. Teachers: 4 filters of 3×3 on 8×8, pooled to 4×4×4 = 64
+    # features, 16 units, 10 classes; 4 batches of 50 in each of 2 epochs, 3 passes a step.
+    teacher = 2 * (8 * 8 * 4 * 9 + 64 * 16 + 16 * 10)
+    teachers = 2 * 2 * 4 * 3 * 50 * teacher
+    cache = 2 * 2 * (200 + 997) * teacher  # two views, two teachers
+    labels, mimic, absorbed, ensemble = report['timings']
+    on_labels = 3 * 3 * 4 * 50 * 2 * (64 * 8 + 8 * 32 + 32 * 10)  # 3 epochs
+    assert labels['training_flops'] == labels['whole_flops'] == on_labels
+    # A bottleneck of 5 is the widest within 917 parameters; 10 batches of 128 an epoch.
+    on_logits = 3 * 3 * 10 * 128 * 2 * (64 * 5 + 5 * 32 + 32 * 10)
+    assert mimic['training_flops'] == absorbed['training_flops'] == on_logits
+    assert mimic['whole_flops'] == absorbed['whole_flops'] == on_logits + teachers + cache
+    assert ensemble['training_flops'] == ensemble['whole_flops'] == teachers
+    page = (workdir / 'tiny' / 'report.md').read_text()
+    assert f'{on_labels / 1e6:.3g} M' in page and 'with its teachers, FLOP' in page
+
+
+def test_work_is_drawn_a_curve_for_an_entry_of_the_key(finished, make_session):
+    config, workdir, report = finished
+    session, plan = make_session(config, workdir)
+    answers = Answers(session, plan, experiments.read(config).report)
+    plot = curves.by_work(answers, report)
+    names = ['on labels', 'mimicking', 'absorbed', 'ensemble']
+    assert [each.name for each in plot.series] == names
+    for series, row, timing in zip(plot.series, report['rows'], report['timings'], strict=True):
+        assert series.points == [(timing['whole_flops'], 100 * row['mean'])]
+    assert (workdir / 'tiny' / 'work.png').exists()
 
 
 def test_the_net_that_is_timed_as_absorbed_has_no_bottleneck(finished, make_session, monkeypatch):

@@ -29,6 +29,20 @@ def test_the_last_net_of_views_sees_none_twice(size):
     assert views == student.train.epochs
 
 
+@pytest.mark.parametrize('size', SIZES)
+def test_a_mimic_of_a_cost_sees_no_view_twice_save_on_the_least_cache(size):
+    config = beyond.get_config('cost' + size)
+    least = min(cache.views for cache in config.logits.values())
+    for name, student in config.students.items():
+        passes = student.train.epochs
+        assert config.report.rows[name].x == passes
+        if student.target == 'logits':
+            cache = config.logits[student.logits]
+            assert cache.views == (least if name.startswith('again') else passes), name
+            assert len(cache.members) == (1 if name.startswith('one') else len(config.members))
+    assert len({(student.model, student.budget) for student in config.students.values()}) == 1
+
+
 def test_bytes_a_row_are_those_of_the_cache():
     config = beyond.get_config('bytes')
     for name, cache in config.logits.items():
@@ -38,7 +52,9 @@ def test_bytes_a_row_are_those_of_the_cache():
             assert config.report.rows[name].x == held, name
 
 
-@pytest.mark.parametrize('preset', ['losses', 'losses,averaged', 'views', 'views,mixup', 'bytes'])
+@pytest.mark.parametrize(
+    'preset', ['losses', 'losses,averaged', 'views', 'views,mixup', 'bytes', 'cost']
+)
 def test_the_small_teachers_are_those_of_cifar_student(preset):
     names = json.loads((ROOT / 'tests/artifact_names.json').read_text())
     teachers = {f'teacher cnn_{number}' for number in (1, 2, 3)}

@@ -13,6 +13,7 @@ from mimic_jax.data import preprocess
 from mimic_jax.data.placement import Placement
 from mimic_jax.mimic import logits, teachers
 from mimic_jax.mimic.settings import Member
+from mimic_jax.ops.text import with_prefix
 from mimic_jax.planning import artifacts, compiled_for, machine, table
 from mimic_jax.runtime import targets
 from mimic_jax.search import stand_ins
@@ -132,7 +133,7 @@ def test_a_search_is_planned_by_the_middle_of_its_space(opened):
     ('value', 'figure'), [(0, '0 '), (999, '999 '), (12_345, '12.3 k'), (3e12, '3 T'), (None, '?')]
 )
 def test_figures_have_three_digits(value, figure):
-    assert table._figure(value) == figure
+    assert with_prefix(value) == figure
 
 
 @pytest.mark.parametrize(

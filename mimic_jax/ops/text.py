@@ -4,6 +4,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 
+_PREFIXES = ('', 'k', 'M', 'G', 'T', 'P', 'E')
 _FIGURE = re.compile(r'[-−]?\.?\d|–?$')  # how a figure begins, or none at all
 
 
@@ -77,6 +78,16 @@ def fitted(
     text = _plain(figures, above, [[] for _ in body], columns)
     note = f'The report also has {", ".join(left_out)}.' if left_out else ''
     return '\n'.join([*text, *textwrap.wrap(note, columns)])
+
+
+def with_prefix(value: float | None) -> str:
+    """A number in three digits and its SI prefix: '12.3 G'; '?' where it is not known."""
+    if value is None or value != value:
+        return '?'
+    power = 0
+    while value >= 1000 and power < len(_PREFIXES) - 1:
+        value, power = value / 1000, power + 1
+    return f'{value:.3g} {_PREFIXES[power]}'
 
 
 def _broad(lines: Sequence[str]) -> int:

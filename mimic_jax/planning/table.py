@@ -8,7 +8,7 @@ from pathlib import Path
 from mimic_jax.artifacts import store
 from mimic_jax.data.placement import Placement
 from mimic_jax.mimic.plan import Plan
-from mimic_jax.ops.text import fitted
+from mimic_jax.ops.text import fitted, with_prefix
 from mimic_jax.planning import artifacts, compiled_for, machine
 from mimic_jax.planning.artifacts import Work
 from mimic_jax.planning.compiled_for import Cost
@@ -17,8 +17,6 @@ from mimic_jax.runtime import targets
 from mimic_jax.search.stand_ins import StandIn
 from mimic_jax.training.plan import NetPlan
 from mimic_jax.training.session import Session
-
-_UNITS = ('', 'k', 'M', 'G', 'T', 'P', 'E')
 
 
 def of_artifacts(
@@ -47,7 +45,7 @@ def of_artifacts(
             [
                 *('–' if work.recipe.name in unnamed else work.recipe.name, work.what),
                 'there' if done else 'to make',
-                _figure(work.flops),
+                with_prefix(work.flops),
                 _size(_on_disk(session.workdir, work) if done else work.disk),
                 _size(work.memory),
                 '' if done else _time(_seconds(work, here)),
@@ -99,7 +97,11 @@ def table_for(costs: Sequence[Cost], target: targets.Target, columns: int | None
         table.append(
             [
                 *(cost.program, cost.net, _size(cost.memory), 'no' if cost.advice else 'yes'),
-                *(_figure(cost.flops), _size(cost.traffic), _size(sum(cost.exchanged.values()))),
+                *(
+                    with_prefix(cost.flops),
+                    _size(cost.traffic),
+                    _size(sum(cost.exchanged.values())),
+                ),
                 *(f'{1e3 * cost.seconds:.3g} ms', _time(cost.seconds * cost.calls)),
             ]
         )
@@ -166,10 +168,10 @@ def _total(missing: Sequence[Work], count: int, here: Machine) -> str:
     beside = f', {unknown} of them of unknown time' if unknown else ''
     return (
         f'{len(missing)} of {count} artifacts are to be made{beside}: '
-        f'{_figure(_sum(work.flops for work in missing))}FLOP, '
+        f'{with_prefix(_sum(work.flops for work in missing))}FLOP, '
         f'{_size(_sum(work.disk for work in missing))} on disk, {_time(sum(known))} here, by '
-        f'{_figure(here.products)}FLOP/s of a matrix product and {_figure(here.memory)}B/s of memory, '
-        'measured now'
+        f'{with_prefix(here.products)}FLOP/s of a matrix product and '
+        f'{with_prefix(here.memory)}B/s of memory, measured now'
     )
 
 
@@ -177,22 +179,12 @@ def _of_search(count: int, net: NetPlan, placement: Placement, here: Machine) ->
     work = artifacts.trained(net, placement)
     return (
         f'a search before it: at most {count} trials, each about as {net.model} '
-        f'({_figure(work.flops)}FLOP), {_time(count * _seconds(work, here))} here'
+        f'({with_prefix(work.flops)}FLOP), {_time(count * _seconds(work, here))} here'
     )
 
 
 def _sum(values: Iterable[float | None]) -> float:
     return sum(value or 0 for value in values)
-
-
-def _figure(value: float | None) -> str:
-    """12.3 G"""
-    if value is None or value != value:  # not known
-        return '?'
-    power = 0
-    while value >= 1000 and power < len(_UNITS) - 1:
-        value, power = value / 1000, power + 1
-    return f'{value:.3g} {_UNITS[power]}'
 
 
 def _size(value: float | None) -> str:

@@ -72,5 +72,26 @@ def by_agreement(rows: Sequence[dict]) -> Plot:
     return Plot(series, label, measure.score_axis, levels[0] if levels else None)
 
 
+def by_work(answers: Answers, report: dict) -> Plot:
+    """What the measure shows against the FLOPs of a net and of all that it learned from.
+
+    Rows of one curve are one entry of the key.  report: what report.json holds.
+    """
+    measure = measures.of(report['rows'])
+    sources = by_source(report['rows'])
+    found: dict[str, Series] = {}
+    for (name, row), source, timing in zip(answers.chosen, sources, report['timings'], strict=True):
+        if timing['whole_flops'] is None or measure.shown not in source:
+            continue
+        shown = source[measure.shown]
+        title = row.curve or row.label or name
+        series = found.setdefault(title, Series(title, [], [], SHAPES[shown['target']], len(found)))
+        height, deviation = measure.height(shown['mean']), 100 * (shown['std'] or 0)
+        series.points.append((timing['whole_flops'], height))
+        series.spread.append((height - deviation, height + deviation))
+    label = 'FLOPs of training, with teachers and their answers'
+    return Plot(list(found.values()), label, measure.axis.format(split='test'), log_x=True)
+
+
 def _deviation(row: dict) -> tuple[float, float]:
     return 100 * (row['mean'] - row['std']), 100 * (row['mean'] + row['std'])

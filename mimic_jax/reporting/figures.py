@@ -34,6 +34,7 @@ def draw(
     for name, plot in (
         ('accuracy.png', curves.training(answers)),
         ('agreement.png', curves.by_agreement(report['rows'])),
+        ('work.png', curves.by_work(answers, report)),
     ):
         figure = plots.figure(plot)
         if figure:

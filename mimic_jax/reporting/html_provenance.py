@@ -1,16 +1,13 @@
 """The page's sections on where a report's numbers come from: cost of the phases, artifacts, config."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from mimic_jax.artifacts import store
 from mimic_jax.config.fields import as_json
 from mimic_jax.data.dataset import EVALUATED
-from mimic_jax.reporting import caches, costs, html_page, tables
+from mimic_jax.reporting import caches, costs, html_page, tables, work
 from mimic_jax.reporting.answers import Answers
 from mimic_jax.runtime.address import without_password
-from mimic_jax.training.plan import NetPlan
-from mimic_jax.training.session import Session
 
 SHORT = 12  # digits of a fingerprint, as of an artifact's id
 
@@ -48,7 +45,7 @@ def flops(answers: Answers) -> dict[str, float]:
         'student': [net for seeds in plan.students.values() for net in seeds],
     }
     return {
-        **{phase: _training(session, nets) for phase, nets in trained.items()},
+        **{phase: work.trained(session, nets) for phase, nets in trained.items()},
         'logits': sum(labelled.values()),
         'baseline': sum(sum(each.work.values()) for each in plan.baselines.values()),
         'evaluate': evaluated * sum(asked.values()),
@@ -88,15 +85,6 @@ def _safe(value):
     if isinstance(value, list):
         return [_safe(item) for item in value]
     return without_password(value) if isinstance(value, str) else value
-
-
-def _training(session: Session, nets: Iterable[NetPlan]) -> float:
-    """Operations of training, from the steps that were made: a plateau may end it early."""
-    work = {}
-    for net in nets:
-        steps = store.manifest(session.workdir / net.recipe.name).get('steps', 0)
-        work[net.recipe.name] = net.work_per_step * steps
-    return sum(work.values())
 
 
 def _flat(where: str, value) -> Iterator[tuple[str, object]]:

@@ -51,6 +51,10 @@ def page(
         section(
             f'{answers.what.capitalize()} and size', html_results.accuracy_by_parameters(named)
         ),
+        section(
+            f'{answers.what.capitalize()} and work',
+            html_plots.drawn(curves.by_work(answers, report)),
+        ),
         section('Training', html_plots.drawn(curves.training(answers))),
         section('Agreement', *_agreement(answers, rows)),
         section('Where teacher and student disagree', *_disagreements(answers)),

@@ -23,6 +23,7 @@ from mimic_jax.reporting import (
     html_provenance,
     html_report,
     tables,
+    work,
 )
 from mimic_jax.reporting.answers import Answers
 from mimic_jax.reporting.part import PLAIN, Part, Searched
@@ -175,7 +176,7 @@ def _warnings(session: Session, plan: Plan) -> list[str]:
 
 
 def _timings(answers: Answers, row: Row) -> dict:
-    """What a row's nets or baseline cost: seconds of training, and layers that answer in sequence.
+    """What a row's nets or baseline cost: seconds and FLOPs of training, and layers in sequence.
 
     How long they take to answer is measured later.
     """
@@ -185,6 +186,7 @@ def _timings(answers: Answers, row: Row) -> dict:
         'training_seconds': None if seconds is None else round(seconds, 1),
         'milliseconds': None,
         **({} if layers is None else {'sequential_layers': layers}),
+        **work.of_row(answers, row),
         **answers.part.timing(row),
     }
 

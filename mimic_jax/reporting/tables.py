@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from mimic_jax.ops import metrics
-from mimic_jax.ops.text import aligned
+from mimic_jax.ops.text import aligned, with_prefix
 from mimic_jax.reporting import caches, grids, measures, remarks
 from mimic_jax.reporting.measures import Measure, percent
 from mimic_jax.reporting.rows import by_source
@@ -126,7 +126,7 @@ def _without_dropout(model: str) -> str:
 
 
 def timings(report: dict) -> str:
-    """Memory, depth and training time of each row, and its answering time where it was measured."""
+    """Memory, depth and training of each row, and its answering time where it was measured."""
     head, *body = timing_cells(report)
     lines = ['| ' + ' | '.join(head) + ' |', '|' + '---|' * len(head)]
     return '\n'.join(lines + ['| ' + ' | '.join(line) + ' |' for line in body])
@@ -144,6 +144,8 @@ def timing_cells(report: dict) -> list[list[str]]:
     counted = any('sequential_layers' in timing for timing in report['timings'])
     sizes = list(dict.fromkeys(size for found in measured for size in found))
     head = ['', 'weights, MiB', *['sequential layers'] * counted, 'training, s']
+    worked = any('whole_flops' in timing for timing in report['timings'])
+    head += ['training, FLOP', 'with its teachers, FLOP'] * worked
     head += [f'{size} at a time, ms' for size in sizes]
     head += [title for _, title in own]
     lines = [head]
@@ -154,6 +156,8 @@ def timing_cells(report: dict) -> list[list[str]]:
         if counted:
             line.append(str(timing.get('sequential_layers', '–')))
         line.append('–' if seconds is None else f'{seconds:g}')
+        if worked:
+            line += [_flops(timing, key) for key in ('training_flops', 'whole_flops')]
         line += [f'{found[size]:g}' if size in found else '–' for size in sizes]
         line += [f'{timing[key]:.4f}' if key in timing else '–' for key, _ in own]
         lines.append([row['name'], *line])
@@ -205,6 +209,10 @@ def _size_cells(row: dict, columns: set[str]) -> dict[str, str]:
             'paper’s units': row.get('paper_units') or '–',
         }
     return cells
+
+
+def _flops(timing: dict, key: str) -> str:
+    return '–' if timing.get(key) is None else with_prefix(timing[key])
 
 
 def _count(number: int | None) -> str:
