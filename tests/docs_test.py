@@ -169,7 +169,7 @@ def test_python_runs_as_quoted(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     program, *_ = programs(page)
     names = {}
-    program = re.sub(r"epochs': \d+", "epochs': 1", program)
+    program = re.sub(r"epochs(': | = )\d+", r'epochs\g<1>1', program)
     exec(compile(program, page, 'exec'), names)
     result = names['result']
     assert result.report.is_file() and len(result.rows) == 4
