@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import ROOT, refusal
+from conftest import ROOT, load_experiment, refusal
 
 import mimic_jax
 from mimic_jax.config import airbench, presets
@@ -99,3 +99,17 @@ def test_a_teacher_keeps_what_was_fitted(tmp_path, monkeypatch):
     # Eigenvectors have either sign.
     np.testing.assert_allclose(np.abs(found), np.abs(wanted), rtol=2e-2, atol=2e-3)
     assert np.abs(kept['params']['whitening']['bias']).max() > 0
+
+
+def test_ensembles_of_a_curve_differ_in_their_members_alone():
+    config = load_experiment('fast_teachers').get_config('curve')
+    whole = load_experiment('fast_teachers').get_config()
+    assert all(config.members[name] == whole.members[name] for name in whole.members)
+    for name, row in config.report.rows.items():
+        cache = config.logits[row.source.removeprefix('logits.')]
+        assert cache.members == tuple(f'{row.curve}_{seed}' for seed in range(1, int(row.x) + 1))
+        assert (cache.tta, cache.limit) == ('mirror_shift', 1000), name
+    fast, short, narrow = (config.members[f'{kind}_5'] for kind in ('fast', 'short', 'narrow'))
+    assert short.train.epochs * 2 == fast.train.epochs == narrow.train.epochs
+    assert short.model_args == fast.model_args != narrow.model_args
+    assert [each.seed for each in (fast, short, narrow)] == [5, 5, 5]

@@ -16,10 +16,10 @@ _SGD = {  # epochs, rate, decay
 }
 
 
-def members(count: int, recipe: str = '94') -> dict:
+def members(count: int, recipe: str = '94', prefix: str = 'fast') -> dict:
     """Teachers fast_1 and so on, which differ only in their seeds."""
     return {
-        f'fast_{seed}': {
+        f'{prefix}_{seed}': {
             'model': 'flax:examples.airbench:Airbench',
             'model_args': dict(NETS[recipe]),
             'seed': seed,
