@@ -31,7 +31,7 @@ from mimic_jax.config import cifar, presets, urban
 KINDS = ('dense', 'one', 'three')  # convolutions
 WHOLE = {
     'data': {'train': 40_000, 'validation': 10_000},
-    'teachers': urban.fast_members(5),
+    'teachers': urban.fast_members(3),
     'students': ('?-?', '80c5-p3-?L-1k', '70c5-p2-70c5-p2-70c5-p2-?'),
     'budget': 1e6,
     'on_labels': cifar.student_train(),

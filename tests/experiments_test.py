@@ -315,6 +315,26 @@ def test_regularised_students_of_urban_et_al_have_the_plain_ones_widths():
             assert regular == (student is not plain)
 
 
+def test_budgets_and_families_of_urban_et_al_may_be_several():
+    students = load_experiment('urban_students').get_config('1M,3M16,mlp_1,conv_2').students
+    assert set(students) == {'mlp_1_1M', 'mlp_1_3M16', 'conv_2_1M', 'conv_2_3M16'}
+
+
+def test_fast_students_of_urban_et_al_have_twins_on_labels_at_a_million():
+    config = load_experiment('urban_students').get_config('fast')
+    assert len(config.logits.ensemble.members) == len(config.members) == 3
+    assert {net.train.epochs for net in config.students.values()} == {160}
+    assert set(config.report.order) == {'ensemble', *config.students}
+    twins = {name for name in config.students if name.endswith('_1M_labels')}
+    assert twins == {f'{family}_1M_labels' for family in urban.ON_LABELS}
+    for name in twins:
+        twin, mimic = config.students[name], config.students[name.removesuffix('_labels')]
+        tokens = [token for token in twin.model.split('-') if not token.startswith('d.')]
+        assert '-'.join(tokens) == mimic.model != twin.model
+        assert (twin.target, twin.budget) == ('labels', mimic.budget)
+        assert twin.train.weight_decay > 0 == mimic.train.weight_decay
+
+
 @pytest.mark.parametrize(
     'name, arg, words',
     [

@@ -3,7 +3,7 @@
 A size is '' (the paper's), 'small' or 'smoke'.
 """
 
-from mimic_jax.config import airbench
+from mimic_jax.config import airbench, presets
 
 SIZES = ('small', 'smoke')
 MEMBERS = {'': 16, 'small': 4, 'smoke': 2}  # of the ensemble, by size
@@ -88,6 +88,29 @@ def fast_members(count):
         member['train']['epochs'] = 12
         member['views'] = {**still(), **airbench.views()}
     return found
+
+
+def fast(config):
+    """Three teachers that cost little, 40 views, 160 epochs, and twins on labels at 1M."""
+    config.members = fast_members(3)
+    config.logits.ensemble = cache(tuple(config.members), views=40)
+    config.report.rows.ensemble.label = 'ensemble of 3'
+    train = {'epochs': 160, 'learning_rate': 0.01, 'clip_norm': CLIP_NORM}
+    for name, student in list(config.students.items()):
+        decay = student.train.get('weight_decay', 0.0)
+        student.train = {**train, 'weight_decay': decay}
+        family, _, budget = name.rpartition('_')
+        if budget == '1M' and family in ON_LABELS:
+            twin = {'model': dropped(student.model), 'budget': student.budget}
+            config.students[f'{name}_labels'] = {**twin, 'train': {**train, 'weight_decay': 2e-4}}
+            row = config.report.rows[name]
+            words = {'label': f'{row.label}, on labels', 'curve': f'{row.curve}, on labels'}
+            presets.add_row(config, f'{name}_labels', f'students.{name}_labels', x=row.x, **words)
+
+
+def dropped(model):
+    """The model with dropout of .2 behind each pool, and of .4 ahead of the output."""
+    return model.replace('p2', 'p2-d.2').replace('p3', 'p3-d.2') + '-d.4'
 
 
 def study(size=''):
