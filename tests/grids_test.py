@@ -83,7 +83,10 @@ def test_rows_of_one_place_are_one_cell_and_one_point():
     plt.close(figure)
 
 
-@pytest.mark.parametrize('x, text', [(100e3, '100k'), (31.6e6, '31.6M'), (4.0, '4'), (0.5, '0.5')])
+@pytest.mark.parametrize(
+    'x, text',
+    [(100e3, '100k'), (31.6e6, '31.6M'), (5e10, '50G'), (3e12, '3T'), (4.0, '4'), (0.5, '0.5')],
+)
 def test_numbers_are_written_short(x, text):
     assert grids.short(x) == text
 

@@ -71,8 +71,8 @@ def cells(grid: dict) -> list[list[str]]:
 
 
 def short(x: float) -> str:
-    """'3.16M' for 3,160,000 and '100k' for 100,000; smaller numbers in full."""
-    for size, letter in ((1e6, 'M'), (1e3, 'k')):
+    """'3.16M' for 3,160,000 and '100k' for 100,000; numbers below a thousand in full."""
+    for size, letter in ((1e15, 'P'), (1e12, 'T'), (1e9, 'G'), (1e6, 'M'), (1e3, 'k')):
         if x >= size:
             return f'{x / size:g}{letter}'
     return f'{x:g}'
