@@ -130,6 +130,9 @@ def test_work_is_drawn_a_curve_for_an_entry_of_the_key(finished, make_session):
     for series, row, timing in zip(plot.series, report['rows'], report['timings'], strict=True):
         assert series.points == [(timing['whole_flops'], 100 * row['mean'])]
     assert (workdir / 'tiny' / 'work.png').exists()
+    for none in (None, 0):
+        unknown = [{**each, 'whole_flops': none} for each in report['timings']]
+        assert curves.by_work(answers, {**report, 'timings': unknown}).shown == []
 
 
 def test_the_net_that_is_timed_as_absorbed_has_no_bottleneck(finished, make_session, monkeypatch):

@@ -81,8 +81,8 @@ def by_work(answers: Answers, report: dict) -> Plot:
     sources = by_source(report['rows'])
     found: dict[str, Series] = {}
     for (name, row), source, timing in zip(answers.chosen, sources, report['timings'], strict=True):
-        if timing['whole_flops'] is None or measure.shown not in source:
-            continue
+        if not timing['whole_flops'] or measure.shown not in source:
+            continue  # a teacher made elsewhere, or a module whose FLOPs nobody counted
         shown = source[measure.shown]
         title = row.curve or row.label or name
         series = found.setdefault(title, Series(title, [], [], SHAPES[shown['target']], len(found)))
