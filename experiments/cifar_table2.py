@@ -28,9 +28,9 @@ cifar_student.py's, and are used where the workdir has them. What differs from t
 `:cnn` is one teacher, its mimic and the mimic's twins, each of one seed, with images from elsewhere that
 `config.data.transfer` names. The mimic passes 20 times over these and the training images together, a new
 view each time. With 50,000 of them it sees 1.8 million images, its twins 1.6 million in 40 passes.
-On 2 AVX-512 cores (200 GFLOP/s in a product) the teacher's 1.2 PFLOP take 80 minutes, the mimic's .87 two
-hours. They have 87.1 and 84.0% (the paper 88.0 and 84.9), the twin
-without dropout 82.5. The other rows have not been run to their end.
+On 2 AVX-512 cores (200 GFLOP/s in a product) the teacher's 1.2 PFLOP take 80 minutes, the mimic's .87 and a
+twin's .78 two hours. They have 87.1 and 84.0% (the paper 88.0 and 84.9), the twin without dropout 82.5. The
+other rows have not been run to their end.
 
 `:protocol` undoes what of this can be undone: contrast normalisation and whitening, no augmentation, plain
 momentum, stochastic pooling in the teachers, 49,000 images that train and 1,000 to watch, and 49,000 images
