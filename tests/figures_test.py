@@ -10,9 +10,12 @@ from mimic_jax.reporting import figures, pictures
 from mimic_jax.reporting.answers import Answers
 from mimic_jax.reporting.settings import Report
 
+NO_ROWS = {'rows': [], 'timings': []}
+
 
 def untrained(session, plan):
     answers = Answers(session, plan, Report())
+    answers.chosen = []
     answers.ensemble_score = lambda split: None
     return answers
 
@@ -22,7 +25,7 @@ def test_the_sheet_holds_the_very_views_of_the_cache(config, make_session, tmp_p
     shown = []
     monkeypatch.setattr(plt.Axes, 'imshow', lambda axes, image, **_: shown.append(image))
     answers = untrained(session, plan)
-    assert figures.draw(answers, {'rows': []}, tmp_path) == ['views.png']
+    assert figures.draw(answers, NO_ROWS, tmp_path) == ['views.png']
     (grid,) = shown
     assert grid.shape == (8 * 10, 9 * 10, 3)  # 8×8 images in frames of one pixel
     index = session.data.splits['train'][:8]
@@ -39,7 +42,7 @@ def test_the_sheet_holds_the_very_views_of_the_cache(config, make_session, tmp_p
 def test_no_sheet_where_no_view_differs(config, make_session, tmp_path):
     config.views.shift = 0
     session, plan = make_session(config)
-    assert figures.draw(untrained(session, plan), {'rows': []}, tmp_path) == []
+    assert figures.draw(untrained(session, plan), NO_ROWS, tmp_path) == []
     assert not (tmp_path / 'views.png').exists()
 
 
